@@ -1,0 +1,115 @@
+"""What every engine is: plain data in, plain data out, the same answer for any batch composition."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+SAMPLE_RATE = 16_000
+WINDOW_SECONDS = 30.0
+
+Window = npt.NDArray[np.float32]
+"""One window: mono float32 samples at 16 kHz in -1..1, at most 30 s (480,000 samples)."""
+
+Task = Literal["transcribe", "translate"]
+
+
+class EngineError(Exception):
+    """An engine could not do what it was asked to do."""
+
+
+class EngineDied(EngineError):
+    """The engine's process ended in the middle of a request; the next request starts a new one."""
+
+
+class DeviceFailed(EngineError):
+    """The accelerator is in a state that only a new process can leave."""
+
+
+class ModelUnavailable(EngineError):
+    """The model is not in MODEL_DIR in the form this engine reads; permanent until somebody brings it in."""
+
+
+class LanguageUnsupported(EngineError):
+    """The model does not know the language or the task; permanent."""
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeOptions:
+    """How to decode windows; together with the audio and the model it determines the result completely.
+
+    `language` is an ISO code the model knows (detect it first, pin it for the job); `beam_size` 1 is greedy.
+    """
+
+    language: str
+    task: Task = "transcribe"
+    initial_prompt: str | None = None
+    beam_size: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word as spoken: times in seconds from the window's start; `word` carries its leading space and punctuation."""
+
+    start: float
+    end: float
+    word: str
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A caption-sized piece of text; times in seconds from the window's start, never past the window's end."""
+
+    start: float
+    end: float
+    text: str
+    words: tuple[Word, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WindowResult:
+    """What one window says; `text` is empty and `segments` is () when the model heard no speech."""
+
+    text: str
+    avg_logprob: float
+    no_speech_prob: float
+    segments: tuple[Segment, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    """Everything besides audio and options that a result depends on."""
+
+    name: str
+    version: str
+    model: str
+    model_digest: str
+    compute_type: str
+    device: str
+
+
+class Engine(Protocol):
+    """One model on one device, in the calling thread; blocking, not thread-safe."""
+
+    @property
+    def info(self) -> EngineInfo:
+        """The engine, its library's version, and the model it holds."""
+        ...
+
+    def decode(self, windows: Sequence[Window], options: DecodeOptions) -> list[WindowResult]:
+        """Decode windows (any number), one result each, in order.
+
+        Raises LanguageUnsupported, DeviceFailed, or MemoryError.
+        """
+        ...
+
+    def detect_language(self, windows: Sequence[Window]) -> tuple[str, float]:
+        """Name the language of these windows taken together, with its probability 0..1; English-only models say en."""
+        ...
+
+    def close(self) -> None:
+        """Free the model's memory."""
+        ...
