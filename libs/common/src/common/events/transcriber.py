@@ -1,0 +1,88 @@
+"""Facts that a transcriber tells about an attempt.
+
+A transcriber has no database, so it repeats a fact when it repeats the work. The identity of these events is
+computed from what they say, which makes every repetition a duplicate that the consumer's inbox drops.
+"""
+
+from typing import Any
+from uuid import UUID, uuid5
+
+from pydantic import model_validator
+
+from .base import Event
+
+_NAMESPACE = UUID("6f2b3c52-4c8e-5a0b-9d0f-3b5f7f1c2a64")
+
+
+class AttemptEvent(Event):
+    """A fact about an attempt, or about one of its chunks, with a deterministic identity."""
+
+    job_id: UUID
+    attempt: int
+
+    @model_validator(mode="before")
+    @classmethod
+    def _derive_event_id(cls, data: Any) -> Any:
+        """Fill in the identity unless the message came with one."""
+        if not isinstance(data, dict) or "event_id" in data:
+            return data
+        about = "/".join(str(data.get(name, "-")) for name in ("job_id", "attempt", "chunk"))
+        return {**data, "event_id": uuid5(_NAMESPACE, f"{cls.routing_key}/{about}")}
+
+
+class ChunkPlanned(AttemptEvent):
+    """A chunk's audio is stored; times are seconds of the source recording."""
+
+    routing_key = "chunk.planned.v1"
+    chunk: int
+    start_seconds: float
+    end_seconds: float
+    speech_seconds: float
+    windows: int
+    language: str
+
+
+class AudioPlanned(AttemptEvent):
+    """The whole recording is decoded and cut; no further chunk will follow (0 chunks = no speech)."""
+
+    routing_key = "audio.planned.v1"
+    chunks: int
+    duration_seconds: float
+    speech_seconds: float
+    language: str | None = None
+    plan_key: str
+    peaks_key: str
+
+
+class AudioRejected(AttemptEvent):
+    """The recording can never be transcribed, for the reason given."""
+
+    routing_key = "audio.rejected.v1"
+    reason_code: str
+    reason: str
+
+
+class ChunkTranscribed(AttemptEvent):
+    """A chunk's result is stored; the text is for people who watch (a few KB at most)."""
+
+    routing_key = "chunk.transcribed.v1"
+    chunk: int
+    result_key: str
+    result_sha256: str
+    text: str
+    audio_seconds: float
+    decode_seconds: float
+    worker: str
+
+
+class TranscriptReady(AttemptEvent):
+    """All formats of the attempt's transcript are stored."""
+
+    routing_key = "transcript.ready.v1"
+    formats: list[str]
+    transcript_sha256: str
+    language: str | None = None
+    duration_seconds: float
+    speech_seconds: float
+    segments: int
+    words: int
