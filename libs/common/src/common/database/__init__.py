@@ -1,0 +1,23 @@
+"""Sessions, the two bookkeeping tables of messaging, and programmatic migrations."""
+
+from .engine import DatabaseUnavailable, connect, create_engine, is_outage, sessions
+from .migrations import SchemaOutdated, migrate, require_current, revision, run_env
+from .notifications import Notifications
+from .tables import InboxMixin, OutboxMixin, metadata
+
+__all__ = [
+    "DatabaseUnavailable",
+    "InboxMixin",
+    "Notifications",
+    "OutboxMixin",
+    "SchemaOutdated",
+    "connect",
+    "create_engine",
+    "is_outage",
+    "metadata",
+    "migrate",
+    "require_current",
+    "revision",
+    "run_env",
+    "sessions",
+]

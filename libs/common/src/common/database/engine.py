@@ -1,0 +1,73 @@
+"""The way to one service's schema in PostgreSQL."""
+
+import asyncio
+import random
+
+import structlog
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+
+from common.settings import DatabaseSettings
+
+log = structlog.get_logger(__name__)
+
+# 08 connection trouble, 53 out of resources, 57P server going down or not yet up, 40 serialization and deadlock,
+# 55P03 a lock was not to be had in time: all of them pass.
+_PASSING_SQLSTATES = ("08", "53", "57P", "40", "55P03")
+
+
+class DatabaseUnavailable(ConnectionError):  # noqa: N818 (errors here are named as the state they report)
+    """PostgreSQL did not answer in time."""
+
+
+def create_engine(settings: DatabaseSettings) -> AsyncEngine:
+    """Return an engine for the service's database; nothing connects yet."""
+    return create_async_engine(
+        settings.db_url,
+        pool_size=10,
+        max_overflow=10,
+        pool_timeout=10,
+        # A connection that died with the server is replaced before it is used, not after a request failed on it.
+        pool_pre_ping=True,
+        connect_args={"timeout": 5, "command_timeout": 60, "server_settings": {"timezone": "UTC"}},
+    )
+
+
+def sessions(engine: AsyncEngine) -> async_sessionmaker[AsyncSession]:
+    """Return the session factory; rows stay readable after the commit."""
+    return async_sessionmaker(engine, expire_on_commit=False)
+
+
+async def connect(engine: AsyncEngine, attempts: int) -> None:
+    """Wait until the database answers; raises DatabaseUnavailable after the given number of attempts."""
+    for attempt in range(1, attempts + 1):
+        try:
+            async with engine.connect() as connection:
+                await connection.execute(text("SELECT 1"))
+        except Exception as error:
+            if not is_outage(error):
+                raise
+            where = engine.url.render_as_string(hide_password=True)
+            log.warning("database does not answer", url=where, attempt=attempt, attempts=attempts, error=str(error))
+            if attempt == attempts:
+                raise DatabaseUnavailable(f"{where} did not answer in {attempts} attempts: {error}") from error
+            await asyncio.sleep(min(0.25 * 2**attempt, 5.0) * random.uniform(0.5, 1.0))  # noqa: S311 (jitter)
+        else:
+            return
+
+
+def is_outage(error: BaseException) -> bool:
+    """Tell whether the same transaction may succeed later: the database is down, full, or broke a deadlock."""
+    if isinstance(error, ConnectionError | TimeoutError | PoolTimeoutError):
+        return True
+    if isinstance(error, DBAPIError):
+        if error.connection_invalidated:
+            return True
+        return error.orig is not None and is_outage(error.orig)
+    sqlstate = getattr(error, "sqlstate", None)
+    if isinstance(sqlstate, str):
+        return sqlstate.startswith(_PASSING_SQLSTATES)
+    # The driver reports a connection that broke under it as its own client-side error, which has no SQLSTATE.
+    return type(error).__name__ in {"InterfaceError", "ConnectionDoesNotExistError"} and "clos" in str(error)

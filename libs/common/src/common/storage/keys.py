@@ -1,0 +1,63 @@
+"""Where everything lies in the bucket; the only place that spells object keys."""
+
+from uuid import UUID
+
+
+def upload_prefix(job: UUID) -> str:
+    """Everything that was uploaded for a job."""
+    return f"uploads/{job}/"
+
+
+def source(job: UUID) -> str:
+    """The recording as it was uploaded."""
+    return f"uploads/{job}/source"
+
+
+def job_prefix(job: UUID) -> str:
+    """Everything that transcribing a job left behind, all attempts."""
+    return f"jobs/{job}/"
+
+
+def attempt_prefix(job: UUID, attempt: int) -> str:
+    """Everything that one attempt left behind."""
+    return f"jobs/{job}/a{attempt}/"
+
+
+def chunk_audio(job: UUID, attempt: int, chunk: int) -> str:
+    """A chunk's audio: 16 kHz mono signed 16-bit little-endian PCM without a header."""
+    return f"{attempt_prefix(job, attempt)}chunks/{chunk:05d}.s16"
+
+
+def chunk_meta(job: UUID, attempt: int, chunk: int) -> str:
+    """A chunk's windows and where they lie in the recording (JSON)."""
+    return f"{attempt_prefix(job, attempt)}chunks/{chunk:05d}.json"
+
+
+def plan(job: UUID, attempt: int) -> str:
+    """The plan of the whole recording (JSON)."""
+    return f"{attempt_prefix(job, attempt)}plan.json"
+
+
+def peaks(job: UUID, attempt: int) -> str:
+    """The waveform's peaks for display (JSON)."""
+    return f"{attempt_prefix(job, attempt)}peaks.json"
+
+
+def result(job: UUID, attempt: int, chunk: int) -> str:
+    """A chunk's transcription (JSON)."""
+    return f"{attempt_prefix(job, attempt)}results/{chunk:05d}.json"
+
+
+def transcript_prefix(job: UUID) -> str:
+    """Everything that readers of a job's transcript may see, all attempts."""
+    return f"transcripts/{job}/"
+
+
+def transcript(job: UUID, attempt: int, fmt: str) -> str:
+    """The transcript in one of its formats."""
+    return f"{transcript_prefix(job)}a{attempt}/transcript.{fmt}"
+
+
+def metadata(job: UUID) -> str:
+    """The transcript's metadata (JSON)."""
+    return f"{transcript_prefix(job)}metadata.json"
