@@ -1,0 +1,75 @@
+"""The blocking S3 client, called on threads of its own and with its errors put into our words."""
+
+import asyncio
+import contextvars
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import ParamSpec, TypeVar
+from urllib.parse import urlsplit
+
+import urllib3
+from minio import Minio
+from minio.error import MinioException, S3Error
+
+from common.settings import StorageSettings
+
+from .errors import ObjectMissing, StoreUnavailable
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_THREADS = 16
+
+
+class BeyondTheEndError(Exception):
+    """The range asked for begins where the object has already ended."""
+
+
+class Client:
+    """One bucket of an S3 server, the threads that talk to it, and nothing that an event loop would wait for."""
+
+    def __init__(self, settings: StorageSettings) -> None:
+        """Prepare connections and threads; nothing connects yet."""
+        endpoint = urlsplit(settings.s3_endpoint)
+        if endpoint.scheme not in ("http", "https") or endpoint.path.strip("/"):
+            raise ValueError(f"S3_ENDPOINT must look like http://host:port, not {settings.s3_endpoint}")
+        self.bucket = settings.s3_bucket
+        self._http = urllib3.PoolManager(
+            maxsize=4 * _THREADS,
+            timeout=urllib3.Timeout(connect=3, read=60),
+            retries=urllib3.Retry(total=3, backoff_factor=0.2, status_forcelist=(500, 502, 503, 504)),
+        )
+        self.s3 = Minio(
+            endpoint.netloc,
+            access_key=settings.aws_access_key_id,
+            secret_key=settings.aws_secret_access_key.get_secret_value(),
+            secure=endpoint.scheme == "https",
+            region=settings.s3_region,
+            http_client=self._http,
+        )
+        # A pool of its own, so that a slow store never takes the threads that others wait for.
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="storage")
+
+    async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a blocking function on a thread; raises ObjectMissing or StoreUnavailable, nothing of S3's or HTTP's."""
+        work = partial(contextvars.copy_context().run, partial(function, *args, **kwargs))
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        except S3Error as error:
+            raise _translate(error) from error
+        except (MinioException, urllib3.exceptions.HTTPError, OSError) as error:
+            raise StoreUnavailable(f"the object store did not answer properly: {error}") from error
+
+    def close(self) -> None:
+        """Let go of connections and threads."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._http.clear()
+
+
+def _translate(error: S3Error) -> Exception:
+    if error.code == "NoSuchKey":
+        return ObjectMissing(error.object_name or error.resource or "")
+    if error.code == "InvalidRange":
+        return BeyondTheEndError()
+    return StoreUnavailable(f"the object store refused: {error.code}: {error.message} ({error.resource})")
