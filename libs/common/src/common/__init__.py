@@ -1,0 +1,1 @@
+"""Plumbing and contracts that every Verbatim service shares."""

@@ -1,0 +1,62 @@
+"""The command line that every service has: python -m <service> serve|migrate|openapi|check-config."""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from typing import TypeVar
+
+from fastapi import FastAPI
+
+from common import logging, metrics, settings, web
+
+SettingsT = TypeVar("SettingsT", bound=settings.ServiceSettings)
+
+
+def main(
+    *,
+    name: str,
+    settings_type: type[SettingsT],
+    create_app: Callable[[SettingsT], FastAPI],
+    migrations: str | None = None,
+) -> None:
+    """Run the command given in sys.argv for the service `name`.
+
+    `migrations` is the import path of the package with env.py and versions/; without it there is no `migrate`.
+    Exit codes: 0 done, 2 wrong usage or settings.
+    """
+
+    def serve() -> None:
+        effective = settings.load(settings_type)
+        logging.configure(effective, name)
+        metrics.build_info(name)
+        web.serve(create_app(effective), effective)
+
+    def migrate() -> None:
+        from common import database  # noqa: PLC0415 - services without a database do not have it installed
+
+        # Only what the work needs: a migration job is given no other secrets.
+        target = settings.load(settings.DatabaseSettings)
+        logging.configure(settings.load(settings.ServiceSettings), name)
+        assert migrations is not None
+        database.migrate(target.db_url, migrations)
+
+    def openapi() -> None:
+        document = create_app(settings.example(settings_type)).openapi()
+        json.dump(document, sys.stdout, indent=2, sort_keys=True, ensure_ascii=False)
+        sys.stdout.write("\n")
+
+    def check_config() -> None:
+        sys.stdout.writelines(f"{line}\n" for line in settings.describe(settings.load(settings_type)))
+
+    parser = argparse.ArgumentParser(prog=f"python -m {name}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for command, run, purpose in (
+        ("serve", serve, "answer requests and messages until told to stop"),
+        ("migrate", migrate, "bring the database schema up to date"),
+        ("openapi", openapi, "print the OpenAPI document, without connecting anywhere"),
+        ("check-config", check_config, "check the settings and print the effective ones, secrets masked"),
+    ):
+        if command != "migrate" or migrations is not None:
+            commands.add_parser(command, help=purpose, description=purpose).set_defaults(run=run)
+    parser.parse_args().run()

@@ -1,0 +1,45 @@
+"""Prometheus metrics on a port of their own, away from the port that users reach."""
+
+import platform
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from threading import Thread
+from wsgiref.simple_server import WSGIServer
+
+from prometheus_client import Gauge, start_http_server
+
+BUILD = Gauge("verbatim_build_info", "What is running: always 1.", ["service", "version", "python"])
+
+
+@dataclass(frozen=True)
+class MetricsServer:
+    """A running metrics server."""
+
+    port: int
+    _server: WSGIServer
+    _thread: Thread
+
+    def stop(self) -> None:
+        """Stop answering and free the port."""
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+def serve(port: int, host: str = "127.0.0.1") -> MetricsServer:
+    """Answer GET /metrics on host:port from a thread; port 0 takes a free one. Raises OSError if the port is taken."""
+    server, thread = start_http_server(port, addr=host)
+    return MetricsServer(server.server_port, server, thread)
+
+
+def service_version(service: str) -> str:
+    """The installed version of a service's distribution, "0" when it is not installed."""
+    try:
+        return version(f"verbatim-{service}")
+    except PackageNotFoundError:
+        return "0"
+
+
+def build_info(service: str) -> None:
+    """Publish the service's name, version and Python as `verbatim_build_info`."""
+    BUILD.labels(service, service_version(service), platform.python_version()).set(1)

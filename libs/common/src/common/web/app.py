@@ -1,0 +1,159 @@
+"""The frame of a service's web application: middleware, error answers, health and version."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import structlog
+from fastapi import APIRouter, FastAPI
+from pydantic import BaseModel
+
+from common import metrics
+
+from .errors import MEDIA_TYPE, ProblemDocument, Unavailable, install_error_handlers
+from .middleware import RequestMiddleware
+
+log = structlog.get_logger(__name__)
+
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+
+
+class NotReady(Unavailable):
+    """The service should get no traffic for now."""
+
+    code = "not_ready"
+    title = "Not ready"
+
+
+class Readiness:
+    """Whether a service should get traffic: asks what it depends on, and says no once it drains."""
+
+    def __init__(self, timeout: float = 5.0) -> None:
+        """A check that takes longer than `timeout` seconds counts as failed."""
+        self._timeout = timeout
+        self._checks: dict[str, Callable[[], Awaitable[None]]] = {}
+        self._failing: list[str] = []
+        self._draining = False
+
+    def add(self, name: str, check: Callable[[], Awaitable[None]]) -> None:
+        """Have `check` asked under a name that may be shown; raising anything means not ready."""
+        if name in self._checks:
+            raise ValueError(f"a readiness check named {name!r} exists already")
+        self._checks[name] = check
+
+    def drain(self) -> None:
+        """Be not ready from now on, whatever the checks say; safe in a signal handler."""
+        self._draining = True
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all checks."""
+        return sorted(self._checks)
+
+    async def failing(self) -> list[str]:
+        """The names of the checks that fail now, "draining" while shutting down; empty means ready."""
+        if self._draining:
+            return ["draining"]
+        outcomes = await asyncio.gather(*(self._passes(name) for name in self._checks))
+        failing = sorted(name for name, passes in zip(self._checks, outcomes, strict=True) if not passes)
+        if failing != self._failing:
+            log.info("readiness changed", failing=failing)
+            self._failing = failing
+        return failing
+
+    async def _passes(self, name: str) -> bool:
+        try:
+            async with asyncio.timeout(self._timeout):
+                await self._checks[name]()
+        except Exception as error:  # whatever it raises, the answer is "not ready"
+            if name not in self._failing:
+                log.warning("readiness check failed", check=name, error=f"{type(error).__name__}: {error}")
+            return False
+        return True
+
+
+class Alive(BaseModel):
+    """The process answers."""
+
+    status: str = "alive"
+
+
+class Ready(BaseModel):
+    """All that the service depends on answers."""
+
+    status: str = "ready"
+    checks: list[str]
+
+
+class Version(BaseModel):
+    """What is running."""
+
+    service: str
+    version: str
+
+
+class _Application(FastAPI):
+    """FastAPI whose document says that errors are problem documents."""
+
+    def openapi(self) -> dict[str, Any]:
+        if self.openapi_schema is None:
+            for operation in _operations(super().openapi()):
+                content = operation["responses"]["default"]["content"]
+                content[MEDIA_TYPE] = content.pop("application/json")
+        assert self.openapi_schema is not None
+        return self.openapi_schema
+
+
+def _operations(document: dict[str, Any]) -> Sequence[dict[str, Any]]:
+    return [operation for path in document.get("paths", {}).values() for operation in path.values()]
+
+
+def build_app(
+    *, name: str, title: str, lifespan: Lifespan, routers: Sequence[APIRouter], readiness: Readiness
+) -> FastAPI:
+    """A service's application: its routers inside the frame that all services share.
+
+    Lifespan code finds the readiness as `app.state.readiness`. Adds GET /health/live, /health/ready and /version.
+    """
+    version = metrics.service_version(name)
+    app = _Application(
+        title=title,
+        version=version,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        responses={"default": {"model": ProblemDocument, "description": "A problem (RFC 9457)."}},
+    )
+    app.state.readiness = readiness
+    app.add_middleware(RequestMiddleware, service=name)
+    install_error_handlers(app, name)
+    for router in (*routers, _health(readiness), _about(name, version)):
+        app.include_router(router)
+    return app
+
+
+def _health(readiness: Readiness) -> APIRouter:
+    router = APIRouter(prefix="/health", tags=["health"])
+
+    @router.get("/live", summary="Is the process alive? Asks nothing else.")
+    async def live() -> Alive:
+        return Alive()
+
+    @router.get("/ready", summary="Should the service get traffic?")
+    async def ready() -> Ready:
+        if failing := await readiness.failing():
+            raise NotReady(f"Not ready: {', '.join(failing)}.", failing=failing)
+        return Ready(checks=readiness.names)
+
+    return router
+
+
+def _about(name: str, version: str) -> APIRouter:
+    router = APIRouter(tags=["health"])
+
+    @router.get("/version", summary="Which version of which service is this?")
+    async def about() -> Version:
+        return Version(service=name, version=version)
+
+    return router

@@ -1,0 +1,190 @@
+"""Errors that cross HTTP as problem documents (RFC 9457), and their one translation at the edge."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, ClassVar
+
+from fastapi import FastAPI, Request, WebSocket
+from fastapi.encoders import jsonable_encoder
+from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class Problem(Exception):  # noqa: N818 (errors here are named as the state they report)
+    """An error with a stable code and an HTTP status; services derive their own from the subclasses below.
+
+    `detail` is a sentence for people and is shown to them; `extensions` become members of the document.
+    """
+
+    status: int = 500
+    code: str = "internal_error"
+    title: str = "Internal error"
+    default_headers: ClassVar[Mapping[str, str]] = {}
+
+    def __init__(self, detail: str, *, headers: Mapping[str, str] | None = None, **extensions: Any) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.headers = {**self.default_headers, **(headers or {})}
+        self.extensions = extensions
+
+
+class BadRequest(Problem):
+    """The request cannot be understood."""
+
+    status, code, title = 400, "bad_request", "Bad request"
+
+
+class Unauthorized(Problem):
+    """Nobody, or nobody we believe, is asking."""
+
+    status, code, title = 401, "unauthorized", "Not signed in"
+    default_headers: ClassVar[Mapping[str, str]] = {"WWW-Authenticate": "Bearer"}
+
+
+class Forbidden(Problem):
+    """This user may not do that."""
+
+    status, code, title = 403, "forbidden", "Not allowed"
+
+
+class NotFound(Problem):
+    """There is no such thing, or it belongs to somebody else."""
+
+    status, code, title = 404, "not_found", "Not found"
+
+
+class Conflict(Problem):
+    """The thing is in a state that does not allow this."""
+
+    status, code, title = 409, "conflict", "Conflict"
+
+
+class TooLarge(Problem):
+    """The request carries more than is accepted."""
+
+    status, code, title = 413, "too_large", "Too large"
+
+
+class Invalid(Problem):
+    """The request is understood and makes no sense."""
+
+    status, code, title = 422, "invalid", "Not valid"
+
+
+class TooManyRequests(Problem):
+    """Somebody asks too often; say when to come back with a Retry-After header."""
+
+    status, code, title = 429, "too_many_requests", "Too many requests"
+
+
+class UpstreamFailed(Problem):
+    """A service behind this one gave an unusable answer."""
+
+    status, code, title = 502, "upstream_failed", "A service behind this one failed"
+
+
+class Unavailable(Problem):
+    """Something needed for the answer is down for now."""
+
+    status, code, title = 503, "unavailable", "Not available"
+    default_headers: ClassVar[Mapping[str, str]] = {"Retry-After": "5"}
+
+
+class ProblemDocument(BaseModel):
+    """The body of every error answer (RFC 9457); particular problems have further members."""
+
+    type: str = Field(examples=["urn:verbatim:problem:not_found"])
+    title: str
+    status: int
+    detail: str
+    code: str = Field(description="Stable; programs decide by it.")
+    service: str = Field(description="The service that said so.")
+    request_id: str | None
+
+
+def problem_response(problem: Problem, *, service: str, request_id: str | None) -> JSONResponse:
+    """The answer that tells a client about a problem; extensions cannot replace what the problem itself says."""
+    fixed = {
+        "type": f"urn:verbatim:problem:{problem.code}",
+        "title": problem.title,
+        "status": problem.status,
+        "detail": problem.detail,
+        "code": problem.code,
+    }
+    body = {**fixed, "service": service, "request_id": request_id, **problem.extensions, **fixed}
+    return JSONResponse(
+        jsonable_encoder(body), status_code=problem.status, headers=problem.headers, media_type=MEDIA_TYPE
+    )
+
+
+def as_problem(error: Exception) -> Problem | None:
+    """The problem that an expected error stands for, None for an error nobody expected."""
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, RequestValidationError | WebSocketRequestValidationError):
+        return _invalid_request(error)
+    if isinstance(error, HTTPException):
+        return _from_http_exception(error)
+    return None
+
+
+def install_error_handlers(app: FastAPI, service: str) -> None:
+    """Answer every expected error that leaves a route with a problem document.
+
+    Errors of WebSockets and unexpected ones go on to the middleware, which knows how far the answer has come.
+    """
+
+    async def answer(connection: Request, error: Exception) -> JSONResponse:
+        problem = as_problem(error)
+        if problem is None or isinstance(connection, WebSocket):
+            raise error
+        return problem_response(problem, service=service, request_id=connection.state.request_id)
+
+    for expected in (Problem, RequestValidationError, WebSocketRequestValidationError, HTTPException):
+        app.add_exception_handler(expected, answer)
+
+
+class _InvalidRequest(Invalid):
+    code = "invalid_request"
+    title = "The request is not valid"
+
+
+def _invalid_request(error: RequestValidationError | WebSocketRequestValidationError) -> Problem:
+    # Never with the value that was sent: it may be a password.
+    errors = [
+        {"location": ".".join(str(part) for part in item["loc"]), "message": item["msg"], "type": item["type"]}
+        for item in error.errors()
+    ]
+    return _InvalidRequest("; ".join(f"{item['location']}: {item['message']}" for item in errors), errors=errors)
+
+
+def _from_http_exception(error: HTTPException) -> Problem:
+    kind = _BY_STATUS.get(error.status_code, Problem)
+    problem = kind(str(error.detail), headers=error.headers)
+    if kind is Problem:
+        phrase = HTTPStatus(error.status_code).phrase
+        problem.status = error.status_code
+        problem.code = phrase.lower().replace(" ", "_").replace("-", "_")
+        problem.title = phrase.capitalize()
+    return problem
+
+
+_BY_STATUS: dict[int, type[Problem]] = {
+    kind.status: kind
+    for kind in (
+        BadRequest,
+        Unauthorized,
+        Forbidden,
+        NotFound,
+        Conflict,
+        TooLarge,
+        Invalid,
+        TooManyRequests,
+        UpstreamFailed,
+        Unavailable,
+    )
+}

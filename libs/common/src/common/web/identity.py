@@ -1,0 +1,213 @@
+"""Who is asking: bearer tokens, verified offline with the public keys of the auth service."""
+
+import asyncio
+import base64
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, ClassVar, Literal
+from uuid import UUID
+
+import httpx
+import jwt
+import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from common.settings import IdentitySettings
+
+from .errors import Forbidden, Unauthorized, Unavailable
+
+log = structlog.get_logger(__name__)
+
+CACHE_SECONDS = 300.0
+REFETCH_SECONDS = 30.0  # between fetches for a key id we do not know, or after a failed fetch with keys in hand
+RETRY_SECONDS = 1.0  # between fetches while no keys were ever seen
+LEEWAY_SECONDS = 5  # clocks differ
+FETCH_TIMEOUT_SECONDS = 5.0
+TOKEN_TYPE = "at+jwt"  # noqa: S105 - a kind of token, not one
+
+
+class InvalidToken(Unauthorized):
+    """The token is not one of ours."""
+
+    code = "invalid_token"
+    title = "The token is not valid"
+    default_headers: ClassVar[Mapping[str, str]] = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
+
+
+class TokenExpired(InvalidToken):
+    """The token was one of ours."""
+
+    code = "token_expired"
+    title = "The token has expired"
+
+
+class KeysUnavailable(Unavailable):
+    """No public keys could be had yet, so nobody can be believed."""
+
+    code = "identity_unavailable"
+    title = "Sign-in cannot be checked"
+
+
+class NotAdmin(Forbidden):
+    """Only administrators may do that."""
+
+    code = "admin_only"
+
+
+@dataclass(frozen=True)
+class Identity:
+    """The user behind a verified token."""
+
+    user_id: UUID
+    username: str
+    role: Literal["admin", "user"]
+    token: str = field(repr=False)
+
+    @property
+    def is_admin(self) -> bool:
+        """Whether the user may see and do what administrators may."""
+        return self.role == "admin"
+
+
+class TokenVerifier:
+    """Verifies access tokens with cached keys; the auth service is asked rarely and may be down for long."""
+
+    def __init__(self, settings: IdentitySettings, client: httpx.AsyncClient | None = None) -> None:
+        """Makes (and later closes) a client of its own unless one is given."""
+        self._settings = settings
+        self._client = client or httpx.AsyncClient(timeout=FETCH_TIMEOUT_SECONDS)
+        self._owns_client = client is None
+        self._keys: dict[str, Ed25519PublicKey] = {}
+        self._fetched = self._tried = float("-inf")
+        self._fetching = asyncio.Lock()
+
+    async def verify(self, token: str) -> Identity:
+        """The user a token speaks for. Raises Unauthorized, or Unavailable while keys were never fetched."""
+        key = await self._key(_key_id(token))
+        if key is None:
+            raise InvalidToken("The token is signed with a key that is not in use.")
+        try:
+            claims = jwt.decode(
+                token,
+                key,
+                algorithms=["EdDSA"],
+                audience=self._settings.token_audience,
+                issuer=self._settings.token_issuer,
+                leeway=LEEWAY_SECONDS,
+                options={"require": ["iss", "aud", "sub", "exp", "iat"]},
+            )
+        except jwt.ExpiredSignatureError:
+            raise TokenExpired("The token has expired. Sign in again.") from None
+        except jwt.InvalidTokenError as error:
+            raise InvalidToken(f"The token is not valid: {error}.") from None
+        return _identity(claims, token)
+
+    async def close(self) -> None:
+        """Close the client if it is our own."""
+        if self._owns_client:
+            await self._client.aclose()
+
+    async def _key(self, key_id: str) -> Ed25519PublicKey | None:
+        now = time.monotonic()
+        fresh = now - self._fetched < CACHE_SECONDS
+        # While somebody fetches already, old keys are good enough: nobody waits for a slow auth service.
+        if key_id not in self._keys or not (fresh or self._fetching.locked()):
+            await self._refresh(key_id)
+        if not self._keys:
+            raise KeysUnavailable("The keys that tokens are checked with cannot be had. Try again shortly.")
+        return self._keys.get(key_id)
+
+    async def _refresh(self, key_id: str) -> None:
+        async with self._fetching:
+            now = time.monotonic()
+            fresh = now - self._fetched < CACHE_SECONDS
+            pause = REFETCH_SECONDS if self._keys else RETRY_SECONDS
+            if now - self._tried < pause or (fresh and key_id in self._keys):
+                return
+            self._tried = now
+            try:
+                self._keys = await self._fetch()
+                self._fetched = now
+            except (httpx.HTTPError, ValueError) as error:
+                log.warning("public keys not fetched", error=f"{type(error).__name__}: {error}", kept=len(self._keys))
+
+    async def _fetch(self) -> dict[str, Ed25519PublicKey]:
+        response = await self._client.get(self._settings.jwks_url)
+        response.raise_for_status()
+        document = response.json()
+        listed = document.get("keys") if isinstance(document, dict) else None
+        keys = dict(_usable_keys(listed if isinstance(listed, list) else []))
+        if not keys:
+            raise ValueError("the answer holds no usable key")
+        return keys
+
+
+def bearer_token(authorization: str | None) -> str | None:
+    """The token of an Authorization header, None if there is none; made for WebSockets, where IdentityDep cannot go."""
+    scheme, _, token = (authorization or "").partition(" ")
+    return token.strip() or None if scheme.lower() == "bearer" else None
+
+
+def _key_id(token: str) -> str:
+    try:
+        header = jwt.get_unverified_header(token)
+    except jwt.InvalidTokenError:
+        raise InvalidToken("The token is not a JSON Web Token.") from None
+    key_id = header.get("kid")
+    if header.get("alg") != "EdDSA" or str(header.get("typ")).lower() != TOKEN_TYPE or not isinstance(key_id, str):
+        raise InvalidToken("The token is of another kind.")
+    return key_id
+
+
+def _identity(claims: dict[str, Any], token: str) -> Identity:
+    username, role = claims.get("name"), claims.get("role")
+    try:
+        user_id = UUID(claims["sub"])
+    except ValueError:
+        raise InvalidToken("The token names no user.") from None
+    if not isinstance(username, str) or role not in ("admin", "user"):
+        raise InvalidToken("The token lacks a name or a role.")
+    return Identity(user_id, username, role, token)
+
+
+def _usable_keys(listed: list[Any]) -> list[tuple[str, Ed25519PublicKey]]:
+    """The Ed25519 signing keys among the entries of a JWKS; what is of another kind is passed over."""
+    usable = []
+    for entry in listed:
+        match entry:
+            case {"kty": "OKP", "crv": "Ed25519", "kid": str(key_id), "x": str(x)} if (
+                entry.get("alg", "EdDSA") == "EdDSA" and entry.get("use", "sig") == "sig"
+            ):
+                usable.append((key_id, Ed25519PublicKey.from_public_bytes(_decoded(x))))
+    return usable
+
+
+def _decoded(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+_bearer = HTTPBearer(auto_error=False, bearerFormat="JWT", description="An access token from POST /token.")
+
+
+async def identity(
+    request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+) -> Identity:
+    """The user behind a request's bearer token, verified by `request.app.state.verifier`. Raises Unauthorized."""
+    if credentials is None:
+        raise Unauthorized("Sign in first: the request carries no bearer token.")
+    verifier: TokenVerifier = request.app.state.verifier
+    return await verifier.verify(credentials.credentials)
+
+
+async def admin(identity: Annotated[Identity, Depends(identity)]) -> Identity:
+    """The same, and the user must be an administrator. Raises Forbidden."""
+    if not identity.is_admin:
+        raise NotAdmin("Only administrators may do that.")
+    return identity
+
+
+IdentityDep = Annotated[Identity, Depends(identity)]
+AdminDep = Annotated[Identity, Depends(admin)]
