@@ -1,31 +1,44 @@
 """Where everything lies in the bucket; the only place that spells object keys."""
 
+import re
 from uuid import UUID
+
+UPLOADS = "uploads/"
+JOBS = "jobs/"
+TRANSCRIPTS = "transcripts/"
+
+_CHUNK_AUDIO = re.compile(rf"{JOBS}[0-9a-f-]{{36}}/a(?P<attempt>\d+)/chunks/\d+\.s16")
 
 
 def upload_prefix(job: UUID) -> str:
     """Everything that was uploaded for a job."""
-    return f"uploads/{job}/"
+    return f"{UPLOADS}{job}/"
 
 
 def source(job: UUID) -> str:
     """The recording as it was uploaded."""
-    return f"uploads/{job}/source"
+    return f"{upload_prefix(job)}source"
 
 
 def job_prefix(job: UUID) -> str:
     """Everything that transcribing a job left behind, all attempts."""
-    return f"jobs/{job}/"
+    return f"{JOBS}{job}/"
 
 
 def attempt_prefix(job: UUID, attempt: int) -> str:
     """Everything that one attempt left behind."""
-    return f"jobs/{job}/a{attempt}/"
+    return f"{job_prefix(job)}a{attempt}/"
 
 
 def chunk_audio(job: UUID, attempt: int, chunk: int) -> str:
     """A chunk's audio: 16 kHz mono signed 16-bit little-endian PCM without a header."""
     return f"{attempt_prefix(job, attempt)}chunks/{chunk:05d}.s16"
+
+
+def chunk_audio_attempt(key: str) -> int | None:
+    """The attempt that a chunk's audio belongs to; None for every other object."""
+    match = _CHUNK_AUDIO.fullmatch(key)
+    return int(match["attempt"]) if match else None
 
 
 def chunk_meta(job: UUID, attempt: int, chunk: int) -> str:
@@ -50,7 +63,7 @@ def result(job: UUID, attempt: int, chunk: int) -> str:
 
 def transcript_prefix(job: UUID) -> str:
     """Everything that readers of a job's transcript may see, all attempts."""
-    return f"transcripts/{job}/"
+    return f"{TRANSCRIPTS}{job}/"
 
 
 def transcript(job: UUID, attempt: int, fmt: str) -> str:

@@ -183,6 +183,30 @@ class ObjectStore:
             for item in page:
                 yield _info(item)
 
+    async def folders(self, prefix: str) -> AsyncGenerator[str, None]:
+        """Yield what the keys beginning with the prefix have between it and the next slash, each once, in order.
+
+        The store answers this without naming every object: 1,000 folders a request, whatever is in them.
+        """
+        found = iter(self._s3.list_objects(self._bucket, prefix=prefix))
+        while page := await self._client.call(_take, found):
+            for item in page:
+                if item.is_dir:
+                    yield (item.object_name or "").removeprefix(prefix).rstrip("/")
+
+    async def abort_uploads(self, begun_before: datetime) -> int:
+        """Take back the parts of uploads whose process died on the way; return how many of at most 1,000 looked at."""
+
+        def abort() -> int:
+            # Only unfinished uploads are listed, and the client offers no public way to see them.
+            uploads = self._s3._list_multipart_uploads(self._bucket).uploads
+            abandoned = [upload for upload in uploads if (upload.initiated_time or begun_before) < begun_before]
+            for upload in abandoned:
+                self._s3._abort_multipart_upload(self._bucket, upload.object_name, upload.upload_id or "")
+            return len(abandoned)
+
+        return await self._client.call(abort)
+
     async def delete(self, key: str) -> None:
         """Delete an object; a missing one is no error."""
         await self._client.call(self._s3.remove_object, self._bucket, key)
