@@ -111,5 +111,5 @@ class Upload:
 
 
 def _as_bytes(data: bytearray) -> bytes:
-    """Pass a buffer where bytes are declared: it is only hashed and sent, and a copy would be a third part in memory."""
+    """Pass a buffer where bytes are declared: it is only hashed and sent; a copy would be a third part in memory."""
     return cast("bytes", data)
