@@ -6,15 +6,18 @@ Records of structlog and of the standard library (uvicorn, sqlalchemy) take the 
 """
 
 import asyncio
+import contextlib
 import json
 import logging
 import math
+import os
 import sys
 import threading
 from collections import deque
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from logging.handlers import RotatingFileHandler
+from pathlib import Path
 from typing import Any, TextIO
 from uuid import uuid4
 
@@ -54,7 +57,7 @@ class LogSink:
             self._records.append(record)
             waiting, self._waiting = self._waiting, {}
         for event, loop in waiting.items():
-            if not loop.is_closed():
+            with contextlib.suppress(RuntimeError):  # the loop of that waiter has been closed
                 loop.call_soon_threadsafe(event.set)
 
     def drain(self, limit: int) -> list[Record]:
@@ -231,8 +234,22 @@ class _File(_Ours, RotatingFileHandler):
         )
         self._builder = builder
 
+    def shouldRollover(self, record: logging.LogRecord) -> bool:  # noqa: N802 - the name in the base class
+        """Whether the file is full; first follow it if another process of this service turned it over."""
+        if self.stream is not None and not self._is_current(self.stream):
+            self.stream.close()
+            self.stream = self._open()
+        return bool(super().shouldRollover(record))
+
     def format(self, record: logging.LogRecord) -> str:
+        """The record as a line of JSON."""
         return _as_json(self._builder.build(record))
+
+    def _is_current(self, stream: TextIO) -> bool:
+        try:
+            return os.path.samestat(Path(self.baseFilename).stat(), os.fstat(stream.fileno()))
+        except FileNotFoundError:
+            return False
 
 
 class _ToSink(_Ours):

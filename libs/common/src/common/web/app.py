@@ -123,6 +123,8 @@ def build_app(
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        # Function names make readable operation ids; FastAPI warns when two are the same.
+        generate_unique_id_function=lambda route: route.name,
         responses={"default": {"model": ProblemDocument, "description": "A problem (RFC 9457)."}},
     )
     app.state.readiness = readiness
@@ -137,11 +139,11 @@ def _health(readiness: Readiness) -> APIRouter:
     router = APIRouter(prefix="/health", tags=["health"])
 
     @router.get("/live", summary="Is the process alive? Asks nothing else.")
-    async def live() -> Alive:
+    async def health_live() -> Alive:
         return Alive()
 
     @router.get("/ready", summary="Should the service get traffic?")
-    async def ready() -> Ready:
+    async def health_ready() -> Ready:
         if failing := await readiness.failing():
             raise NotReady(f"Not ready: {', '.join(failing)}.", failing=failing)
         return Ready(checks=readiness.names)
@@ -153,7 +155,7 @@ def _about(name: str, version: str) -> APIRouter:
     router = APIRouter(tags=["health"])
 
     @router.get("/version", summary="Which version of which service is this?")
-    async def about() -> Version:
+    async def version_of_service() -> Version:
         return Version(service=name, version=version)
 
     return router

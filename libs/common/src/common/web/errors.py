@@ -142,6 +142,7 @@ def install_error_handlers(app: FastAPI, service: str) -> None:
         problem = as_problem(error)
         if problem is None or isinstance(connection, WebSocket):
             raise error
+        connection.state.problem = problem
         return problem_response(problem, service=service, request_id=connection.state.request_id)
 
     for expected in (Problem, RequestValidationError, WebSocketRequestValidationError, HTTPException):

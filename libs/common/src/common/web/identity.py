@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal
 from uuid import UUID
@@ -75,8 +75,15 @@ class Identity:
 class TokenVerifier:
     """Verifies access tokens with cached keys; the auth service is asked rarely and may be down for long."""
 
-    def __init__(self, settings: IdentitySettings, client: httpx.AsyncClient | None = None) -> None:
+    def __init__(
+        self,
+        settings: IdentitySettings,
+        client: httpx.AsyncClient | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Makes (and later closes) a client of its own unless one is given."""
+        self._clock = clock
         self._settings = settings
         self._client = client or httpx.AsyncClient(timeout=FETCH_TIMEOUT_SECONDS)
         self._owns_client = client is None
@@ -111,7 +118,7 @@ class TokenVerifier:
             await self._client.aclose()
 
     async def _key(self, key_id: str) -> Ed25519PublicKey | None:
-        now = time.monotonic()
+        now = self._clock()
         fresh = now - self._fetched < CACHE_SECONDS
         # While somebody fetches already, old keys are good enough: nobody waits for a slow auth service.
         if key_id not in self._keys or not (fresh or self._fetching.locked()):
@@ -122,7 +129,7 @@ class TokenVerifier:
 
     async def _refresh(self, key_id: str) -> None:
         async with self._fetching:
-            now = time.monotonic()
+            now = self._clock()
             fresh = now - self._fetched < CACHE_SECONDS
             pause = REFETCH_SECONDS if self._keys else RETRY_SECONDS
             if now - self._tried < pause or (fresh and key_id in self._keys):

@@ -49,6 +49,7 @@ class _Exchange:
     started: float = field(default_factory=time.perf_counter)
     status: int | None = None  # None until the answer started
     closed: bool = False
+    problem: Problem | None = None
 
     @property
     def is_socket(self) -> bool:
@@ -105,6 +106,7 @@ class RequestMiddleware:
 
         try:
             await self._app(exchange.scope, receive, send_onward)
+            exchange.problem = exchange.scope["state"].get("problem")
         except (ClientDisconnect, WebSocketDisconnect):
             exchange.status = exchange.status or _CLIENT_GONE
         except Exception as error:
@@ -112,6 +114,7 @@ class RequestMiddleware:
             if problem is None:
                 log.exception("request failed", method=exchange.method, path=exchange.scope["path"])
                 problem = Problem(_INTERNAL)
+            exchange.problem = problem
             if exchange.is_socket:
                 await self._refuse(exchange, problem, receive, send_onward)
             elif exchange.status is None:
@@ -147,7 +150,19 @@ class RequestMiddleware:
             status=status,
             milliseconds=round(seconds * 1000, 1),
             request_id=exchange.request_id,
+            **_trouble(exchange.problem),
         )
+
+
+def _trouble(problem: Problem | None) -> dict[str, str]:
+    """What the access log says about a problem: its code, and what lies behind one that is our own fault."""
+    if problem is None:
+        return {}
+    cause = problem.__cause__
+    if cause is None:
+        return {"code": problem.code}
+    # The first line only: database errors go on with the statement and its parameters.
+    return {"code": problem.code, "cause": f"{type(cause).__name__}: {cause}".splitlines()[0][:300]}
 
 
 def _note(exchange: _Exchange, message: Message) -> None:

@@ -1,5 +1,6 @@
 """The HTTP server of a process: uvicorn, one worker, with a graceful end."""
 
+import signal
 from types import FrameType
 
 import uvicorn
@@ -26,6 +27,7 @@ def serve(app: FastAPI, settings: ServiceSettings) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # whom to believe about client addresses is each service's own decision
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
@@ -42,10 +44,10 @@ class _Server(uvicorn.Server):
         self._app = app
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's signature
-        """Start the end; a second signal of any kind ends at once.
+        """Start the end; a second SIGINT ends at once.
 
         Unlike uvicorn's own it does not raise the signal again afterwards: an orderly end has exit code 0.
         """
         self._app.state.readiness.drain()
-        self.force_exit = self.should_exit
+        self.force_exit = self.force_exit or (self.should_exit and sig == signal.SIGINT)
         self.should_exit = True
