@@ -1,0 +1,142 @@
+"""What one row of the fleet table says about a program, and how a row becomes a process."""
+
+import asyncio
+import os
+import pwd
+import signal
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+LAUNCHER = Path(__file__).with_name("launch.py")
+STATE_VARIABLE = "VERBATIM_STATE"  # in the environment of everything that a fleet starts: how leftovers are recognised
+
+Probe = Callable[[], Awaitable[bool]]
+Step = Callable[[], Awaitable[None]]
+
+
+class ProgramFailed(RuntimeError):
+    """A program cannot be started or did not become ready; the message is one sentence for a person."""
+
+
+@dataclass(frozen=True)
+class RunAs:
+    """Who a program runs as when the fleet's own user will not do."""
+
+    owner: tuple[int, int] | None = None  # (uid, gid) to become; only root may set it
+    prefix: tuple[str, ...] = ()  # a wrapper that changes the user in another way
+
+    def adopt(self, *paths: Path) -> None:
+        """Give files and folders to that user."""
+        if self.owner is not None:
+            for path in paths:
+                os.chown(path, *self.owner)
+
+
+@dataclass(frozen=True)
+class Program:
+    """One row of the fleet table."""
+
+    name: str
+    command: tuple[str, ...]
+    env: Mapping[str, str]
+    ready: Probe | None  # None marks a task: it runs to its end, and exit status 0 is its readiness
+    ports: Mapping[str, int] = field(default_factory=dict)  # purpose → loopback port; each must be free before a start
+    needs: tuple[str, ...] = ()  # rows that must be ready before this one starts
+    prepare: Step | None = None  # before each start: configuration files, an empty database cluster
+    provision: Step | None = None  # after each start, before dependents: roles, buckets
+    run_as: RunAs = field(default_factory=RunAs)
+    stop_signal: signal.Signals = signal.SIGTERM
+    stop_seconds: float = 20.0
+    start_seconds: float = 90.0
+    death_signal: signal.Signals = signal.SIGKILL  # what the kernel sends when the supervisor dies
+    echo: bool = True  # show its output on the terminal; otherwise it goes to the log file only
+
+    @property
+    def is_task(self) -> bool:
+        """Whether the row runs to its end instead of staying up."""
+        return self.ready is None
+
+
+def plain_environment(home: Path, state: Path) -> dict[str, str]:
+    """The environment of a backing service: nothing inherited, so that no setting of the person's shell leaks in."""
+    return {
+        "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "HOME": str(home),
+        "LANG": "C.UTF-8",
+        "LC_ALL": "C.UTF-8",
+        "TZ": "UTC",
+        STATE_VARIABLE: str(state),
+    }
+
+
+def unprivileged(*paths: Path) -> RunAs:
+    """How a program that refuses to run as root can run and still reach these paths.
+
+    As an ordinary user nothing changes. As root the choice is the account `nobody`; where a parent folder is closed to
+    it (a checkout under /root), a user namespace that shows root's files under an unprivileged id.
+    """
+    if os.geteuid() != 0:
+        return RunAs()
+    folders = {parent for path in paths for parent in (path, *path.parents) if parent.exists()}
+    if all(folder.stat().st_mode & 0o001 for folder in folders):
+        account = pwd.getpwnam("nobody")
+        return RunAs(owner=(account.pw_uid, account.pw_gid))
+    wrapper = ("unshare", "--user", "--map-user=65534", "--map-group=65534", "--")
+    if subprocess.run([*wrapper, "true"], check=False, capture_output=True).returncode == 0:
+        return RunAs(prefix=wrapper)
+    raise ProgramFailed(
+        f"PostgreSQL refuses to run as root, and neither the account nobody can reach {paths[0]} nor are user namespaces "
+        "allowed here: move the checkout out of a closed folder such as /root, or run as an ordinary user."
+    )
+
+
+def _launched(command: Sequence[str], run_as: RunAs, death_signal: signal.Signals) -> list[str]:
+    owner = "-" if run_as.owner is None else f"{run_as.owner[0]}:{run_as.owner[1]}"
+    launcher = [sys.executable, "-I", "-S", str(LAUNCHER), str(os.getpid()), str(int(death_signal)), owner]
+    return [*run_as.prefix, *launcher, *command]
+
+
+async def spawn(program: Program, output: IO[bytes]) -> asyncio.subprocess.Process:
+    """Start the row's command in a process group of its own, its output going to the given file."""
+    return await asyncio.create_subprocess_exec(
+        *_launched(program.command, program.run_as, program.death_signal),
+        env=dict(program.env),
+        cwd="/",  # readable by whatever user the program becomes
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        start_new_session=True,  # Ctrl-C reaches the supervisor alone, and the group can be killed whole
+    )
+
+
+async def run(
+    command: Sequence[str], *, env: Mapping[str, str], run_as: RunAs | None = None, given: str | None = None
+) -> str:
+    """Run a short command to its end and return its output; a failing one raises with the last lines it printed.
+
+    `given` is what the command reads from its standard input.
+    """
+    process = await asyncio.create_subprocess_exec(
+        *_launched(command, run_as or RunAs(), signal.SIGKILL),
+        env=dict(env),
+        cwd="/",
+        stdin=asyncio.subprocess.DEVNULL if given is None else asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        start_new_session=True,
+    )
+    try:
+        output, _ = await process.communicate(None if given is None else given.encode())
+    except asyncio.CancelledError:
+        process.kill()
+        await process.wait()
+        raise
+    text = output.decode(errors="replace")
+    if process.returncode != 0:
+        tail = " / ".join(text.strip().splitlines()[-4:])
+        raise ProgramFailed(f"{Path(command[0]).name} failed with status {process.returncode}: {tail}")
+    return text

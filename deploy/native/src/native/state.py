@@ -1,0 +1,196 @@
+"""The state folder of a checkout: data, generated credentials, remembered ports, and the lock of the one fleet in it."""
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import random
+import secrets
+import shutil
+import signal
+import socket
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from .programs import STATE_VARIABLE
+
+# Below the range that Linux gives to outgoing connections, so that a remembered port is rarely borrowed meanwhile.
+PORT_RANGE = range(15_000, 32_000)
+
+
+class AlreadyRunning(RuntimeError):
+    """Another fleet holds this state folder."""
+
+    def __init__(self, path: Path, pid: int) -> None:
+        super().__init__(
+            f"a fleet is already running in {path} (process {pid}): `make status` shows it, `make down` ends it"
+        )
+        self.pid = pid
+
+
+def port_is_free(port: int) -> bool:
+    """Whether a server could listen on this loopback port now."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            if error.errno in {errno.EADDRINUSE, errno.EACCES}:
+                return False
+            raise
+    return True
+
+
+def free_port(taken: Iterable[int] = (), *, companion: int = 0) -> int:
+    """A random free loopback port outside `taken`; with `companion`, the port that far above it is free as well."""
+    avoid = set(taken)
+    for port in random.sample(PORT_RANGE, len(PORT_RANGE)):
+        wanted = {port, port + companion}
+        if not wanted & avoid and max(wanted) < PORT_RANGE.stop and all(port_is_free(each) for each in wanted):
+            return port
+    raise RuntimeError("no free loopback port is left on this machine")
+
+
+class StateFolder:
+    """One fleet's folder. Everything in it may be deleted to start from nothing."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.resolve()
+        self.path.mkdir(parents=True, exist_ok=True)
+        # As root the database runs as another user, who must be able to pass through; what is secret is 0600 in itself.
+        self.path.chmod(0o711 if os.geteuid() == 0 else 0o700)
+        self.logs = self.folder("log")
+        self._lock_file: int | None = None
+        self._ports: dict[str, int] = {}  # settled for this run: our own servers listen there now
+
+    def folder(self, name: str) -> Path:
+        """A subfolder, created when missing."""
+        path = self.path / name
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def log(self, name: str) -> Path:
+        """The file that holds what a program printed."""
+        return self.logs / f"{name}.log"
+
+    # -- one fleet per folder -------------------------------------------------------------------------------------
+
+    def lock(self) -> None:
+        """Become this folder's fleet, or raise `AlreadyRunning`. The kernel frees the lock however the holder ends."""
+        handle = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        for last_try in (False, True):  # twice, because somebody who only asks `holder` has the lock for an instant
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if last_try:
+                    os.close(handle)
+                    raise AlreadyRunning(self.path, self.holder() or 0) from None
+                time.sleep(0.2)
+        os.ftruncate(handle, 0)
+        os.write(handle, str(os.getpid()).encode())
+        self._lock_file = handle
+
+    def unlock(self) -> None:
+        """Let another fleet have the folder."""
+        if self._lock_file is not None:
+            os.close(self._lock_file)
+            self._lock_file = None
+
+    def holder(self) -> int | None:
+        """The process id of the fleet that runs in this folder, or None."""
+        try:
+            handle = os.open(self.path / "lock", os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return int(os.read(handle, 32) or b"0") or None
+        else:
+            return None
+        finally:
+            os.close(handle)
+
+    # -- secrets and ports ------------------------------------------------------------------------------------------
+
+    def secret(self, name: str) -> str:
+        """A credential generated once and kept in `credentials.json`, readable by its owner alone."""
+        known = self._read("credentials.json")
+        if name not in known:
+            known[name] = secrets.token_urlsafe(24)
+            self._write("credentials.json", known)
+        return str(known[name])
+
+    def ports(self, *names: str, companions: dict[str, int] | None = None) -> dict[str, int]:
+        """A loopback port for each name, the same as last time unless something else listens there by now.
+
+        `companions` names ports whose program also uses the port that far above.
+        """
+        known: dict[str, int] = self._read("ports.json")
+        offsets = companions or {}
+        new = [name for name in names if name not in self._ports]
+        for name in new:
+            offset = offsets.get(name, 0)
+            port = known.get(name)
+            if port is None or not (port_is_free(port) and port_is_free(port + offset)):
+                known[name] = free_port((value for key, value in known.items() if key != name), companion=offset)
+            self._ports[name] = known[name]
+        if new:
+            self._write("ports.json", known)
+        return {name: self._ports[name] for name in names}
+
+    def _read(self, name: str) -> dict[str, Any]:
+        try:
+            content: dict[str, Any] = json.loads((self.path / name).read_text())
+        except FileNotFoundError:
+            return {}
+        return content
+
+    def _write(self, name: str, content: object) -> None:
+        temporary = self.path / f".{name}.{os.getpid()}"
+        temporary.touch(mode=0o600)
+        temporary.write_text(json.dumps(content, indent=2, sort_keys=True))
+        temporary.replace(self.path / name)
+
+    # -- what a running fleet says about itself -----------------------------------------------------------------
+
+    def publish(self, content: object) -> None:
+        """Tell other terminals how the fleet stands."""
+        self._write("status.json", content)
+
+    def published(self) -> dict[str, Any]:
+        """What the running fleet last said; empty when there is none."""
+        return self._read("status.json")
+
+    # -- leftovers --------------------------------------------------------------------------------------------------
+
+    def leftovers(self) -> list[int]:
+        """Processes that an earlier fleet of this folder started and that still run."""
+        mark = f"{STATE_VARIABLE}={self.path}".encode()
+        found = []
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit() and int(entry.name) != os.getpid():
+                with contextlib.suppress(OSError):  # it ended meanwhile, or belongs to somebody else
+                    if mark in (entry / "environ").read_bytes().split(b"\0"):
+                        found.append(int(entry.name))
+        return found
+
+    def clear_leftovers(self, patience: float = 15.0) -> int:
+        """Wait for leftovers to end by themselves, then kill them; returns how many there were."""
+        first = self.leftovers()
+        remaining, deadline = first, time.monotonic() + patience
+        while remaining and time.monotonic() < deadline:
+            time.sleep(0.1)
+            remaining = self.leftovers()
+        for pid in remaining:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        return len(first)
+
+    def remove(self) -> None:
+        """Delete the whole folder."""
+        shutil.rmtree(self.path, ignore_errors=True)
