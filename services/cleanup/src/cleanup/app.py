@@ -1,0 +1,68 @@
+"""Puts the cleanup service together."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from fastapi import FastAPI
+
+from common import database, logging
+from common.health import Background
+from common.messaging import Broker, EventConsumer, LogPublisher, OutboxRelay
+from common.storage import ObjectStore
+from common.web import Readiness, build_app
+
+from .consumers import SUBSCRIPTIONS
+from .schedule import Sweeper
+from .settings import Settings
+from .sweeps import Resources
+from .tables import Inbox, Outbox
+
+MIGRATIONS = "cleanup.migrations"
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The cleanup service; nothing connects before the application starts."""
+    readiness = Readiness()
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            engine = database.create_engine(settings)
+            stack.push_async_callback(engine.dispose)
+            await database.connect(engine, settings.db_connect_attempts)
+            await database.require_current(engine, MIGRATIONS)
+            sessions = database.sessions(engine)
+
+            store = ObjectStore(settings)
+            stack.push_async_callback(store.close)
+            broker = await Broker.connect(settings, "cleanup")
+            stack.push_async_callback(broker.close)
+
+            background = Background()
+            stack.push_async_callback(background.stop)
+            background.start("logs", LogPublisher(broker, logging.sink()).run)
+            background.start("outbox", OutboxRelay(engine, sessions, broker, Outbox).run)
+            background.start("sweeps", Sweeper(engine, Resources(sessions, store, settings)).run)
+
+            consumer = EventConsumer(
+                broker,
+                service="cleanup",
+                sessions=sessions,
+                inbox=Inbox,
+                subscriptions=SUBSCRIPTIONS,
+                resources=None,
+            )
+            await consumer.start()
+            stack.push_async_callback(consumer.stop)
+
+            async def database_answers() -> None:
+                await database.connect(engine, 1)
+
+            readiness.add("database", database_answers)
+            readiness.add("broker", broker.check)
+            readiness.add("consumer", consumer.check)
+            readiness.add("store", store.check)
+            readiness.add("background", background.check)
+            yield
+
+    return build_app(name="cleanup", title="Verbatim cleanup", lifespan=lifespan, routers=[], readiness=readiness)

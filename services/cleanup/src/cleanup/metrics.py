@@ -1,0 +1,18 @@
+"""Numbers of the cleanup service."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+DELETED_OBJECTS = Counter(
+    "verbatim_cleanup_deleted_objects_total", "Objects deleted, by the rule that said so.", ["rule"]
+)
+EXPIRED_JOBS = Counter("verbatim_cleanup_expired_jobs_total", "Jobs told of as past the retention.")
+UNCLAIMED_JOBS = Gauge(
+    "verbatim_cleanup_unclaimed_jobs", "Jobs with working files or transcripts that no event told of; they are kept."
+)
+SWEEP_SECONDS = Histogram(
+    "verbatim_cleanup_sweep_seconds", "Seconds that one run of a rule took.", ["rule"], buckets=(0.05, 0.5, 5, 60, 600)
+)
+SWEEP_FAILURES = Counter("verbatim_cleanup_sweep_failures_total", "Runs of a rule that broke off.", ["rule"])
+LAST_ROUND = Gauge(
+    "verbatim_cleanup_last_round_timestamp_seconds", "When this replica last finished a round of all rules."
+)

@@ -1,0 +1,6 @@
+"""Entry point of Alembic."""
+
+from cleanup.tables import Base
+from common.database import run_env
+
+run_env(Base.metadata)

@@ -1,0 +1,147 @@
+"""Queries over known jobs; every comparison of times is the database's."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, delete, func, or_, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from .tables import Catalogue, KnownJob, State, Suspect
+
+CHANNEL = "deletions"
+_ENDED = (State.COMPLETED, State.FAILED, State.CANCELLED)
+
+
+class JobRepository:
+    """Known jobs within the caller's transaction."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        """Work in the given session; the caller commits."""
+        self._session = session
+
+    async def put_created(self, job_id: UUID, owner_id: UUID, created_at: datetime) -> None:
+        """Note that a job exists; what later events said about it stays."""
+        statement = insert(KnownJob).values(job_id=job_id, owner_id=owner_id, state=State.LIVE, created_at=created_at)
+        await self._session.execute(
+            statement.on_conflict_do_update(
+                index_elements=[KnownJob.job_id], set_={"created_at": statement.excluded.created_at}
+            )
+        )
+
+    async def put_ended(self, job_id: UUID, owner_id: UUID, attempt: int, state: State, at: datetime) -> None:
+        """Note how an attempt ended, unless the job is deleted or a later attempt has ended."""
+        statement = insert(KnownJob).values(
+            job_id=job_id, owner_id=owner_id, attempt=attempt, state=state, created_at=at, finished_at=at
+        )
+        ended: dict[str, Any] = {name: statement.excluded[name] for name in ("attempt", "state", "finished_at")}
+        await self._session.execute(
+            statement.on_conflict_do_update(
+                index_elements=[KnownJob.job_id],
+                set_={**ended, "chunk_audio_dropped_at": None, "expired_at": None},
+                where=(KnownJob.state != State.DELETED) & (KnownJob.attempt <= statement.excluded.attempt),
+            )
+        )
+
+    async def put_deleted(self, job_id: UUID, owner_id: UUID, at: datetime) -> None:
+        """Leave a tombstone, due at once, and wake the sweeper."""
+        gone: dict[str, Any] = {"state": State.DELETED, "deleted_at": func.now(), "look_again_at": func.now()}
+        statement = insert(KnownJob).values(job_id=job_id, owner_id=owner_id, created_at=at, **gone)
+        await self._session.execute(
+            statement.on_conflict_do_update(index_elements=[KnownJob.job_id], set_={**gone, "emptied_at": None})
+        )
+        await self._session.execute(text(f"SELECT pg_notify('{CHANNEL}', current_schema())"))
+
+    async def due_tombstones(self, limit: int) -> Sequence[UUID]:
+        """Deleted jobs whose objects are to be looked for now."""
+        due = (KnownJob.state == State.DELETED) & KnownJob.emptied_at.is_(None) & (KnownJob.look_again_at <= func.now())
+        query = select(KnownJob.job_id).where(due).order_by(KnownJob.look_again_at).limit(limit)
+        return (await self._session.scalars(query)).all()
+
+    async def look_again(self, job_id: UUID, delay: timedelta) -> None:
+        """Come back to a tombstone later."""
+        await self._update(job_id, KnownJob.state == State.DELETED, look_again_at=func.now() + delay)
+
+    async def mark_emptied(self, job_id: UUID, after: timedelta) -> bool:
+        """Close a tombstone under which nothing was found, unless it is younger than `after`."""
+        old_enough = KnownJob.deleted_at <= func.now() - after
+        return await self._update(job_id, (KnownJob.state == State.DELETED) & old_enough, emptied_at=func.now())
+
+    async def reopen(self, job_ids: Collection[UUID]) -> int:
+        """Open closed tombstones again under which something was found after all; return how many."""
+        closed = KnownJob.job_id.in_(job_ids) & (KnownJob.state == State.DELETED) & KnownJob.emptied_at.is_not(None)
+        statement = update(KnownJob).where(closed).values(emptied_at=None, look_again_at=func.now())
+        return len((await self._session.scalars(statement.returning(KnownJob.job_id))).all())
+
+    async def with_chunk_audio(self, grace: timedelta, limit: int) -> Sequence[tuple[UUID, int]]:
+        """Completed jobs whose chunk audio nobody needs any more, with the attempt that completed them."""
+        due = KnownJob.finished_at < func.now() - grace
+        query = (
+            select(KnownJob.job_id, KnownJob.attempt)
+            .where(KnownJob.state == State.COMPLETED, KnownJob.chunk_audio_dropped_at.is_(None), due)
+            .order_by(KnownJob.finished_at)
+            .limit(limit)
+        )
+        return [(job_id, attempt) for job_id, attempt in await self._session.execute(query)]
+
+    async def mark_chunk_audio_dropped(self, job_id: UUID, attempt: int) -> None:
+        """Note that the chunk audio up to this attempt is gone."""
+        await self._update(job_id, KnownJob.attempt == attempt, chunk_audio_dropped_at=func.now())
+
+    async def take_expired(self, retention: timedelta, repeat: timedelta, limit: int) -> Sequence[KnownJob]:
+        """Finished jobs past the retention of which nobody was told within `repeat`; they count as told now."""
+        expired = KnownJob.state.in_(_ENDED) & (KnownJob.finished_at < func.now() - retention)
+        untold = or_(KnownJob.expired_at.is_(None), KnownJob.expired_at < func.now() - repeat)
+        due = select(KnownJob.job_id).where(expired, untold).order_by(KnownJob.finished_at).limit(limit)
+        statement = (
+            update(KnownJob)
+            .where(KnownJob.job_id.in_(due.with_for_update(skip_locked=True)))
+            .values(expired_at=func.now())
+            .returning(KnownJob)
+        )
+        return (await self._session.scalars(statement)).all()
+
+    async def states(self, job_ids: Collection[UUID]) -> dict[UUID, str]:
+        """State of those of the jobs that are known."""
+        query = select(KnownJob.job_id, KnownJob.state).where(KnownJob.job_id.in_(job_ids))
+        return {job_id: state for job_id, state in await self._session.execute(query)}  # noqa: C416 (rows to pairs)
+
+    async def _update(self, job_id: UUID, condition: ColumnElement[bool], **values: Any) -> bool:
+        statement = update(KnownJob).where(KnownJob.job_id == job_id, condition).values(values)
+        return await self._session.scalar(statement.returning(KnownJob.job_id)) is not None
+
+
+class SuspectRepository:
+    """Uploads without a known job within the caller's transaction."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        """Work in the given session; the caller commits."""
+        self._session = session
+
+    async def catalogue_since(self) -> datetime:
+        """Since when this schema hears of jobs."""
+        since: datetime = (await self._session.scalars(select(Catalogue.since))).one()
+        return since
+
+    async def see(self, job_ids: Collection[UUID]) -> None:
+        """Remember when each of these was first seen."""
+        if job_ids:
+            rows = [{"job_id": job_id} for job_id in job_ids]
+            await self._session.execute(insert(Suspect).values(rows).on_conflict_do_nothing())
+
+    async def clear(self, job_ids: Collection[UUID]) -> None:
+        """Stop suspecting these."""
+        await self._session.execute(delete(Suspect).where(Suspect.job_id.in_(job_ids)))
+
+    async def clear_known(self) -> None:
+        """Stop suspecting those whose job was told of meanwhile."""
+        await self._session.execute(delete(Suspect).where(Suspect.job_id.in_(select(KnownJob.job_id))))
+
+    async def seen_for(self, age: timedelta, limit: int) -> Sequence[UUID]:
+        """Those first seen longer ago than `age`, the oldest first."""
+        old = Suspect.first_seen_at <= func.now() - age
+        return (
+            await self._session.scalars(select(Suspect.job_id).where(old).order_by(Suspect.first_seen_at).limit(limit))
+        ).all()

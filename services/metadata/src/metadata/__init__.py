@@ -1,0 +1,1 @@
+"""Enrichment of finished transcripts: statistics and keywords."""

@@ -1,0 +1,27 @@
+"""Events in: what this service reacts to."""
+
+from typing import Any
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from common.events import Event, JobDeleted, JobTranscribed
+
+from .repository import EnrichmentRepository
+from .service import EnrichmentService
+
+log = structlog.get_logger(__name__)
+
+
+async def on_job_transcribed(event: JobTranscribed, session: AsyncSession, _resources: None) -> None:
+    """Queue the transcript for enrichment."""
+    if not await EnrichmentService(session).request(event):
+        log.info("transcript is not enriched: the job is gone or a later attempt is known", attempt=event.attempt)
+
+
+async def on_job_deleted(event: JobDeleted, session: AsyncSession, _resources: None) -> None:
+    """Forget the job's metadata; its objects are cleanup's to delete."""
+    await EnrichmentRepository(session).put_deleted(event.job_id, event.owner_id)
+
+
+SUBSCRIPTIONS: dict[type[Event], Any] = {JobTranscribed: on_job_transcribed, JobDeleted: on_job_deleted}

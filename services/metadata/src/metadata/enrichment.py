@@ -1,0 +1,19 @@
+"""From a transcript to its metadata: a pure function, run away from the event loop."""
+
+from dataclasses import asdict
+
+from . import keywords, statistics, transcripts
+from .schemas import Enriched
+
+
+def enrich(transcript_json: bytes, keyword_limit: int) -> Enriched:
+    """Return the metadata of a stored transcript; raises TranscriptUnreadable."""
+    transcript = transcripts.parse(transcript_json)
+    found = keywords.extract(transcript.text, transcript.text_language, keyword_limit)
+    return Enriched.model_validate(
+        {
+            "language": transcript.language,
+            **asdict(statistics.measure(transcript)),
+            "keywords": [asdict(keyword) for keyword in found],
+        }
+    )

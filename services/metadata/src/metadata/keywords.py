@@ -1,0 +1,78 @@
+"""What a transcript is about, in its own words."""
+
+import logging
+import re
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import yake
+from yake.core import yake as _yake_module
+
+from . import phrases
+
+# YAKE reports its own failures with the first characters of the text, and a transcript never goes into a log.
+logging.getLogger("yake").setLevel(logging.CRITICAL)
+
+_STOP_WORDS = Path(_yake_module.__file__).parent / "StopwordsList"
+# Whisper's codes whose list has another name, or whose close relative's serves (Bosnian: Croatian, Malay: Indonesian).
+_LISTS = {"cs": "cz", "nn": "no", "bs": "hr", "ms": "id"}
+# Files of that folder that are not what their name says to us: `br` is Brazilian Portuguese, Whisper's `br` Breton.
+_NOT_LISTS = frozenset({"br", "nolang"})
+# No spaces between words and no way to find words without a dictionary: no keywords rather than torn ones.
+_UNREADABLE = frozenset({"bo", "km", "lo", "my", "th"})
+
+_WORDS_PER_KEYWORD = 2
+_SIMILARITY = 0.75  # two keywords more alike than this are one
+_SHORT_WORD = 5  # letters; longer words are content however often they are said
+_COMMON_SHARE = 0.01  # of all words said
+
+
+@dataclass(frozen=True, slots=True)
+class Keyword:
+    """A word or two, and its relevance relative to the transcript's best keyword, which has 1."""
+
+    keyword: str
+    score: float
+
+
+def stop_words(language: str | None, text: str) -> frozenset[str]:
+    """Words of a language that say nothing about the topic; without a list, the short words said again and again."""
+    code = (language or "").lower()
+    path = _STOP_WORDS / f"stopwords_{_LISTS.get(code, code)}.txt"
+    if code and code not in _NOT_LISTS and path.is_file():
+        return frozenset(path.read_text(encoding="utf-8").lower().split("\n"))
+    counts = Counter(word for word in re.findall(r"\w+", text.lower()) if len(word) <= _SHORT_WORD)
+    least = max(3.0, _COMMON_SHARE * sum(counts.values()))
+    # Never empty: YAKE takes an empty set for "use the English list".
+    return frozenset(word for word, count in counts.items() if count >= least) | {""}
+
+
+def extract(text: str, language: str | None, limit: int) -> list[Keyword]:
+    """Up to `limit` keywords of a text, best first; none where the text or its script gives none."""
+    if language in _UNREADABLE:
+        return []
+    if language in phrases.CANDIDATES:
+        return _relative(phrases.ranked(text, language)[:limit])
+    extractor = yake.KeywordExtractor(
+        n=_WORDS_PER_KEYWORD, dedup_lim=_SIMILARITY, top=limit * 4, stopwords=set(stop_words(language, text))
+    )
+    spoken = " ".join(text.lower().split())
+    weighed: list[tuple[str, float]] = []
+    for keyword, score in extractor.extract_keywords(text):
+        if _is_term(keyword.lower(), spoken, [better.lower() for better, _ in weighed]):
+            # YAKE's scores are better the smaller they are, and mean nothing across texts.
+            weighed.append((keyword, 1.0 / max(float(score), 1e-9)))
+    return _relative(weighed[:limit])
+
+
+def _is_term(keyword: str, spoken: str, better: list[str]) -> bool:
+    """Two words that met once are no term, and a word of a better term needs no second mention."""
+    if " " in keyword:
+        return spoken.count(keyword) > 1
+    return not any(keyword in term.split() for term in better)
+
+
+def _relative(weighed: list[tuple[str, float]]) -> list[Keyword]:
+    best = max((weight for _, weight in weighed), default=0.0)
+    return [Keyword(keyword, round(weight / best, 4)) for keyword, weight in weighed]

@@ -1,0 +1,13 @@
+"""Numbers of the metadata service."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+ENRICHMENTS = Counter(
+    "verbatim_metadata_enrichments_total", "Enrichments by what came of the try.", ["outcome"]
+)  # done, failed, postponed, overtaken
+ENRICHMENT_SECONDS = Histogram(
+    "verbatim_metadata_enrichment_seconds",
+    "Seconds from taking an enrichment to its commit.",
+    buckets=(0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30),
+)
+OLDEST_PENDING = Gauge("verbatim_metadata_oldest_pending_seconds", "Age of the oldest transcript not yet enriched.")

@@ -1,0 +1,6 @@
+"""Entry point of Alembic."""
+
+from common.database import run_env
+from metadata.tables import Base
+
+run_env(Base.metadata)

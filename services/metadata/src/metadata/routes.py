@@ -1,0 +1,18 @@
+"""Questions in."""
+
+from uuid import UUID
+
+from fastapi import APIRouter
+
+from common.web.identity import IdentityDep
+from common.web.transaction import SessionDep
+
+from .schemas import Metadata
+from .service import EnrichmentService
+
+router = APIRouter(tags=["metadata"])
+
+
+@router.get("/metadata/{job_id}", summary="Statistics and keywords of a job's transcript")
+async def get_metadata(job_id: UUID, identity: IdentityDep, session: SessionDep) -> Metadata:
+    return await EnrichmentService(session).get(job_id, identity)

@@ -1,0 +1,43 @@
+"""How much was said, and how fast."""
+
+import re
+from dataclasses import dataclass
+
+from .transcripts import Transcript
+
+# Scripts that put no space between words: each character counts as a word, as word processors count them.
+_UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f]")
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """Counts and rates of one transcript; the speech ratio is between 0 and 1."""
+
+    duration_seconds: float
+    speech_seconds: float
+    speech_ratio: float
+    segments: int
+    words: int
+    words_per_minute: float
+
+
+def count_words(text: str) -> int:
+    """Words separated by space, plus every Chinese character and Japanese kana."""
+    spaced = _UNSPACED.sub(" ", text)
+    return len(_UNSPACED.findall(text)) + sum(any(map(str.isalnum, token)) for token in spaced.split())
+
+
+def measure(transcript: Transcript) -> Statistics:
+    """Statistics of a transcript; words per minute are per minute of speech, pauses left out."""
+    duration = transcript.duration_seconds
+    # Voice activity is padded at both ends, so that its sum may pass the end of a very short recording.
+    speech = min(transcript.speech_seconds, duration)
+    words = count_words(transcript.text)
+    return Statistics(
+        duration_seconds=round(duration, 3),
+        speech_seconds=round(speech, 3),
+        speech_ratio=round(speech / duration, 4) if duration else 0.0,
+        segments=len(transcript.segments),
+        words=words,
+        words_per_minute=round(words / (speech / 60), 1) if speech else 0.0,
+    )

@@ -1,0 +1,72 @@
+"""Rows of the metadata service."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, DateTime, Index, Integer, Text, func, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from common import database
+
+
+class State(StrEnum):
+    """Where the enrichment of a job stands."""
+
+    PENDING = "pending"  # waiting for this service's worker, or in its hands
+    DONE = "done"  # metadata stored and announced
+    FAILED = "failed"  # given up, and announced: the transcript goes on without
+    DELETED = "deleted"  # the job is gone; the row only keeps a late message from bringing it back
+
+
+class Base(DeclarativeBase):
+    """Tables of this service's schema."""
+
+    metadata = database.metadata()
+
+
+class Outbox(database.OutboxMixin, Base):
+    """Events on their way to the bus."""
+
+
+class Inbox(database.InboxMixin, Base):
+    """Events whose effect is committed."""
+
+
+class Enrichment(Base):
+    """The enrichment of one job's transcript: work to do, then its result; durations in seconds."""
+
+    __tablename__ = "enrichments"
+    __table_args__ = (
+        CheckConstraint("state IN ('pending', 'done', 'failed', 'deleted')", name="state"),
+        # What the worker looks for; nearly all rows are finished ones.
+        Index("enrichments_pending_idx", "available_at", postgresql_where=text("state = 'pending'")),
+        Index("enrichments_deleted_idx", "finished_at", postgresql_where=text("state = 'deleted'")),
+    )
+
+    job_id: Mapped[UUID] = mapped_column(primary_key=True)
+    owner_id: Mapped[UUID]
+    attempt: Mapped[int]
+    state: Mapped[str] = mapped_column(Text)
+    transcript_key: Mapped[str | None] = mapped_column(Text)
+    # The request that caused it, so that its lines and events can be found together.
+    correlation_id: Mapped[str | None] = mapped_column(Text)
+    traceparent: Mapped[str | None] = mapped_column(Text)
+
+    # How often the work was taken; with the attempt it fences what a worker that lost its lease brings back.
+    tries: Mapped[int] = mapped_column(Integer, server_default=text("0"))
+    available_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    reason: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    finished_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+    language: Mapped[str | None] = mapped_column(Text)
+    duration_seconds: Mapped[float | None]
+    speech_seconds: Mapped[float | None]
+    speech_ratio: Mapped[float | None]
+    segments: Mapped[int | None]
+    words: Mapped[int | None]
+    words_per_minute: Mapped[float | None]
+    keywords: Mapped[list[dict[str, Any]] | None] = mapped_column(JSONB)

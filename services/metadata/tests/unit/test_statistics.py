@@ -1,0 +1,73 @@
+"""How much was said, and how fast."""
+
+import json
+
+import pytest
+from metadata.errors import TranscriptUnreadable
+from metadata.statistics import count_words, measure
+from metadata.transcripts import Transcript, parse
+
+
+def transcript(text: str, duration: float = 60.0, speech: float = 30.0, **fields: object) -> Transcript:
+    return Transcript(duration_seconds=duration, speech_seconds=speech, text=text, segments=[], **fields)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", 0),
+        ("Hello there.", 2),
+        ("well - I don't know …", 4),
+        ("今天天气很好。", 6),
+        ("コーヒーを飲む", 7),
+        ("GPU 很快", 3),
+        ("안녕하세요 여러분", 2),
+    ],
+)
+def test_words_are_counted_as_each_script_writes_them(text: str, words: int) -> None:
+    assert count_words(text) == words
+
+
+def test_words_per_minute_leave_pauses_out() -> None:
+    statistics = measure(transcript("one two three four five six", duration=60.0, speech=12.0))
+    assert statistics.words == 6
+    assert statistics.words_per_minute == 30.0
+    assert statistics.speech_ratio == 0.2
+
+
+def test_silence_has_statistics_too() -> None:
+    statistics = measure(transcript("", duration=0.0, speech=0.0))
+    assert (statistics.speech_ratio, statistics.words_per_minute, statistics.words) == (0.0, 0.0, 0)
+
+
+def test_speech_is_never_longer_than_the_recording() -> None:
+    statistics = measure(transcript("hi", duration=1.0, speech=1.4))
+    assert statistics.speech_ratio == 1.0
+    assert statistics.speech_seconds == 1.0
+
+
+def test_transcript_is_read_with_fields_it_does_not_need() -> None:
+    stored = {
+        "version": 1,
+        "language": "en",
+        "task": "transcribe",
+        "duration_seconds": 3,
+        "speech_seconds": 2.5,
+        "text": "Hello.",
+        "engine": {"name": "ctranslate2"},
+        "segments": [{"id": 0, "start": 0.0, "end": 2.0, "text": "Hello.", "confidence": 0.9}],
+    }
+    read = parse(json.dumps(stored).encode())
+    assert read.text_language == "en"
+    assert read.segments[0].end == 2.0
+
+
+def test_translation_is_english_whatever_was_spoken() -> None:
+    assert transcript("Good morning.", language="de", task="translate").text_language == "en"
+
+
+@pytest.mark.parametrize("stored", [b"", b"not json", b"{}", b'{"text": "secret words", "segments": "secret words"}'])
+def test_unreadable_transcript_is_named_without_quoting_it(stored: bytes) -> None:
+    with pytest.raises(TranscriptUnreadable) as raised:
+        parse(stored)
+    assert "secret" not in str(raised.value)
