@@ -1,0 +1,55 @@
+"""RabbitMQ: the broker, its consumers, the outbox and the log stream. The only place that imports its client library.
+
+What needs a database, `EventConsumer` and the outbox, is imported when it is first asked for: the gateway and the
+transcriber use messaging without having SQLAlchemy installed.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from .broker import Broker
+from .errors import BrokerUnavailable, PublishFailed, PublishRefused
+from .listener import Listener
+from .logs import LogPublisher
+from .queue_consumer import DeadLetterConsumer, QueueConsumer, RawMessage
+from .work_consumer import Delivery, WorkConsumer
+
+if TYPE_CHECKING:
+    from . import outbox
+    from .event_consumer import EventConsumer, Handler, Subscriptions
+    from .outbox import OutboxRelay
+
+__all__ = [
+    "Broker",
+    "BrokerUnavailable",
+    "DeadLetterConsumer",
+    "Delivery",
+    "EventConsumer",
+    "Handler",
+    "Listener",
+    "LogPublisher",
+    "OutboxRelay",
+    "PublishFailed",
+    "PublishRefused",
+    "QueueConsumer",
+    "RawMessage",
+    "Subscriptions",
+    "WorkConsumer",
+    "outbox",
+]
+
+_NEED_A_DATABASE = {
+    "EventConsumer": "event_consumer",
+    "Handler": "event_consumer",
+    "Subscriptions": "event_consumer",
+    "OutboxRelay": "outbox",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what needs a database at the first use."""
+    if name == "outbox":
+        return import_module(".outbox", __name__)
+    if name in _NEED_A_DATABASE:
+        return getattr(import_module(f".{_NEED_A_DATABASE[name]}", __name__), name)
+    raise AttributeError(f"module {__name__} has no attribute {name}")

@@ -1,0 +1,234 @@
+"""The process's two connections to RabbitMQ, and everything that is sent over them."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Self
+from uuid import uuid4
+
+import structlog
+from aio_pika import DeliveryMode, Message, connect_robust
+from aio_pika.abc import AbstractExchange, AbstractRobustChannel, AbstractRobustConnection, AbstractRobustQueue
+from aio_pika.exceptions import CONNECTION_EXCEPTIONS, DeliveryError, PublishError
+from yarl import URL
+
+from common.events import Command, Event, Notice
+from common.settings import BrokerSettings
+
+from . import metrics
+from .envelope import Envelope
+from .errors import BrokerUnavailable, PublishFailed, PublishRefused
+from .listener import Listener
+from .topology import CONTROL, EVENTS, EXCHANGES, WORK, ListenExchange, QueueSpec, standing_queues, work_queue
+
+log = structlog.get_logger(__name__)
+
+_HEARTBEAT_SECONDS = 10
+_CONNECT_TIMEOUT = 5.0
+_RECONNECT_INTERVAL = 1.0
+_CONFIRM_TIMEOUT = 5.0
+_BEST_EFFORT_TIMEOUT = 2.0
+
+# What the client library raises when the connection or the channel is not there.
+_TROUBLE = (*CONNECTION_EXCEPTIONS, TimeoutError)
+
+
+class Broker:
+    """RabbitMQ as this process sees it; reconnects by itself and declares the whole topology again when it does.
+
+    Publishing has a connection of its own, because a broker that runs out of memory or disk stops reading from
+    connections that publish: consumers on the same connection could then not even acknowledge.
+    """
+
+    def __init__(self, settings: BrokerSettings, name: str) -> None:
+        """Use `connect` instead."""
+        self._settings = settings
+        self._name = name
+        self._connections: list[AbstractRobustConnection] = []
+        self._declared: dict[str, AbstractRobustQueue] = {}
+        self._declaring = asyncio.Lock()
+        self._topology: AbstractRobustChannel
+        self._confirmed: AbstractRobustChannel
+        self._best_effort: AbstractRobustChannel
+        self._exchanges: dict[str, AbstractExchange] = {}
+        self._best_effort_exchanges: dict[str, AbstractExchange] = {}
+
+    @classmethod
+    async def connect(cls, settings: BrokerSettings, name: str) -> Self:
+        """Connect as `name`, waiting for the broker, and declare the topology; raises BrokerUnavailable."""
+        broker = cls(settings, name)
+        attempts = settings.broker_connect_attempts
+        for attempt in range(1, attempts + 1):
+            try:
+                await broker._open()
+            except _TROUBLE as error:
+                await broker.close()
+                log.warning("broker does not answer", attempt=attempt, attempts=attempts, error=_say(error))
+                if attempt == attempts:
+                    where = URL(settings.broker_url).with_user(None)
+                    raise BrokerUnavailable(f"{where} did not answer in {attempts} attempts: {_say(error)}") from error
+                await asyncio.sleep(min(0.25 * 2**attempt, 5.0) * random.uniform(0.5, 1.0))  # noqa: S311 (jitter)
+            else:
+                break
+        return broker
+
+    async def close(self) -> None:
+        """Close both connections; consumers and listeners should be stopped before."""
+        connections, self._connections = self._connections, []
+        for connection in connections:
+            await connection.close()
+
+    @property
+    def connected(self) -> bool:
+        """Tell, without asking the broker, whether both connections seem to be up."""
+        return bool(self._connections) and all(
+            connection.connected.is_set() and not connection.is_closed for connection in self._connections
+        )
+
+    async def check(self) -> None:
+        """Raise BrokerUnavailable unless the broker answers on both connections within `broker_ping_timeout`."""
+        if not self.connected:
+            raise BrokerUnavailable("not connected to the broker")
+        try:
+            async with asyncio.timeout(self._settings.broker_ping_timeout):
+                for channel in (self._topology, self._confirmed):
+                    underlay = await channel.get_underlay_channel()
+                    await underlay.exchange_declare(EVENTS, passive=True)
+        except _TROUBLE as error:
+            raise BrokerUnavailable(f"the broker does not answer: {_say(error)}") from error
+
+    async def publish(
+        self, message: Event | Command, *, headers: Mapping[str, Any] | None = None, patience: float = 0.0
+    ) -> None:
+        """Publish and wait for the broker's confirmation (5 s); raises PublishFailed.
+
+        With `patience` it is tried again for about so many seconds; a message then may arrive more than once.
+        """
+        envelope = Envelope.of(message, headers)
+        deadline = asyncio.get_running_loop().time() + patience
+        delay = 0.2
+        while True:
+            try:
+                return await self.send(envelope)
+            except PublishFailed:
+                if asyncio.get_running_loop().time() + delay > deadline:
+                    raise
+            await asyncio.sleep(delay)
+            delay = min(2 * delay, 2.0)
+
+    async def send(self, envelope: Envelope) -> None:
+        """Publish an envelope and wait for the broker's confirmation (5 s); raises PublishFailed."""
+        try:
+            async with asyncio.timeout(_CONFIRM_TIMEOUT):
+                if envelope.exchange == WORK:
+                    await self.ensure_queue(work_queue(envelope.routing_key))
+                await self._exchanges[envelope.exchange].publish(
+                    _message(envelope, DeliveryMode.PERSISTENT), envelope.routing_key, mandatory=envelope.mandatory
+                )
+        except (DeliveryError, PublishError) as error:
+            metrics.PUBLISHED.labels(envelope.message_type, "refused").inc()
+            raise PublishRefused(f"the broker refused {envelope.message_type}: {_say(error)}") from error
+        except _TROUBLE as error:
+            metrics.PUBLISHED.labels(envelope.message_type, "failed").inc()
+            raise PublishFailed(f"the broker did not confirm {envelope.message_type}: {_say(error)}") from error
+        metrics.PUBLISHED.labels(envelope.message_type, "confirmed").inc()
+
+    async def broadcast(self, message: Notice) -> None:
+        """Tell every running process, best effort: who does not listen now will never know; trouble is only logged."""
+        envelope = Envelope(
+            CONTROL, message.name, str(message.event_id), message.name, message.correlation_id, None,
+            message.model_dump_json().encode(),
+        )  # fmt: skip
+        if not await self.send_best_effort(envelope):
+            log.warning("broadcast failed", notice=message.name)
+
+    async def send_best_effort(self, envelope: Envelope) -> bool:
+        """Publish without persistence or confirmation; tell whether the message left the process."""
+        if not self.connected:
+            return False
+        try:
+            async with asyncio.timeout(_BEST_EFFORT_TIMEOUT):
+                await self._best_effort_exchanges[envelope.exchange].publish(
+                    _message(envelope, DeliveryMode.NOT_PERSISTENT), envelope.routing_key, mandatory=False
+                )
+        except _TROUBLE:
+            return False
+        return True
+
+    async def listen(
+        self, exchange: ListenExchange, keys: Sequence[str], callback: Callable[[str, bytes], Awaitable[None]]
+    ) -> Listener:
+        """Call back with (routing key, body) of whatever is sent to the exchange from now on, in order, best effort."""
+        channel = await self.consuming_channel()
+        queue = await channel.declare_queue(
+            f"{self._name}.{exchange}.{uuid4().hex[:12]}", exclusive=True, auto_delete=True
+        )
+        for key in keys:
+            await queue.bind(exchange, key)
+        listener = Listener(exchange, channel, queue, callback)
+        await listener.start()
+        return listener
+
+    async def ensure_queue(self, spec: QueueSpec) -> None:
+        """Declare a queue with its bindings unless this process has already done so."""
+        async with self._declaring:
+            if spec.name not in self._declared:
+                self._declared[spec.name] = await declare(self._topology, spec)
+
+    async def consuming_channel(self) -> AbstractRobustChannel:
+        """Open a channel for a consumer."""
+        channel = self._connections[1].channel(publisher_confirms=False)
+        await channel.initialize()
+        return channel
+
+    async def _open(self) -> None:
+        for purpose in ("publish", "consume"):
+            self._connections.append(
+                await connect_robust(
+                    URL(self._settings.broker_url).update_query(heartbeat=str(_HEARTBEAT_SECONDS)),
+                    timeout=_CONNECT_TIMEOUT,
+                    reconnect_interval=_RECONNECT_INTERVAL,
+                    client_properties={"connection_name": f"{self._name} ({purpose})"},
+                )
+            )
+        publishing, _ = self._connections
+        self._topology = await self.consuming_channel()
+        for name, kind in EXCHANGES.items():
+            await self._topology.declare_exchange(name, kind, durable=True)
+        for spec in standing_queues():
+            await self.ensure_queue(spec)
+        self._confirmed = publishing.channel(publisher_confirms=True, on_return_raises=True)
+        self._best_effort = publishing.channel(publisher_confirms=False)
+        await self._confirmed.initialize()
+        await self._best_effort.initialize()
+        self._exchanges[""] = self._confirmed.default_exchange
+        for name in EXCHANGES:
+            self._exchanges[name] = await self._confirmed.get_exchange(name, ensure=False)
+            self._best_effort_exchanges[name] = await self._best_effort.get_exchange(name, ensure=False)
+
+
+async def declare(channel: AbstractRobustChannel, spec: QueueSpec) -> AbstractRobustQueue:
+    """Declare a queue with its bindings; the channel repeats it after every reconnect."""
+    queue = await channel.declare_queue(spec.name, durable=True, arguments=spec.arguments)
+    for exchange, key in spec.bindings:
+        await queue.bind(exchange, key)
+    return queue
+
+
+def _message(envelope: Envelope, mode: DeliveryMode) -> Message:
+    headers = dict(envelope.headers)
+    if envelope.traceparent is not None:
+        headers["traceparent"] = envelope.traceparent
+    return Message(
+        envelope.body,
+        headers=headers,
+        content_type="application/json",
+        delivery_mode=mode,
+        message_id=envelope.message_id,
+        correlation_id=envelope.correlation_id,
+        type=envelope.message_type,
+    )
+
+
+def _say(error: BaseException) -> str:
+    return str(error) or type(error).__name__

@@ -1,0 +1,13 @@
+"""What can go wrong with the message broker; all of it may pass, so all of it is a ConnectionError."""
+
+
+class BrokerUnavailable(ConnectionError):  # noqa: N818 (errors here are named as the state they report)
+    """The broker did not answer, or does not count us as connected."""
+
+
+class PublishFailed(ConnectionError):  # noqa: N818 (errors here are named as the state they report)
+    """The broker did not confirm a message; it may have arrived all the same."""
+
+
+class PublishRefused(PublishFailed):
+    """The broker answered, and would not take this one message: no queue for it, or the queue is full."""

@@ -1,0 +1,170 @@
+"""The outbox: messages are written with the change they tell of, and published afterwards."""
+
+import asyncio
+from datetime import timedelta
+from time import monotonic
+from typing import Any
+
+import structlog
+from sqlalchemy import delete, event, func, select, text, update
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+from sqlalchemy.orm import DeclarativeBase, Session, UOWTransaction
+
+from common.database import Notifications, OutboxMixin, is_outage, metadata
+from common.events import Command, Event
+
+from . import metrics
+from .broker import Broker
+from .envelope import Envelope
+from .errors import PublishFailed, PublishRefused
+
+log = structlog.get_logger(__name__)
+
+_CHANNEL = "outbox"
+_BATCH = 200
+_POLL_SECONDS = 1.0
+_KEEP_PUBLISHED = timedelta(days=1)
+_PRUNE_EVERY = 300.0
+_MEASURE_EVERY = 5.0
+_REFUSED_WAITS = timedelta(seconds=10)
+
+
+class _Base(DeclarativeBase):
+    metadata = metadata()
+
+
+class _Outbox(OutboxMixin, _Base):
+    """The outbox of whichever service's session it is added to: the table has the same shape in every schema."""
+
+
+def add(session: AsyncSession, message: Event | Command, *, available_in: timedelta | None = None) -> None:
+    """Write a message into the outbox within the session's transaction; it is published after the commit, or never.
+
+    With `available_in` it is published no sooner than so long after the transaction began, by the database's clock.
+    """
+    envelope = Envelope.of(message)
+    row = _Outbox(
+        message_id=message.event_id,
+        exchange=envelope.exchange,
+        routing_key=envelope.routing_key,
+        message_type=envelope.message_type,
+        correlation_id=envelope.correlation_id,
+        traceparent=envelope.traceparent,
+        body=envelope.body.decode(),
+    )
+    if available_in is not None:
+        row.available_at = func.now() + available_in
+    session.add(row)
+
+
+@event.listens_for(Session, "after_flush")
+def _ring(session: Session, _context: UOWTransaction) -> None:
+    """Wake the relay when the transaction commits; PostgreSQL drops the repetitions within a transaction."""
+    if any(isinstance(row, OutboxMixin) for row in session.new):
+        session.connection().execute(text("SELECT pg_notify(:channel, current_schema())"), {"channel": _CHANNEL})
+
+
+class OutboxRelay:
+    """Publishes what lies in the outbox, in the order of insertion as far as the broker takes it.
+
+    Each pass locks the due rows, publishes them all at once on one channel and marks those that the broker confirmed.
+    A relay that dies between the confirmation and the mark publishes twice; the consumers' inboxes drop the second.
+    """
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        sessions: async_sessionmaker[AsyncSession],
+        broker: Broker,
+        outbox: type[OutboxMixin],
+    ) -> None:
+        """Wire a relay; any number of replicas may run one for the same outbox."""
+        self._engine = engine
+        self._sessions = sessions
+        self._broker = broker
+        self._outbox = outbox
+        self._measured = 0.0
+        self._pruned = monotonic()
+
+    async def run(self) -> None:
+        """Publish until cancelled; neither an outage of the broker nor one of the database ends it."""
+        async with Notifications(self._engine, _CHANNEL) as doorbell:
+            while True:
+                try:
+                    busy = await self._pass()
+                    await self._housekeep()
+                except Exception as error:
+                    if not is_outage(error):
+                        raise
+                    log.warning("outbox waits for the database", error=f"{type(error).__name__}: {error}")
+                    busy = False
+                if not busy:
+                    await doorbell.wait(_POLL_SECONDS)
+
+    async def _pass(self) -> bool:
+        """Publish one batch; False if there is nothing more to do for now."""
+        row = self._outbox
+        due = (
+            select(row)
+            .where(row.published_at.is_(None), row.available_at <= func.now())
+            .order_by(row.seq)
+            .limit(_BATCH)
+            .with_for_update(skip_locked=True)
+        )
+        async with self._sessions.begin() as session:
+            rows = (await session.scalars(due)).all()
+            outcomes = await asyncio.gather(
+                *(self._broker.send(_envelope(row)) for row in rows), return_exceptions=True
+            )
+            pairs = list(zip(rows, outcomes, strict=True))
+            confirmed = [row.seq for row, outcome in pairs if outcome is None]
+            refused = [row.seq for row, outcome in pairs if isinstance(outcome, PublishRefused)]
+            await self._mark(session, confirmed, {"published_at": func.now()})
+            # A message that no queue takes must not keep the head of the line from those behind it.
+            await self._mark(session, refused, {"available_at": func.now() + _REFUSED_WAITS})
+        trouble = [outcome for outcome in outcomes if outcome is not None]
+        if trouble:
+            log.warning("outbox could not publish", messages=len(trouble), refused=len(refused), error=str(trouble[0]))
+            if unexpected := [error for error in trouble if not isinstance(error, PublishFailed)]:
+                raise unexpected[0]
+        return len(confirmed) == _BATCH
+
+    async def _mark(self, session: AsyncSession, seqs: list[int], values: dict[str, Any]) -> None:
+        if seqs:
+            await session.execute(
+                update(self._outbox)
+                .where(self._outbox.seq.in_(seqs))
+                .values(values)
+                .execution_options(synchronize_session=False)
+            )
+
+    async def _housekeep(self) -> None:
+        """Measure what is waiting, and now and then forget what was published long ago."""
+        row = self._outbox
+        now = monotonic()
+        if now - self._measured >= _MEASURE_EVERY:
+            self._measured = now
+            age = func.extract("epoch", func.clock_timestamp() - func.min(row.available_at))
+            waiting = select(func.count(), func.coalesce(age, 0)).where(
+                row.published_at.is_(None), row.available_at <= func.now()
+            )
+            async with self._sessions() as session:
+                count, seconds = (await session.execute(waiting)).one()
+            metrics.OUTBOX_UNPUBLISHED.set(count)
+            metrics.OUTBOX_OLDEST_SECONDS.set(float(seconds))
+        if now - self._pruned >= _PRUNE_EVERY:
+            self._pruned = now
+            async with self._sessions.begin() as session:
+                await session.execute(delete(row).where(row.published_at < func.now() - _KEEP_PUBLISHED))
+
+
+def _envelope(row: OutboxMixin) -> Envelope:
+    return Envelope(
+        exchange=row.exchange,
+        routing_key=row.routing_key,
+        message_id=str(row.message_id),
+        message_type=row.message_type,
+        correlation_id=row.correlation_id,
+        traceparent=row.traceparent,
+        body=row.body.encode(),
+    )

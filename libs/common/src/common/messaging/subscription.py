@@ -1,0 +1,134 @@
+"""One consumer on one queue, kept alive across reconnects."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import aiormq
+import structlog
+from aio_pika.abc import AbstractIncomingMessage, AbstractRobustChannel, AbstractRobustQueue
+from aio_pika.exceptions import CONNECTION_EXCEPTIONS
+
+from .broker import Broker, declare
+from .envelope import Envelope
+from .errors import BrokerUnavailable, PublishFailed
+from .topology import QueueSpec
+
+log = structlog.get_logger(__name__)
+
+_CHECK_TIMEOUT = 2.0
+_TROUBLE = (*CONNECTION_EXCEPTIONS, TimeoutError)
+
+
+class Subscription:
+    """A channel with a prefetch window, a declared queue and a consumer on it.
+
+    The client library redeclares and consumes again after a reconnect and after the broker cancelled the consumer;
+    it also cancels running callbacks when the channel dies, so callbacks must tolerate that.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        spec: QueueSpec,
+        prefetch: int,
+        callback: Callable[[AbstractIncomingMessage], Awaitable[None]],
+    ) -> None:
+        """Prepare; nothing is consumed yet."""
+        self._broker = broker
+        self._spec = spec
+        self._prefetch = prefetch
+        self._callback = callback
+        self._channel: AbstractRobustChannel | None = None
+        self._queue: AbstractRobustQueue | None = None
+        self._tag: str | None = None
+
+    async def start(self) -> None:
+        """Begin to consume; raises BrokerUnavailable."""
+        try:
+            self._channel = await self._broker.consuming_channel()
+            await self._channel.set_qos(prefetch_count=self._prefetch)
+            self._queue = await declare(self._channel, self._spec)
+            self._tag = await self._queue.consume(self._callback)
+        except _TROUBLE as error:
+            await self.close()
+            raise BrokerUnavailable(f"cannot consume from {self._spec.name}: {error}") from error
+
+    async def cancel(self) -> None:
+        """Ask for no further messages; those in hand can still be acknowledged."""
+        if self._queue is None or self._tag is None:
+            return
+        tag, self._tag = self._tag, None
+        try:
+            async with asyncio.timeout(_CHECK_TIMEOUT):
+                await self._queue.cancel(tag)
+        except _TROUBLE as error:
+            log.debug("consumer was already gone", queue=self._spec.name, error=str(error))
+
+    async def close(self) -> None:
+        """Let go of the channel; messages in hand go back to the queue, which counts them as delivered once more."""
+        channel, self._channel = self._channel, None
+        if channel is None:
+            return
+        try:
+            async with asyncio.timeout(_CHECK_TIMEOUT):
+                await channel.close()
+        except _TROUBLE as error:
+            log.debug("channel was already gone", queue=self._spec.name, error=str(error))
+
+    async def check(self) -> None:
+        """Raise BrokerUnavailable unless the broker counts us as a consumer of the queue."""
+        if self._channel is None or self._tag is None or self._channel.is_closed:
+            raise BrokerUnavailable(f"not consuming from {self._spec.name}")
+        try:
+            async with asyncio.timeout(_CHECK_TIMEOUT):
+                underlay = await self._channel.get_underlay_channel()
+        except _TROUBLE as error:
+            raise BrokerUnavailable(f"not consuming from {self._spec.name}: {error}") from error
+        if isinstance(underlay, aiormq.Channel) and self._tag not in underlay.consumers:
+            raise BrokerUnavailable(f"the broker cancelled the consumer of {self._spec.name}")
+
+    async def ack(self, message: AbstractIncomingMessage, *, multiple: bool = False) -> bool:
+        """Acknowledge a message; False if its channel is gone, in which case the message will come again."""
+        try:
+            await message.ack(multiple=multiple)
+        except _TROUBLE as error:
+            log.debug("message will come again", queue=self._spec.name, error=str(error))
+            return False
+        return True
+
+    async def reject(self, message: AbstractIncomingMessage, *, requeue: bool) -> None:
+        """Put a message back, which counts a delivery, or dead-letter it at once; harmless on a dead channel."""
+        try:
+            await message.reject(requeue=requeue)
+        except _TROUBLE as error:
+            log.debug("message will come again", queue=self._spec.name, error=str(error))
+
+    async def hand_back(self, message: AbstractIncomingMessage) -> bool:
+        """Put a fresh copy into the queue and acknowledge the original, so that no delivery is counted.
+
+        False if the broker did not confirm the copy; the original then comes again, counted, when the channel closes.
+        """
+        copy = Envelope(
+            # Straight into the queue: by way of its exchange an event would reach the other subscribers again.
+            exchange="",
+            routing_key=self._spec.name,
+            message_id=message.message_id or "",
+            message_type=message.type or "",
+            correlation_id=message.correlation_id or "",
+            traceparent=None,
+            body=message.body,
+            # Without the broker's own book-keeping, which begins with x-.
+            headers={name: value for name, value in message.headers.items() if not name.startswith("x-")},
+        )
+        try:
+            await self._broker.send(copy)
+        except PublishFailed as error:
+            log.warning("message could not be handed back", queue=self._spec.name, error=str(error))
+            return False
+        return await self.ack(message)
+
+
+def delivery_count(message: AbstractIncomingMessage) -> int:
+    """Tell for which time, from 1, the message is delivered."""
+    counted = message.headers.get("x-delivery-count", 0)
+    return 1 + (counted if isinstance(counted, int) else 0)

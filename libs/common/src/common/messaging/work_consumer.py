@@ -1,0 +1,178 @@
+"""The worker's entrance: commands with one taker at a time, worked on in tasks that outlive the channel."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import structlog
+from aio_pika.abc import AbstractIncomingMessage
+from pydantic import ValidationError
+
+from common import context
+from common.events import Command
+
+from . import metrics
+from .broker import Broker
+from .subscription import Subscription, delivery_count
+from .topology import work_queue
+
+log = structlog.get_logger(__name__)
+
+C = TypeVar("C", bound=Command)
+
+_DONE_REMEMBERED = 1000
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """How a command came: for which time, from 1, and whether it may have been in somebody's hands before."""
+
+    count: int
+    redelivered: bool
+
+
+class WorkConsumer(Generic[C]):
+    """Takes commands from one work queue, `prefetch` at a time.
+
+    A command is acknowledged after its handler returned. When the channel dies meanwhile, the work goes on, and the
+    redelivered message attaches to it. A handler that raises puts the command back; the third failed delivery is
+    dead-lettered by the broker.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        *,
+        queue: str,
+        command: type[C],
+        handler: Callable[[C, Delivery], Awaitable[None]],
+        prefetch: int = 1,
+        retry_delay: float = 1.0,
+    ) -> None:
+        """Wire a consumer; nothing is consumed yet."""
+        spec = work_queue(queue)
+        self._queue = queue
+        self._limit: int = spec.arguments["x-delivery-limit"]
+        self._command = command
+        self._handler = handler
+        self._retry_delay = retry_delay
+        self._subscription = Subscription(broker, spec, prefetch, self._on_message)
+        # Work whose message went to another worker when the channel died goes on here: it counts as work in hand.
+        self._slots = asyncio.Semaphore(prefetch)
+        self._work: dict[str, asyncio.Task[None]] = {}
+        self._messages: set[asyncio.Task[None]] = set()
+        # An acknowledgement can get lost with its channel: the same message then comes again although its work is done.
+        self._done: OrderedDict[str, None] = OrderedDict()
+        self._stopping = asyncio.Event()
+
+    async def start(self) -> None:
+        """Begin to consume; raises BrokerUnavailable."""
+        self._stopping.clear()
+        await self._subscription.start()
+
+    async def stop(self, timeout: float = 0.0) -> None:
+        """Take no more commands, finish those in hand within `timeout` seconds and hand the rest back uncounted."""
+        self._stopping.set()
+        await self._subscription.cancel()
+        in_hand = {*self._work.values(), *self._messages}
+        if in_hand:
+            await asyncio.wait(in_hand, timeout=timeout)
+        unfinished = [task for task in self._work.values() if task.cancel()]
+        # Each message's task sees its work cancelled, and hands the message back.
+        remaining = {*unfinished, *self._messages}
+        if remaining:
+            await asyncio.wait(remaining)
+        await self._subscription.close()
+
+    async def check(self) -> None:
+        """Raise BrokerUnavailable unless commands can reach us."""
+        await self._subscription.check()
+
+    async def _on_message(self, message: AbstractIncomingMessage) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._messages.add(task)
+        try:
+            await self._take(message)
+        finally:
+            self._messages.discard(task)
+
+    async def _take(self, message: AbstractIncomingMessage) -> None:
+        try:
+            command = self._command.model_validate_json(message.body)
+        except ValidationError as error:
+            log.error("command cannot be read", queue=self._queue, message_id=message.message_id, error=str(error))
+            self._count("dead")
+            return await self._subscription.reject(message, requeue=False)
+        if str(command.event_id) in self._done:
+            self._count("duplicate")
+            await self._subscription.ack(message)
+            return None
+        work = self._attach(command, message)
+        try:
+            # Shielded: when the channel dies, the client library cancels this callback but not the work.
+            await asyncio.shield(work)
+        except asyncio.CancelledError:
+            if not (work.cancelled() and self._stopping.is_set()):
+                raise
+            self._count("handed_back")
+            await self._subscription.hand_back(message)
+        except Exception as error:
+            await self._put_back(message, command, error)
+        else:
+            self._count("done")
+            await self._subscription.ack(message)
+        return None
+
+    def _attach(self, command: C, message: AbstractIncomingMessage) -> asyncio.Task[None]:
+        """Start the work unless it is in hand already."""
+        work = self._work.get(command.key)
+        if work is not None:
+            self._count("reattached")
+            log.info("message came again while its work goes on", queue=self._queue, key=command.key)
+            return work
+        parent = message.headers.get("traceparent")
+        count = delivery_count(message)
+        with context.bound(
+            correlation_id=command.correlation_id,
+            traceparent=context.child_traceparent(parent if isinstance(parent, str) else None),
+            job_id=getattr(command, "job_id", None),
+        ):
+            # The task copies the context, so what is bound here stays bound for the whole work.
+            work = asyncio.create_task(
+                self._run(command, Delivery(count, bool(message.redelivered) or count > 1)), name=command.key
+            )
+        self._work[command.key] = work
+        work.add_done_callback(lambda finished: self._finished(command, finished))
+        return work
+
+    async def _run(self, command: C, delivery: Delivery) -> None:
+        async with self._slots:
+            self._count("started")
+            with metrics.HANDLING_SECONDS.labels(self._queue, command.name).time():
+                await self._handler(command, delivery)
+
+    def _finished(self, command: C, work: asyncio.Task[None]) -> None:
+        del self._work[command.key]
+        # Asking for the exception also keeps asyncio from complaining when no message is attached any more.
+        if work.cancelled() or work.exception() is not None:
+            return
+        self._done[str(command.event_id)] = None
+        if len(self._done) > _DONE_REMEMBERED:
+            self._done.popitem(last=False)
+
+    async def _put_back(self, message: AbstractIncomingMessage, command: C, error: Exception) -> None:
+        count = delivery_count(message)
+        last = count > self._limit
+        log.error("work failed", queue=self._queue, key=command.key, delivery=count, last=last, exc_info=error)
+        self._count("dead" if last else "requeued")
+        if not last:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), self._retry_delay)
+        await self._subscription.reject(message, requeue=True)
+
+    def _count(self, outcome: str) -> None:
+        metrics.CONSUMED.labels(self._queue, self._command.name, outcome).inc()
