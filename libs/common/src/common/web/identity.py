@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -188,7 +189,8 @@ def _usable_keys(listed: list[Any]) -> list[tuple[str, Ed25519PublicKey]]:
             case {"kty": "OKP", "crv": "Ed25519", "kid": str(key_id), "x": str(x)} if (
                 entry.get("alg", "EdDSA") == "EdDSA" and entry.get("use", "sig") == "sig"
             ):
-                usable.append((key_id, Ed25519PublicKey.from_public_bytes(_decoded(x))))
+                with contextlib.suppress(ValueError):  # not base64, or not 32 bytes
+                    usable.append((key_id, Ed25519PublicKey.from_public_bytes(_decoded(x))))
     return usable
 
 
