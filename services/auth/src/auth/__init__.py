@@ -1,0 +1,1 @@
+"""Users, passwords, tokens and the signing keys that the other services verify against."""

@@ -1,0 +1,9 @@
+"""`python -m auth serve|migrate|openapi|check-config`."""
+
+from common import cli
+
+from .app import create_app
+from .settings import Settings
+
+if __name__ == "__main__":
+    cli.main(name="auth", settings_type=Settings, create_app=create_app, migrations="auth.migrations")

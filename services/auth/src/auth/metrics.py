@@ -1,0 +1,6 @@
+"""Auth's own numbers."""
+
+from prometheus_client import Counter, Histogram
+
+LOGINS = Counter("verbatim_auth_logins_total", "Login attempts by result.", ["result"])
+LOGIN_SECONDS = Histogram("verbatim_auth_login_seconds", "Time to answer a login, hashing and waiting included.")

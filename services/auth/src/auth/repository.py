@@ -1,0 +1,124 @@
+"""The queries of auth."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import CursorResult, case, delete, func, or_, select, text, tuple_, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from .tables import LoginAttempts, SecurityEvent, SigningKey, User
+
+#: In place of a user's name: the row that counts an address' failures for all users together.
+EVERYONE = ""
+
+
+async def lock_for_first_start(session: AsyncSession) -> None:
+    """Let one replica at a time look for, and make, the first key and the first admin."""
+    await session.execute(text("LOCK TABLE signing_keys, users IN SHARE ROW EXCLUSIVE MODE"))
+
+
+async def user_by_key(session: AsyncSession, username_key: str) -> User | None:
+    """The user with this compared name."""
+    return (await session.scalars(select(User).where(User.username_key == username_key))).one_or_none()
+
+
+async def active_user(session: AsyncSession, user_id: UUID) -> User | None:
+    """The user with this id, unless disabled."""
+    return (await session.scalars(select(User).where(User.id == user_id, User.disabled_at.is_(None)))).one_or_none()
+
+
+async def admin_exists(session: AsyncSession) -> bool:
+    """Whether any admin account was ever made."""
+    return (await session.scalar(select(User.id).where(User.role == "admin").limit(1))) is not None
+
+
+async def record_login(session: AsyncSession, user_id: UUID, fresh_hash: str | None) -> None:
+    """Note the time of a login, and a hash with today's parameters if there is one."""
+    values: dict[str, Any] = {"last_login_at": func.now()}
+    if fresh_hash is not None:
+        values["password_hash"] = fresh_hash
+    await session.execute(update(User).where(User.id == user_id).values(values))
+
+
+async def served_keys(session: AsyncSession) -> Sequence[SigningKey]:
+    """Every key that a valid token may name, newest first."""
+    served = or_(SigningKey.served_until.is_(None), SigningKey.served_until > func.now())
+    return (await session.scalars(select(SigningKey).where(served).order_by(SigningKey.signs_from.desc()))).all()
+
+
+async def signing_key(session: AsyncSession) -> SigningKey | None:
+    """The key that signs now: the newest whose time has come and that is still served."""
+    served = or_(SigningKey.served_until.is_(None), SigningKey.served_until > func.now())
+    newest = select(SigningKey).where(SigningKey.signs_from <= func.now(), served)
+    return (await session.scalars(newest.order_by(SigningKey.signs_from.desc()).limit(1))).one_or_none()
+
+
+async def count_attempt(
+    session: AsyncSession, username_key: str, address: str, window: timedelta
+) -> tuple[int, datetime, datetime]:
+    """Count one login attempt as failed until proven otherwise; atomic, so that parallel guesses all count.
+
+    Returns the failures in the window with this one, the window's end, and the database's time.
+    """
+    over = LoginAttempts.window_ends_at <= func.now()
+    fresh_end = func.now() + window
+    statement = insert(LoginAttempts).values(
+        username_key=username_key, address=address, failures=1, window_ends_at=fresh_end
+    )
+    statement = statement.on_conflict_do_update(
+        index_elements=[LoginAttempts.username_key, LoginAttempts.address],
+        set_={
+            "failures": case((over, 1), else_=LoginAttempts.failures + 1),
+            "window_ends_at": case((over, fresh_end), else_=LoginAttempts.window_ends_at),
+        },
+    )
+    row = (
+        await session.execute(statement.returning(LoginAttempts.failures, LoginAttempts.window_ends_at, func.now()))
+    ).one()
+    return row[0], row[1], row[2]
+
+
+async def forgive(session: AsyncSession, username_key: str, address: str) -> None:
+    """A login succeeded: take back what the address was charged for it, forget this user's failures there."""
+    # The rows are locked in the order in which attempts are counted, address first, so that nobody deadlocks.
+    everyone = (LoginAttempts.username_key == EVERYONE) & (LoginAttempts.address == address)
+    await session.execute(
+        update(LoginAttempts).where(everyone, LoginAttempts.failures > 0).values(failures=LoginAttempts.failures - 1)
+    )
+    mine = (LoginAttempts.username_key == username_key) & (LoginAttempts.address == address)
+    await session.execute(delete(LoginAttempts).where(mine))
+
+
+def record_event(
+    session: AsyncSession,
+    kind: str,
+    *,
+    user_id: UUID | None = None,
+    username: str | None = None,
+    address: str | None = None,
+    correlation_id: str | None = None,
+) -> None:
+    """Add a line to the audit trail."""
+    session.add(
+        SecurityEvent(kind=kind, user_id=user_id, username=username, address=address, correlation_id=correlation_id)
+    )
+
+
+async def prune(session: AsyncSession, audit_retention: timedelta) -> int:
+    """Delete login windows that are over and audit lines past their retention; returns how many rows went."""
+    # Rows that a login holds right now are left for the next round: waiting for them could deadlock with it.
+    expired = (
+        select(LoginAttempts.username_key, LoginAttempts.address)
+        .where(LoginAttempts.window_ends_at < func.now())
+        .with_for_update(skip_locked=True)
+    )
+    windows = await session.execute(
+        delete(LoginAttempts).where(tuple_(LoginAttempts.username_key, LoginAttempts.address).in_(expired))
+    )
+    lines = await session.execute(delete(SecurityEvent).where(SecurityEvent.occurred_at < func.now() - audit_retention))
+    assert isinstance(windows, CursorResult)
+    assert isinstance(lines, CursorResult)
+    return windows.rowcount + lines.rowcount

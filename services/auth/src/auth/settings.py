@@ -1,0 +1,69 @@
+"""What auth can be told through its environment."""
+
+from pydantic import Field, SecretStr, field_validator
+
+from common.settings import BrokerSettings, DatabaseSettings, ServiceSettings
+
+MIN_SECRET_KEY = 32
+MIN_PASSWORD = 8
+
+# Auth is never public: its neighbours on loopback and private networks may name the client they speak for.
+PRIVATE_NETWORKS = "127.0.0.0/8,::1,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7"
+
+
+class Settings(ServiceSettings, DatabaseSettings, BrokerSettings):
+    """Settings of the auth service; every field is an environment variable of the same name in capitals."""
+
+    secret_key: SecretStr = Field(
+        description="Encrypts the signing keys in the database; at least 32 characters.",
+        examples=["an example that is never used to encrypt anything"],
+    )
+    token_issuer: str = Field(default="verbatim")
+    token_audience: str = Field(default="verbatim")
+    access_token_expire_minutes: int = Field(default=60, ge=1, le=24 * 60)
+
+    admin_username: str | None = Field(default=None, max_length=150, description="Name of the first admin.")
+    admin_password: SecretStr | None = Field(default=None, description="Password of the first admin; used once.")
+    auth_username: str | None = Field(default=None, max_length=150, description="Deprecated name of ADMIN_USERNAME.")
+    auth_password: SecretStr | None = Field(default=None, description="Deprecated name of ADMIN_PASSWORD.")
+
+    login_attempts: int = Field(default=10, ge=1, description="Failures per user and address within the window.")
+    login_attempts_per_address: int = Field(default=100, ge=1, description="Failures per address, all users together.")
+    login_window_seconds: int = Field(default=300, ge=1)
+    password_hash_concurrency: int = Field(default=2, ge=1, le=64, description="Hashes at once; each takes 46 MiB.")
+    audit_retention_days: int = Field(default=365, ge=1)
+    trusted_proxies: str = Field(
+        default=PRIVATE_NETWORKS, description="Addresses or networks whose X-Forwarded-For is believed, by commas."
+    )
+
+    @field_validator("secret_key")
+    @classmethod
+    def _long_enough(cls, value: SecretStr) -> SecretStr:
+        if len(value.get_secret_value()) < MIN_SECRET_KEY:
+            raise ValueError(
+                f"must have at least {MIN_SECRET_KEY} characters; make one with: "
+                "python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
+            )
+        return value
+
+    @field_validator("admin_password", "auth_password")
+    @classmethod
+    def _password_long_enough(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value()) < MIN_PASSWORD:
+            raise ValueError(f"must have at least {MIN_PASSWORD} characters; leave it out to have one generated")
+        return value
+
+    @property
+    def first_admin_username(self) -> str:
+        """Name of the account made on the first start."""
+        return self.admin_username or self.auth_username or "admin"
+
+    @property
+    def first_admin_password(self) -> SecretStr | None:
+        """Its password; None asks for a generated one."""
+        return self.admin_password or self.auth_password
+
+    def deprecated_in_use(self) -> list[tuple[str, str]]:
+        """Pairs (old variable, new variable) for the deprecated variables that are set."""
+        pairs = (("auth_username", "ADMIN_USERNAME"), ("auth_password", "ADMIN_PASSWORD"))
+        return [(old.upper(), new) for old, new in pairs if getattr(self, old) is not None]

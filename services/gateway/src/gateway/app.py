@@ -1,0 +1,113 @@
+"""Puts the gateway together."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import structlog
+from fastapi import FastAPI, Request, Response, WebSocket
+from starlette.middleware.cors import CORSMiddleware
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
+from common import metrics
+from common.health import Background
+from common.storage import ObjectStore, StoreUnavailable
+from common.web import Readiness, TokenVerifier, build_app
+from common.web.errors import problem_response
+
+from . import health, pages
+from .bus import Bus
+from .errors import StoreDown
+from .limits import RateLimit
+from .loghub import LogHub
+from .logstream import LogStream
+from .resources import Resources
+from .routes import router
+from .security import SecurityHeaders
+from .settings import Settings
+from .uploads import UploadLimits
+from .upstreams import Refusal, Upstreams, relayed
+
+log = structlog.get_logger(__name__)
+
+NAME = "gateway"
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The gateway; nothing connects before the application starts."""
+    readiness = Readiness()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            upstreams = Upstreams.connect(settings)
+            stack.push_async_callback(upstreams.close)
+            store = ObjectStore(settings)
+            stack.push_async_callback(store.close)
+            verifier = TokenVerifier(settings)
+            stack.push_async_callback(verifier.close)
+            hub = LogHub(settings.log_viewers)
+            background = Background()
+            stack.push_async_callback(background.stop)
+
+            bus = Bus(settings, NAME, hub.on_record)
+            background.start("bus", bus.run)
+
+            app.state.verifier = verifier
+            app.state.resources = Resources(
+                settings=settings,
+                version=metrics.service_version(NAME),
+                upstreams=upstreams,
+                store=store,
+                logs=LogStream(hub, upstreams.jobs, verifier, settings.allowed_origins),
+                logins=RateLimit(settings.logins_per_minute),
+                uploads=UploadLimits(settings.max_upload_size, settings.upload_idle_timeout),
+                health_checks=health.service_checks(upstreams, settings.api_health_timeout)
+                | {"object_store": lambda _: store.check(), "message_bus": lambda _: bus.check()},
+            )
+            readiness.add("object_store", store.check)
+            yield
+
+    page = pages.built(settings.web_dir)
+    routers = [router, pages.front(page)]
+    app = build_app(name=NAME, title="Verbatim", lifespan=lifespan, routers=routers, readiness=readiness)
+    # Starlette's type knows handlers for requests and handlers for sockets; this one serves both.
+    app.add_exception_handler(Refusal, _pass_on_refusal)  # type: ignore[arg-type]
+    app.add_exception_handler(StoreUnavailable, _tell_store_down)
+    if page is not None:
+        app.mount("/app", page)
+    _guard(app, settings)
+    return app
+
+
+def _guard(app: FastAPI, settings: Settings) -> None:
+    """Wrap the application; what is added last sees a request first."""
+    if settings.allowed_origins:
+        # Never with credentials: tokens travel in a header that pages must set on purpose, so a foreign origin that is
+        # allowed in gets no farther than the token it holds.
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.allowed_origins,
+            allow_credentials=False,
+            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", "X-Request-ID", "traceparent"],
+            expose_headers=["Content-Disposition", "X-Request-ID", "Retry-After"],
+            max_age=600,
+        )
+    app.add_middleware(SecurityHeaders)
+    if settings.proxies:
+        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=settings.proxies)
+
+
+async def _pass_on_refusal(connection: Request, error: Exception) -> Response | None:
+    assert isinstance(error, Refusal)
+    response = relayed(error.response)
+    if isinstance(connection, WebSocket):
+        await connection.send_denial_response(response)
+        return None
+    return response
+
+
+async def _tell_store_down(connection: Request, error: Exception) -> Response:
+    log.warning("object store unavailable", error=str(error))
+    problem = StoreDown("The object store is not available; try again in a moment.")
+    return problem_response(problem, service=NAME, request_id=connection.state.request_id)

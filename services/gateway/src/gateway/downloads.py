@@ -1,0 +1,52 @@
+"""Finished transcripts, streamed from the object store after the jobs service has agreed."""
+
+from typing import Any, Literal
+from uuid import UUID
+
+from fastapi import Request
+from starlette.responses import StreamingResponse
+
+from common.storage import ObjectMissing, ObjectStore, keys
+
+from .errors import FormatNotAvailable, TranscriptNotReady
+from .file_names import content_disposition, stem
+from .upstreams import Upstream
+
+Format = Literal["txt", "srt", "vtt", "json", "tsv"]
+Disposition = Literal["attachment", "inline"]
+
+CONTENT_TYPES: dict[Format, str] = {
+    "txt": "text/plain; charset=utf-8",
+    "srt": "application/x-subrip; charset=utf-8",
+    "vtt": "text/vtt; charset=utf-8",
+    "json": "application/json",
+    "tsv": "text/tab-separated-values; charset=utf-8",
+}
+
+
+async def transcript(
+    request: Request, jobs: Upstream, store: ObjectStore, *, job_id: UUID, fmt: Format, disposition: Disposition
+) -> StreamingResponse:
+    """The transcript of a job in one format; raises TranscriptNotReady or FormatNotAvailable.
+
+    Whether the caller may see the job is the jobs service's answer: a foreign job is a 404 from there.
+    """
+    job: dict[str, Any] = await jobs.ask(request, f"/jobs/{job_id}")
+    attempt = job["transcript_attempt"]
+    if attempt is None:
+        raise TranscriptNotReady(f"The job is {job['state']} and has no transcript.", state=job["state"])
+    key = keys.transcript(job_id, attempt, fmt)
+    try:
+        info = await store.stat(key)
+    except ObjectMissing as error:
+        raise FormatNotAvailable(f"This transcript is not available as {fmt}.", formats=job["formats"]) from error
+    name = f"{stem(job['file_name'])}.{fmt}"
+    return StreamingResponse(
+        store.open(key),
+        headers={
+            "Content-Type": CONTENT_TYPES[fmt],
+            "Content-Length": str(info.size),
+            "Content-Disposition": content_disposition(disposition, name),
+            "Cache-Control": "private, no-cache",
+        },
+    )

@@ -1,0 +1,101 @@
+"""What can go wrong at the public door, with stable codes."""
+
+from common.web.errors import (
+    BadRequest,
+    Conflict,
+    Forbidden,
+    Invalid,
+    NotFound,
+    TooLarge,
+    TooManyRequests,
+    Unavailable,
+    UpstreamFailed,
+)
+
+
+class BadUpload(BadRequest):
+    """The body of an upload is not a readable form, or stopped in the middle."""
+
+    code = "bad_upload"
+    title = "Unreadable upload"
+
+
+class InvalidForm(Invalid):
+    """The form is readable and says something impossible."""
+
+    code = "invalid_form"
+    title = "Not a valid form"
+
+
+class UploadTooLarge(TooLarge):
+    """The recording is larger than MAX_UPLOAD_SIZE."""
+
+    code = "upload_too_large"
+    title = "Recording too large"
+
+
+class BodyTooLarge(TooLarge):
+    """A request other than an upload carries more than any of them needs."""
+
+    code = "body_too_large"
+    title = "Request too large"
+
+
+class ServiceUnavailable(Unavailable):
+    """A service behind the gateway cannot be reached or does not answer in time."""
+
+    code = "service_unavailable"
+    title = "A service is not available"
+
+    def __init__(self, detail: str, *, upstream: str, sent: bool) -> None:
+        """`sent` tells whether the service may have received the request and acted on it."""
+        super().__init__(detail, upstream=upstream)
+        self.sent = sent
+
+
+class BadUpstreamAnswer(UpstreamFailed):
+    """A service behind the gateway answered something that is not its interface."""
+
+    code = "upstream_failed"
+
+
+class StoreDown(Unavailable):
+    """The object store cannot be reached."""
+
+    code = "object_store_unavailable"
+    title = "The object store is not available"
+
+
+class TranscriptNotReady(Conflict):
+    """The job has no finished transcript (yet)."""
+
+    code = "transcript_not_ready"
+    title = "Transcript not ready"
+
+
+class FormatNotAvailable(NotFound):
+    """The transcript exists, this format of it does not."""
+
+    code = "format_not_available"
+    title = "Format not available"
+
+
+class ForeignOrigin(Forbidden):
+    """A web page of another origin tried to open a WebSocket."""
+
+    code = "foreign_origin"
+    title = "Origin not allowed"
+
+
+class TooManyLogins(TooManyRequests):
+    """This address asks for tokens too often."""
+
+    code = "too_many_requests"
+    title = "Too many requests"
+
+
+class TooManyViewers(Unavailable):
+    """This replica streams logs to as many viewers as it may."""
+
+    code = "too_many_viewers"
+    title = "Too many log viewers"

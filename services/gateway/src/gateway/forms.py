@@ -1,0 +1,127 @@
+"""Reads multipart/form-data while it arrives: one part after the other, never more than a block in memory."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+
+from .errors import BadUpload
+from .file_names import disposition_parameters
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The head of a part; `file_name` is None for a plain field."""
+
+    name: str | None
+    file_name: str | None
+    content_type: str | None
+
+
+class _PartEnd:
+    """Marks the end of a part among the events."""
+
+
+class FormReader:
+    """The parts of one request body, in the order in which the client sends them.
+
+    `async for part in reader` yields heads; `reader.data()` then yields the bytes of the current part. What is not read
+    of a part is skipped. The body is only pulled when a byte is asked for, so a slow reader slows the client down.
+    Raises BadUpload when the body is not what its content type says.
+    """
+
+    def __init__(self, content_type: str | None, body: AsyncIterator[bytes]) -> None:
+        kind, options = parse_options_header(content_type)
+        boundary = options.get(b"boundary")
+        if kind != b"multipart/form-data" or not boundary:
+            raise BadUpload("Send the recording as multipart/form-data with a boundary.")
+        self._events: deque[Part | _PartEnd | bytes] = deque()
+        self._headers: dict[str, bytes] = {}
+        self._header_name = b""
+        self._header_value = b""
+        self._complete = False
+        self._body = body
+        try:
+            self._parser = MultipartParser(
+                boundary,
+                {
+                    "on_part_begin": self._headers.clear,
+                    "on_header_field": self._on_header_field,
+                    "on_header_value": self._on_header_value,
+                    "on_header_end": self._on_header_end,
+                    "on_headers_finished": self._on_headers_finished,
+                    "on_part_data": self._on_part_data,
+                    "on_part_end": self._on_part_end,
+                    "on_end": self._on_end,
+                },
+            )
+        except FormParserError as error:
+            raise BadUpload(f"The form's boundary is not usable: {error}.") from error
+
+    def __aiter__(self) -> "FormReader":
+        return self
+
+    async def __anext__(self) -> Part:
+        while (event := await self._next()) is not None:
+            if isinstance(event, Part):
+                return event
+        raise StopAsyncIteration
+
+    async def data(self) -> AsyncIterator[bytes]:
+        """The bytes of the current part, as they arrive."""
+        while isinstance(event := await self._next(), bytes):
+            yield event
+
+    async def _next(self) -> Part | _PartEnd | bytes | None:
+        while not self._events:
+            block = await anext(self._body, None)
+            if block is None:
+                if not self._complete:
+                    raise BadUpload("The form ends in the middle; was the upload interrupted?")
+                return None
+            try:
+                self._parser.write(block)
+            except FormParserError as error:
+                raise BadUpload(f"The form cannot be read: {error}.") from error
+        return self._events.popleft()
+
+    def _on_header_field(self, data: bytes, start: int, end: int) -> None:
+        self._header_name += data[start:end]
+
+    def _on_header_value(self, data: bytes, start: int, end: int) -> None:
+        self._header_value += data[start:end]
+
+    def _on_header_end(self) -> None:
+        self._headers[self._header_name.decode("latin-1").lower()] = self._header_value
+        self._header_name = self._header_value = b""
+
+    def _on_headers_finished(self) -> None:
+        name, file_name = disposition_parameters(self._headers.get("content-disposition", b""))
+        content_type = self._headers.get("content-type")
+        self._events.append(Part(name, file_name, content_type.decode("latin-1") if content_type else None))
+
+    def _on_part_data(self, data: bytes, start: int, end: int) -> None:
+        self._events.append(data[start:end])
+
+    def _on_part_end(self) -> None:
+        self._events.append(_PartEnd())
+
+    def _on_end(self) -> None:
+        self._complete = True
+
+
+async def with_idle_timeout(body: AsyncIterator[bytes], seconds: float) -> AsyncIterator[bytes]:
+    """The same blocks; raises BadUpload when nothing arrives for so long."""
+    while True:
+        try:
+            async with asyncio.timeout(seconds):
+                block = await anext(body, None)
+        except TimeoutError as error:
+            raise BadUpload(f"Nothing arrived for {seconds:g} seconds.") from error
+        if block is None:
+            return
+        if block:
+            yield block

@@ -1,0 +1,66 @@
+"""What the gateway can be told through its environment."""
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator, model_validator
+
+from common.settings import BrokerSettings, IdentitySettings, ServiceSettings, StorageSettings
+
+GIB = 1024**3
+
+
+class Settings(ServiceSettings, BrokerSettings, StorageSettings, IdentitySettings):
+    """Settings of the gateway; every field is an environment variable of the same name in capitals.
+
+    JWKS_URL may be left out: it follows from AUTH_URL.
+    """
+
+    auth_url: str = Field(examples=["http://127.0.0.1:8001"])
+    jobs_url: str = Field(examples=["http://127.0.0.1:8002"])
+    metadata_url: str = Field(examples=["http://127.0.0.1:8003"])
+    cleanup_url: str = Field(examples=["http://127.0.0.1:8004"])
+    upstream_timeout: float = Field(default=30.0, gt=0, description="Seconds that a service may take to answer.")
+    api_health_timeout: float = Field(default=3.0, gt=0, description="Seconds within which /health answers.")
+
+    max_upload_size: int = Field(default=2 * GIB, ge=1, description="Largest recording, in bytes.")
+    upload_idle_timeout: float = Field(default=60.0, gt=0, description="Seconds without a byte that end an upload.")
+
+    cors_origins: str = Field(default="", description="Origins by commas, or * for all; empty allows none.")
+    trusted_proxies: str = Field(
+        default="", description="Addresses or networks whose X-Forwarded-For is believed, by commas; empty = none."
+    )
+    web_dir: Path | None = Field(default=None, description="Folder of the built web page.")
+    logins_per_minute: int = Field(default=60, ge=1, description="Requests to /token per minute and address.")
+    log_viewers: int = Field(default=2000, ge=1, description="Live log viewers at once on this replica.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _jwks_of_auth(cls, values: Any) -> Any:
+        if isinstance(values, dict) and not values.get("jwks_url") and values.get("auth_url"):
+            return values | {"jwks_url": f"{values['auth_url'].rstrip('/')}/.well-known/jwks.json"}
+        return values
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, value: str) -> str:
+        for origin in _items(value):
+            parts = urlsplit(origin)
+            if origin != "*" and (parts.scheme not in {"http", "https"} or not parts.netloc or parts.path):
+                raise ValueError(f"{origin!r} is no origin; write scheme://host[:port], or * for all")
+        return value
+
+    @property
+    def allowed_origins(self) -> list[str]:
+        """CORS_ORIGINS as a list."""
+        return _items(self.cors_origins)
+
+    @property
+    def proxies(self) -> list[str]:
+        """TRUSTED_PROXIES as a list."""
+        return _items(self.trusted_proxies)
+
+
+def _items(value: str) -> list[str]:
+    return [item.strip() for item in value.split(",") if item.strip()]
