@@ -167,10 +167,9 @@ def _from_http_exception(error: HTTPException) -> Problem:
     kind = _BY_STATUS.get(error.status_code, Problem)
     problem = kind(str(error.detail), headers=error.headers)
     if kind is Problem:
-        phrase = HTTPStatus(error.status_code).phrase
         problem.status = error.status_code
-        problem.code = phrase.lower().replace(" ", "_").replace("-", "_")
-        problem.title = phrase.capitalize()
+        problem.code = HTTPStatus(error.status_code).name.lower()
+        problem.title = HTTPStatus(error.status_code).phrase
     return problem
 
 
