@@ -1,0 +1,1 @@
+"""The job catalogue, its state machine and the dispatch of work."""

@@ -1,0 +1,9 @@
+"""The command line: python -m jobs serve|migrate|openapi|check-config."""
+
+from common import cli
+
+from .app import MIGRATIONS, create_app
+from .settings import Settings
+
+if __name__ == "__main__":
+    cli.main(name="jobs", settings_type=Settings, create_app=create_app, migrations=MIGRATIONS)

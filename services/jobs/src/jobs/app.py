@@ -1,0 +1,91 @@
+"""The composition root: everything the process is connected to."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+
+from fastapi import FastAPI
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from common import database, logging
+from common.health import Background
+from common.messaging import Broker, DeadLetterConsumer, EventConsumer, LogPublisher, OutboxRelay, QueueConsumer
+from common.web import Readiness, TokenVerifier, build_app
+
+from .cancellations import Cancellations
+from .consumers import SUBSCRIPTIONS
+from .deadletters import DeadLetters
+from .dispatch import Dispatcher
+from .logarchive import LogArchive
+from .resources import Resources
+from .routes import router
+from .settings import Settings
+from .tables import Inbox, Outbox
+from .watchdog import Watchdog
+from .workers import Heartbeats
+
+MIGRATIONS = "jobs.migrations"
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Return the application; it connects when its lifespan begins."""
+    readiness = Readiness()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            engine = database.create_engine(settings)
+            stack.push_async_callback(engine.dispose)
+            await database.connect(engine, settings.db_connect_attempts)
+            await database.require_current(engine, MIGRATIONS)
+            readiness.add("database", partial(_answers, engine))
+            app.state.sessions = sessions = database.sessions(engine)
+            app.state.verifier = verifier = TokenVerifier(settings)
+            stack.push_async_callback(verifier.close)
+            app.state.resources = resources = Resources(settings, Cancellations())
+
+            broker = await Broker.connect(settings, "jobs")
+            stack.push_async_callback(broker.close)
+            readiness.add("broker", broker.check)
+
+            background = Background()
+            stack.push_async_callback(background.stop)
+            readiness.add("loops", background.check)
+            archive = LogArchive(sessions, settings)
+            background.start("log publisher", LogPublisher(broker, logging.sink()).run)
+            background.start("outbox relay", OutboxRelay(engine, sessions, broker, Outbox).run)
+            background.start("cancellations", partial(resources.cancellations.run, broker))
+            background.start("dispatcher", Dispatcher(engine, sessions, settings).run)
+            background.start("watchdog", Watchdog(sessions, resources).run)
+            background.start("log retention", archive.run)
+
+            heartbeats = await broker.listen("control", ["#"], Heartbeats(sessions).hear)
+            stack.push_async_callback(heartbeats.close)
+            events = EventConsumer(
+                broker,
+                service="jobs",
+                sessions=sessions,
+                inbox=Inbox,
+                subscriptions=SUBSCRIPTIONS,
+                resources=resources,
+            )
+            dead_letters = DeadLetterConsumer(broker, callback=DeadLetters(sessions, resources).store)
+            logs = QueueConsumer(broker, queue="jobs.logs", callback=archive.store)
+            consumers: dict[str, EventConsumer[Resources] | QueueConsumer] = {
+                "events": events,
+                "dead letters": dead_letters,
+                "logs": logs,
+            }
+            for name, consumer in consumers.items():
+                await consumer.start()
+                stack.push_async_callback(consumer.stop)
+                readiness.add(name, consumer.check)
+            yield
+
+    return build_app(name="jobs", title="Verbatim: jobs", lifespan=lifespan, routers=[router], readiness=readiness)
+
+
+async def _answers(engine: AsyncEngine) -> None:
+    async with engine.connect() as connection:
+        await connection.execute(text("SELECT 1"))

@@ -1,0 +1,70 @@
+"""Messages in: what the process reacts to is the table at the end."""
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from common.events import (
+    AudioPlanned,
+    AudioRejected,
+    ChunkPlanned,
+    ChunkTranscribed,
+    JobExpired,
+    MetadataEnriched,
+    MetadataFailed,
+    TranscriptReady,
+)
+from common.messaging import Subscriptions
+
+from .resources import Resources
+from .service import JobCatalogue, JobLifecycle
+
+
+async def on_chunk_planned(event: ChunkPlanned, session: AsyncSession, resources: Resources) -> None:
+    """A chunk may be dispatched."""
+    await JobLifecycle(session, resources).chunk_planned(event)
+
+
+async def on_audio_planned(event: AudioPlanned, session: AsyncSession, resources: Resources) -> None:
+    """The number of chunks is known."""
+    await JobLifecycle(session, resources).audio_planned(event)
+
+
+async def on_audio_rejected(event: AudioRejected, session: AsyncSession, resources: Resources) -> None:
+    """The job fails."""
+    await JobLifecycle(session, resources).audio_rejected(event)
+
+
+async def on_chunk_transcribed(event: ChunkTranscribed, session: AsyncSession, resources: Resources) -> None:
+    """A chunk is done; the last one brings the assembly."""
+    await JobLifecycle(session, resources).chunk_transcribed(event)
+
+
+async def on_transcript_ready(event: TranscriptReady, session: AsyncSession, resources: Resources) -> None:
+    """The pointer moves."""
+    await JobLifecycle(session, resources).transcript_ready(event)
+
+
+async def on_metadata_enriched(event: MetadataEnriched, session: AsyncSession, resources: Resources) -> None:
+    """The job is complete."""
+    await JobLifecycle(session, resources).metadata_enriched(event)
+
+
+async def on_metadata_failed(event: MetadataFailed, session: AsyncSession, resources: Resources) -> None:
+    """The job is complete, with a note."""
+    await JobLifecycle(session, resources).metadata_failed(event)
+
+
+async def on_job_expired(event: JobExpired, session: AsyncSession, resources: Resources) -> None:
+    """The retention has ended: the job is deleted."""
+    await JobCatalogue(session, resources).expire(event)
+
+
+SUBSCRIPTIONS: Subscriptions[Resources] = {
+    ChunkPlanned: on_chunk_planned,
+    AudioPlanned: on_audio_planned,
+    AudioRejected: on_audio_rejected,
+    ChunkTranscribed: on_chunk_transcribed,
+    TranscriptReady: on_transcript_ready,
+    MetadataEnriched: on_metadata_enriched,
+    MetadataFailed: on_metadata_failed,
+    JobExpired: on_job_expired,
+}

@@ -1,0 +1,114 @@
+"""Dead letters: everything the broker gave up on is kept; dead work ends its job, and no other."""
+
+import hashlib
+from collections.abc import Sequence
+from uuid import UUID
+
+import structlog
+from pydantic import BaseModel, ValidationError
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+
+from common import context
+from common.events import AssembleWork, ChunkWork, PlanWork
+from common.messaging import RawMessage
+
+from . import metrics
+from .progress import clock
+from .repository import DeadLetterRepository, JobRepository, LedgerRepository
+from .resources import Resources
+from .service import JobLifecycle
+from .states import REASONS, Reason, State
+from .storable import storable
+from .tables import Job
+
+log = structlog.get_logger(__name__)
+
+Work = PlanWork | ChunkWork | AssembleWork
+
+
+class _AboutJob(BaseModel):
+    """What all messages about a job have in common."""
+
+    job_id: UUID
+
+
+class DeadLetters:
+    """Takes in dead messages."""
+
+    def __init__(self, sessions: async_sessionmaker[AsyncSession], resources: Resources) -> None:
+        """Connects when the first letter comes."""
+        self._sessions = sessions
+        self._resources = resources
+
+    async def store(self, messages: Sequence[RawMessage]) -> None:
+        """Keep each message, and draw the consequence, in a transaction of its own."""
+        for message in messages:
+            job_id = _job_id(message)
+            with context.bound(job_id=job_id):
+                async with self._sessions.begin() as session:
+                    await self._take_in(session, message, job_id)
+
+    async def _take_in(self, session: AsyncSession, message: RawMessage, job_id: UUID | None) -> None:
+        new = await DeadLetterRepository(session).add(
+            fingerprint=hashlib.sha256(message.queue.encode() + b"\n" + message.body).hexdigest(),
+            queue=message.queue,
+            reason=message.reason or "unknown",
+            deliveries=message.count,
+            routing_key=message.routing_key,
+            job_id=job_id,
+            headers=storable(message.headers),
+            body=message.body,
+        )
+        if not new:
+            return
+        metrics.DEAD_LETTERS.labels(message.queue).inc()
+        log.error("message dead-lettered", queue=message.queue, reason=message.reason, routing_key=message.routing_key)
+        work = _work(message)
+        if work is not None:
+            await self._fail_job(session, work, message)
+
+    async def _fail_job(self, session: AsyncSession, work: Work, message: RawMessage) -> None:
+        """Fail the job unless its attempt is over or a copy of the work was done."""
+        job = await JobRepository(session).lock_attempt(work.job_id, work.attempt)
+        if job is None or job.state != State.PROCESSING:
+            return
+        what = await self._undone(session, job, work)
+        if what is None:
+            return
+        sentence = REASONS[Reason.WORK_DEAD_LETTERED].format(
+            work=what, count=message.count, why=message.reason or "unknown"
+        )
+        await JobLifecycle(session, self._resources).fail(job, Reason.WORK_DEAD_LETTERED, sentence)
+
+    @staticmethod
+    async def _undone(session: AsyncSession, job: Job, work: Work) -> str | None:
+        """Name the work for people; None if it is done."""
+        if isinstance(work, PlanWork):
+            return None if job.plan_complete else "Cutting the recording into chunks"
+        if isinstance(work, AssembleWork):
+            return "Assembling the transcript"
+        line = await LedgerRepository(session).get(work.job_id, work.attempt, work.chunk)
+        if line is None or line.state == "done":
+            return None
+        if line.start_seconds is None or line.end_seconds is None:
+            return f"Chunk {work.chunk}"
+        return f"Chunk {work.chunk} ({clock(line.start_seconds)} to {clock(line.end_seconds)})"
+
+
+def _job_id(message: RawMessage) -> UUID | None:
+    try:
+        return _AboutJob.model_validate_json(message.body).job_id
+    except ValidationError:
+        return None
+
+
+def _work(message: RawMessage) -> Work | None:
+    """Return the work in a message from a work queue; None if it is something else, or not readable."""
+    for command in (PlanWork, ChunkWork, AssembleWork):
+        # Chunk work has a queue per model.
+        if message.queue == command.name or message.queue.startswith(f"{command.name}."):
+            try:
+                return command.model_validate_json(message.body)
+            except ValidationError:
+                return None
+    return None

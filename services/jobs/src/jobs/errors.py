@@ -1,0 +1,48 @@
+"""What can go wrong in the job catalogue, as typed problems with stable codes."""
+
+from collections.abc import Sequence
+
+from common.web.errors import BadRequest, Conflict, Invalid, NotFound
+
+
+class JobNotFound(NotFound):
+    """No such job, or it belongs to somebody else: both read the same from outside."""
+
+    code = "job_not_found"
+    title = "Job not found"
+
+
+class JobIdTaken(Conflict):
+    """The id in the request belongs to a job with another owner or another body."""
+
+    code = "job_id_taken"
+    title = "Job id taken"
+
+
+class ForeignSource(Invalid):
+    """The recording named in the request is not the one that was uploaded for this job."""
+
+    code = "foreign_source"
+    title = "Recording of another job"
+
+
+class ModelNotAvailable(Invalid):
+    """Workers are alive, and none of them serves the model that was asked for."""
+
+    code = "model_not_available"
+    title = "Model not available"
+
+    def __init__(self, model: str, served: Sequence[str]) -> None:
+        """Name the model and those that are served at the moment."""
+        super().__init__(f"no worker serves the model {model}; served: {', '.join(served)}", available=list(served))
+
+
+class InvalidCursor(BadRequest):
+    """The cursor was not issued by this listing."""
+
+    code = "invalid_cursor"
+    title = "Invalid cursor"
+
+
+class IllegalTransition(RuntimeError):  # noqa: N818 (named as what it reports)
+    """The state machine was asked for a step that its table does not have: an error in this service."""

@@ -1,0 +1,61 @@
+"""Who is next: turns are taken by owners first, then by each owner's lines, however long a line is."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+from uuid import UUID
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Line(Generic[T]):
+    """Things of one owner that wait in order, e.g. the chunks of a job.
+
+    `busy` counts the line's things that are being served now; `served` is when the line last had a turn, on any clock
+    that grows (0 = never).
+    """
+
+    owner: UUID
+    waiting: Sequence[T]
+    busy: int = 0
+    served: float = 0.0
+
+
+def take_turns(lines: Sequence[Line[T]], *, limit: int, window: int) -> list[T]:
+    """Return whose turn it is, in order.
+
+    `limit` bounds how many things are busy in all, `window` how many of one line. The owner with the fewest busy things
+    is next, then the owner who waited longest for a turn; among the owner's lines the same rule decides. From rest this
+    is a plain round robin over owners and lines, and after a disturbance it restores equal shares. The memory of the
+    last turn is in the lines, so the order stays fair when one thing at a time is handed out.
+    """
+    owner_busy: Counter[UUID] = Counter()
+    owner_served: dict[UUID, float] = {}
+    for line in lines:
+        owner_busy[line.owner] += line.busy
+        owner_served[line.owner] = max(owner_served.get(line.owner, 0.0), line.served)
+    busy = [line.busy for line in lines]
+    served = [line.served for line in lines]
+    taken = [0] * len(lines)
+    clock = max(served, default=0.0)
+
+    def turn(index: int) -> tuple[float, float, float, float, int]:
+        owner = lines[index].owner
+        return (owner_busy[owner], owner_served[owner], busy[index], served[index], index)
+
+    turns: list[T] = []
+    for _ in range(limit - sum(busy)):
+        eligible = [i for i, line in enumerate(lines) if busy[i] < window and taken[i] < len(line.waiting)]
+        if not eligible:
+            break
+        chosen = min(eligible, key=turn)
+        line = lines[chosen]
+        turns.append(line.waiting[taken[chosen]])
+        clock += 1
+        taken[chosen] += 1
+        busy[chosen] += 1
+        owner_busy[line.owner] += 1
+        served[chosen] = owner_served[line.owner] = clock
+    return turns

@@ -1,0 +1,6 @@
+"""Alembic's entrance."""
+
+from common.database import run_env
+from jobs.tables import Base
+
+run_env(Base.metadata)

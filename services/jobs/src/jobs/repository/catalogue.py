@@ -1,0 +1,83 @@
+"""Queries on the job catalogue."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import delete, func, select, tuple_, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from jobs.states import State
+from jobs.tables import Job
+
+WAKE_DISPATCH = "jobs_dispatch"
+
+
+class JobRepository:
+    """Reads and writes job rows; what a worker reported is written only while its attempt is the current one."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        """Work inside the caller's transaction."""
+        self._session = session
+
+    async def add(self, **values: Any) -> Job | None:
+        """Insert a job and return it, or None when the id is taken."""
+        statement = insert(Job).values(**values).on_conflict_do_nothing(index_elements=[Job.id]).returning(Job)
+        return await self._session.scalar(statement)
+
+    async def get(self, job_id: UUID) -> Job | None:
+        """Return a job whoever owns it."""
+        return await self._session.scalar(select(Job).where(Job.id == job_id))
+
+    async def owned(self, owner_id: UUID, job_id: UUID) -> Job | None:
+        """Return the owner's job."""
+        return await self._session.scalar(select(Job).where(Job.id == job_id, Job.owner_id == owner_id))
+
+    async def page(
+        self, owner_id: UUID, *, limit: int, before: tuple[datetime, UUID] | None, state: State | None
+    ) -> Sequence[Job]:
+        """Return the owner's jobs, newest first, that come after the position `before` in that order."""
+        query = select(Job).where(Job.owner_id == owner_id)
+        if state is not None:
+            query = query.where(Job.state == state)
+        if before is not None:
+            query = query.where(tuple_(Job.created_at, Job.id) < tuple_(*before))
+        query = query.order_by(Job.created_at.desc(), Job.id.desc()).limit(limit)
+        return (await self._session.scalars(query)).all()
+
+    async def lock(self, job_id: UUID) -> Job | None:
+        """Return a job and keep everybody else from changing it until the transaction ends."""
+        return await self._session.scalar(
+            select(Job).where(Job.id == job_id).with_for_update(), execution_options={"populate_existing": True}
+        )
+
+    async def lock_attempt(self, job_id: UUID, attempt: int) -> Job | None:
+        """Lock a job if this is its current attempt, else return None."""
+        query = select(Job).where(Job.id == job_id, Job.attempt == attempt).with_for_update(key_share=True)
+        return await self._session.scalar(query, execution_options={"populate_existing": True})
+
+    async def change(self, job: Job, **values: Any) -> None:
+        """Write to the job as it was locked: same attempt, same state."""
+        statement = (
+            update(Job)
+            .where(Job.id == job.id, Job.attempt == job.attempt, Job.state == job.state)
+            .values(**values)
+            .returning(Job)
+        )
+        changed = await self._session.scalar(
+            statement, execution_options={"populate_existing": True, "synchronize_session": False}
+        )
+        assert changed is job, "the row was locked, so nobody else can have changed it"
+
+    async def delete(self, job: Job) -> None:
+        """Remove the job and its ledger."""
+        await self._session.execute(
+            delete(Job).where(Job.id == job.id), execution_options={"synchronize_session": False}
+        )
+        self._session.expunge(job)
+
+    async def wake_dispatch(self) -> None:
+        """Ring the dispatcher of every replica when this transaction commits."""
+        await self._session.execute(select(func.pg_notify(WAKE_DISPATCH, func.current_schema())))

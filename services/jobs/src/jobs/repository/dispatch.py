@@ -1,0 +1,136 @@
+"""Queries of the dispatchers: who waits for a slot, who waits for a worker, and taking from both lines."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, select, text, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from jobs.fairness import Line
+from jobs.states import State
+from jobs.tables import Job
+
+# Hops from owner to owner along the index of queued jobs instead of reading all of them: a backlog of 100,000 jobs of
+# three owners costs three hops.
+_QUEUED = text("""
+    WITH RECURSIVE owners(owner_id) AS (
+        (SELECT owner_id FROM jobs WHERE state = 'queued' ORDER BY owner_id LIMIT 1)
+        UNION ALL
+        SELECT (SELECT jobs.owner_id FROM jobs WHERE state = 'queued' AND jobs.owner_id > owners.owner_id
+                ORDER BY jobs.owner_id LIMIT 1)
+        FROM owners WHERE owners.owner_id IS NOT NULL
+    )
+    SELECT owners.owner_id, line.ids,
+           (SELECT count(*) FROM jobs WHERE state = 'processing' AND jobs.owner_id = owners.owner_id) AS busy,
+           coalesce((SELECT extract(epoch FROM max(started_at)) FROM jobs
+                     WHERE jobs.owner_id = owners.owner_id AND started_at IS NOT NULL), 0)::float AS served
+    FROM owners, LATERAL (
+        SELECT array_agg(id ORDER BY created_at, id) AS ids, min(created_at) AS oldest
+        FROM (SELECT id, created_at FROM jobs WHERE state = 'queued' AND jobs.owner_id = owners.owner_id
+              ORDER BY created_at, id LIMIT :free) AS front
+    ) AS line
+    WHERE owners.owner_id IS NOT NULL
+    ORDER BY line.oldest
+""")
+
+_CHUNK_LINES = text("""
+    SELECT jobs.id, jobs.owner_id, jobs.attempt, jobs.options ->> 'model' AS model,
+           count(*) FILTER (WHERE chunks.state = 'dispatched') AS busy,
+           coalesce(extract(epoch FROM max(chunks.dispatched_at)), 0)::float AS served,
+           coalesce((array_agg(chunk ORDER BY chunk) FILTER (WHERE chunks.state = 'planned'))
+                    [1 : CAST(:front AS int)], '{}') AS waiting
+    FROM jobs JOIN chunks ON chunks.job_id = jobs.id AND chunks.attempt = jobs.attempt
+    WHERE jobs.state = 'processing'
+    GROUP BY jobs.id
+    ORDER BY jobs.started_at, jobs.id
+""")
+
+# Takes no job lock and skips chunks that a result or a deletion is just writing to: it never waits, so it cannot
+# deadlock with those who lock the job first.
+_TAKE_CHUNKS = text("""
+    WITH free AS (
+        SELECT chunks.job_id, chunks.attempt, chunks.chunk, turn
+        FROM unnest(CAST(:jobs AS uuid[]), CAST(:attempts AS int[]), CAST(:chunks AS int[]))
+             WITH ORDINALITY AS turns(job_id, attempt, chunk, turn)
+        JOIN chunks ON chunks.job_id = turns.job_id AND chunks.attempt = turns.attempt AND chunks.chunk = turns.chunk
+        WHERE chunks.state = 'planned'
+        FOR UPDATE OF chunks SKIP LOCKED
+    )
+    UPDATE chunks SET state = 'dispatched', dispatched_at = now(), dispatches = dispatches + 1
+    FROM free JOIN jobs ON jobs.id = free.job_id AND jobs.attempt = free.attempt AND jobs.state = 'processing'
+    WHERE chunks.job_id = free.job_id AND chunks.attempt = free.attempt AND chunks.chunk = free.chunk
+    RETURNING chunks.job_id, chunks.attempt, chunks.chunk, chunks.language, chunks.dispatches,
+              jobs.options, jobs.correlation_id, jobs.traceparent, free.turn
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingChunk:
+    """A chunk that may be dispatched."""
+
+    job_id: UUID
+    attempt: int
+    chunk: int
+
+
+class DispatchRepository:
+    """Finds what may be dispatched and marks it as dispatched."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        """Work inside the caller's transaction."""
+        self._session = session
+
+    async def one_at_a_time(self) -> None:
+        """Wait until no other replica dispatches; held until the transaction ends."""
+        await self._session.execute(
+            text("SELECT pg_advisory_xact_lock(hashtextextended('jobs.dispatch/' || current_schema(), 0))")
+        )
+
+    async def processing(self) -> int:
+        """Return how many slots are taken."""
+        query = select(func.count()).select_from(Job).where(Job.state == text("'processing'"))
+        return await self._session.scalar(query) or 0
+
+    async def queued(self, free: int) -> list[Line[UUID]]:
+        """Return a line per owner with jobs in the queue: its first `free` jobs, oldest first."""
+        rows = await self._session.execute(_QUEUED, {"free": free})
+        return [Line(row.owner_id, row.ids, row.busy, row.served) for row in rows]
+
+    async def start(self, job_ids: Sequence[UUID]) -> list[Job]:
+        """Begin the next attempt of these jobs, as far as they are still queued; return them in the order given."""
+        free = select(Job.id).where(Job.id.in_(job_ids), Job.state == State.QUEUED).with_for_update(skip_locked=True)
+        statement = (
+            update(Job)
+            .where(Job.id.in_(free.scalar_subquery()))
+            .values(
+                state=State.PROCESSING,
+                attempt=Job.attempt + 1,
+                started_at=func.now(),
+                progressed_at=func.now(),
+                work_dispatched_at=func.now(),
+                work_dispatches=1,
+            )
+            .returning(Job)
+        )
+        started = await self._session.scalars(statement, execution_options={"synchronize_session": False})
+        return sorted(started, key=lambda job: job_ids.index(job.id))
+
+    async def chunk_lines(self, front: int) -> dict[str, list[Line[WaitingChunk]]]:
+        """Return per model a line for each running job: its first `front` undispatched chunks."""
+        lines: dict[str, list[Line[WaitingChunk]]] = {}
+        for row in await self._session.execute(_CHUNK_LINES, {"front": front}):
+            waiting = [WaitingChunk(row.id, row.attempt, chunk) for chunk in row.waiting]
+            lines.setdefault(row.model, []).append(Line(row.owner_id, waiting, row.busy, row.served))
+        return lines
+
+    async def take_chunks(self, chunks: Sequence[WaitingChunk]) -> list[Any]:
+        """Mark these chunks as dispatched, as far as they still wait; return what their work needs, in order."""
+        values = {
+            "jobs": [chunk.job_id for chunk in chunks],
+            "attempts": [chunk.attempt for chunk in chunks],
+            "chunks": [chunk.chunk for chunk in chunks],
+        }
+        rows = (await self._session.execute(_TAKE_CHUNKS, values)).all()
+        return sorted(rows, key=lambda row: row.turn)

@@ -1,0 +1,42 @@
+"""Queries on the workers that sent heartbeats."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from common.events import WorkerHeartbeat
+from jobs.tables import Worker
+
+
+class WorkerRepository:
+    """Keeps one row per worker; alive is who was heard lately, by the database's clock."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        """Work inside the caller's transaction."""
+        self._session = session
+
+    async def heard(self, beat: WorkerHeartbeat) -> None:
+        """Write what the worker says about itself."""
+        values = beat.model_dump(include={"host", "pid", "device", "engine", "models", "busy", "version"})
+        statement = insert(Worker).values(worker=beat.worker, **values)
+        await self._session.execute(
+            statement.on_conflict_do_update(index_elements=[Worker.worker], set_={**values, "last_seen_at": func.now()})
+        )
+
+    async def live_by_model(self, within: timedelta) -> dict[str, int]:
+        """Return how many workers heard `within` this time serve each model."""
+        model = func.unnest(Worker.models).column_valued("model")
+        query = (
+            select(model, func.count().label("workers"))
+            .where(Worker.last_seen_at > func.now() - within)
+            .group_by(model)
+        )
+        return {row.model: row.workers for row in await self._session.execute(query)}
+
+    async def forget(self, after: timedelta) -> Sequence[str]:
+        """Remove workers not heard for so long; return their names."""
+        statement = delete(Worker).where(Worker.last_seen_at < func.now() - after).returning(Worker.worker)
+        return (await self._session.scalars(statement)).all()

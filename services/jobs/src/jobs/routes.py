@@ -1,0 +1,62 @@
+"""HTTP in."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query, Request, status
+
+from common.web import IdentityDep, SessionDep
+
+from .schemas import Cursor, JobPage, JobView, LogPage, NewJob
+from .service import JobCatalogue
+from .states import State
+
+router = APIRouter(prefix="/jobs", tags=["jobs"])
+
+
+def catalogue(request: Request, session: SessionDep) -> JobCatalogue:
+    """The catalogue inside this request's transaction."""
+    return JobCatalogue(session, request.app.state.resources)
+
+
+CatalogueDep = Annotated[JobCatalogue, Depends(catalogue, scope="function")]
+
+
+@router.post("", status_code=status.HTTP_201_CREATED, summary="Accept a stored recording as a job.")
+async def create_job(new: NewJob, identity: IdentityDep, jobs: CatalogueDep) -> JobView:
+    """Repeating the same request is safe: it returns the same job."""
+    return JobView.of(await jobs.create(identity.user_id, new))
+
+
+@router.get("", summary="List your jobs, newest first.")
+async def list_jobs(
+    identity: IdentityDep,
+    jobs: CatalogueDep,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    cursor: str | None = None,
+    state: State | None = None,
+) -> JobPage:
+    before = None if cursor is None else Cursor.decode(cursor).position
+    found = await jobs.page(identity.user_id, limit=limit + 1, before=before, state=state)
+    return JobPage.of(found, limit)
+
+
+@router.get("/{job_id}", summary="Read a job.")
+async def read_job(job_id: UUID, identity: IdentityDep, jobs: CatalogueDep) -> JobView:
+    return JobView.of(await jobs.get(identity.user_id, job_id))
+
+
+@router.delete("/{job_id}", status_code=status.HTTP_204_NO_CONTENT, summary="Delete a job, stopping it if it runs.")
+async def delete_job(job_id: UUID, identity: IdentityDep, jobs: CatalogueDep) -> None:
+    await jobs.delete(identity.user_id, job_id)
+
+
+@router.get("/{job_id}/logs", summary="Read a job's archived log.")
+async def read_job_logs(
+    job_id: UUID,
+    identity: IdentityDep,
+    jobs: CatalogueDep,
+    after: Annotated[int, Query(ge=0, lt=2**63)] = 0,
+    limit: Annotated[int, Query(ge=1, le=2000)] = 500,
+) -> LogPage:
+    return LogPage.of(await jobs.logs(identity.user_id, job_id, after=after, limit=limit), after)

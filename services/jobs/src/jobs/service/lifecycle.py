@@ -1,0 +1,246 @@
+"""What becomes of a job after its creation: every step of the state machine, and who hears of it."""
+
+import structlog
+from sqlalchemy import func
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from common.events import (
+    AttemptEvent,
+    AudioPlanned,
+    AudioRejected,
+    ChunkPlanned,
+    ChunkTranscribed,
+    JobCompleted,
+    JobFailed,
+    JobTranscribed,
+    MetadataEnriched,
+    MetadataFailed,
+    TranscriptReady,
+)
+from common.messaging import outbox
+from common.storage import keys
+from jobs import metrics, states
+from jobs.repository import JobRepository, LedgerRepository
+from jobs.resources import Resources
+from jobs.states import REASONS, Reason, State
+from jobs.tables import Job
+
+from .work import WorkSender
+
+log = structlog.get_logger(__name__)
+
+
+class JobLifecycle:
+    """Takes in what the transcribers and metadata report, in any order and any number of times.
+
+    What is not about the current attempt of a job in the right state is stale: counted, and otherwise ignored.
+    """
+
+    def __init__(self, session: AsyncSession, resources: Resources) -> None:
+        """Work inside the caller's transaction."""
+        self._session = session
+        self._cancellations = resources.cancellations
+        self._jobs = JobRepository(session)
+        self._ledger = LedgerRepository(session)
+        self._work = WorkSender(session)
+
+    async def chunk_planned(self, event: ChunkPlanned) -> None:
+        """A chunk's audio is stored: it may be dispatched, unless its result is here already."""
+        job = await self._processing(event)
+        if job is None:
+            return
+        line = await self._ledger.plan(event)
+        if line is None:
+            return
+        new, seconds = line
+        await self._count(job, new=new, seconds=seconds)
+        log.info(
+            "chunk planned",
+            chunk=event.chunk,
+            start_seconds=event.start_seconds,
+            end_seconds=event.end_seconds,
+            windows=event.windows,
+            language=event.language,
+        )
+        await self._jobs.wake_dispatch()
+
+    async def audio_planned(self, event: AudioPlanned) -> None:
+        """The plan has ended; how many chunks there are is known now."""
+        job = await self._processing(event)
+        if job is None or job.chunks_planned is not None:
+            return
+        await self._jobs.change(
+            job,
+            chunks_planned=event.chunks,
+            duration_seconds=event.duration_seconds,
+            speech_seconds=event.speech_seconds,
+            language=event.language,
+            plan_key=event.plan_key,
+            peaks_key=event.peaks_key,
+            progressed_at=func.now(),
+        )
+        log.info(
+            "plan finished",
+            chunks=event.chunks,
+            duration_seconds=event.duration_seconds,
+            speech_seconds=event.speech_seconds,
+            language=event.language,
+        )
+        await self._assemble_if_all_done(job)
+
+    async def audio_rejected(self, event: AudioRejected) -> None:
+        """The recording cannot be transcribed, ever."""
+        job = await self._processing(event)
+        if job is not None:
+            await self.fail(job, event.reason_code, event.reason)
+
+    async def chunk_transcribed(self, event: ChunkTranscribed) -> None:
+        """A chunk's result is stored."""
+        job = await self._processing(event)
+        if job is None:
+            return
+        line = await self._ledger.finish(event)
+        if line is None:
+            return
+        new, seconds = line
+        await self._count(job, new=new, seconds=seconds, done=1, decode_seconds=event.decode_seconds)
+        metrics.DECODE_SECONDS.inc(event.decode_seconds)
+        log.info(
+            "chunk finished",
+            chunk=event.chunk,
+            done=job.chunks_done,
+            of=max(job.chunks_known, job.chunks_planned or 0),
+            audio_seconds=event.audio_seconds,
+            decode_seconds=event.decode_seconds,
+            worker=event.worker,
+        )
+        await self._assemble_if_all_done(job)
+        await self._jobs.wake_dispatch()
+
+    async def transcript_ready(self, event: TranscriptReady) -> None:
+        """The transcript is stored: the pointer moves to it, and people can read it."""
+        job = await self._processing(event)
+        if job is None:
+            return
+        states.require(State(job.state), State.ENRICHING)
+        await self._jobs.change(
+            job,
+            state=State.ENRICHING,
+            transcript_attempt=event.attempt,
+            transcript_sha256=event.transcript_sha256,
+            formats=event.formats,
+            language=event.language,
+            duration_seconds=event.duration_seconds,
+            speech_seconds=event.speech_seconds,
+            segments=event.segments,
+            words=event.words,
+            transcribed_at=func.now(),
+            progressed_at=func.now(),
+        )
+        outbox.add(
+            self._session,
+            JobTranscribed(
+                job_id=job.id,
+                owner_id=job.owner_id,
+                attempt=event.attempt,
+                transcript_key=keys.transcript(job.id, event.attempt, "json"),
+                language=event.language,
+                duration_seconds=event.duration_seconds,
+                speech_seconds=event.speech_seconds,
+                segments=event.segments,
+                words=event.words,
+            ),
+        )
+        assert job.transcribed_at is not None
+        assert job.started_at is not None
+        seconds = (job.transcribed_at - job.started_at).total_seconds()
+        metrics.TRANSCRIPTION_SECONDS.observe(seconds)
+        metrics.AUDIO_SECONDS.inc(event.duration_seconds)
+        log.info(
+            "transcript ready",
+            language=event.language,
+            segments=event.segments,
+            words=event.words,
+            duration_seconds=event.duration_seconds,
+            transcription_seconds=round(seconds, 3),
+        )
+        await self._jobs.wake_dispatch()
+
+    async def metadata_enriched(self, event: MetadataEnriched) -> None:
+        """The metadata is stored; if the job was completed without waiting for it, its note is taken back."""
+        job = await self._jobs.lock_attempt(event.job_id, event.attempt)
+        if job is not None and job.state == State.ENRICHING:
+            await self.complete(job)
+        elif job is not None and job.reason_code == Reason.ENRICHMENT_TIMED_OUT:
+            code = Reason.NO_SPEECH if job.chunks_planned == 0 else None
+            await self._jobs.change(job, reason_code=code, reason=None if code is None else REASONS[code])
+            log.info("metadata arrived late")
+        else:
+            self._stale(event)
+
+    async def metadata_failed(self, event: MetadataFailed) -> None:
+        """The transcript is fine, its metadata is not to be had."""
+        job = await self._jobs.lock_attempt(event.job_id, event.attempt)
+        if job is not None and job.state == State.ENRICHING:
+            sentence = REASONS[Reason.ENRICHMENT_FAILED].format(why=event.reason)
+            await self.complete(job, Reason.ENRICHMENT_FAILED, sentence)
+        else:
+            self._stale(event)
+
+    async def complete(self, job: Job, code: Reason | None = None, reason: str | None = None) -> None:
+        """Nothing is left to do for a locked job; the reason, if any, says what was left out."""
+        states.require(State(job.state), State.COMPLETED)
+        if code is None and job.chunks_planned == 0:
+            code, reason = Reason.NO_SPEECH, REASONS[Reason.NO_SPEECH]
+        await self._jobs.change(job, state=State.COMPLETED, reason_code=code, reason=reason, finished_at=func.now())
+        outbox.add(
+            self._session,
+            JobCompleted(job_id=job.id, owner_id=job.owner_id, attempt=job.attempt, note=reason),
+        )
+        metrics.JOBS_FINISHED.labels(State.COMPLETED, code or "").inc()
+        assert job.finished_at is not None
+        total = round((job.finished_at - job.created_at).total_seconds(), 3)
+        log.info("job completed", total_seconds=total, **({"note": reason} if reason else {}))
+
+    async def fail(self, job: Job, code: str, reason: str) -> None:
+        """A locked job ends without a transcript; its workers are told to stop."""
+        states.require(State(job.state), State.FAILED)
+        await self._jobs.change(job, state=State.FAILED, reason_code=code, reason=reason, finished_at=func.now())
+        outbox.add(
+            self._session,
+            JobFailed(job_id=job.id, owner_id=job.owner_id, attempt=job.attempt, reason_code=code, reason=reason),
+        )
+        self._cancellations.after_commit(self._session, job.id)
+        metrics.JOBS_FINISHED.labels(State.FAILED, code).inc()
+        log.warning("job failed", reason_code=code, reason=reason)
+        await self._jobs.wake_dispatch()
+
+    async def _processing(self, event: AttemptEvent) -> Job | None:
+        """Lock the job of a result that is wanted; None for one that is stale."""
+        job = await self._jobs.lock_attempt(event.job_id, event.attempt)
+        if job is not None and job.state == State.PROCESSING:
+            return job
+        self._stale(event)
+        return None
+
+    def _stale(self, event: AttemptEvent | MetadataEnriched | MetadataFailed) -> None:
+        metrics.STALE_RESULTS.labels(event.routing_key).inc()
+        log.info("stale result ignored", attempt=event.attempt, result=event.routing_key)
+
+    async def _count(self, job: Job, *, new: bool, seconds: float, done: int = 0, decode_seconds: float = 0.0) -> None:
+        await self._jobs.change(
+            job,
+            chunks_known=job.chunks_known + new,
+            seconds_known=job.seconds_known + (seconds if new else 0.0),
+            chunks_done=job.chunks_done + done,
+            seconds_done=job.seconds_done + (seconds if done else 0.0),
+            decode_seconds=job.decode_seconds + decode_seconds,
+            progressed_at=func.now(),
+        )
+
+    async def _assemble_if_all_done(self, job: Job) -> None:
+        if job.chunks_planned is None or job.chunks_done < job.chunks_planned or job.assembling_at is not None:
+            return
+        await self._jobs.change(job, assembling_at=func.now(), work_dispatched_at=func.now(), work_dispatches=1)
+        await self._work.assemble(job)
+        log.info("assembly dispatched", chunks=job.chunks_done)

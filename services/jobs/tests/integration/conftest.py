@@ -1,0 +1,98 @@
+"""A migrated database, people with tokens, and a whole jobs service on a broker of its own."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+
+from common import database
+from common.messaging import Broker
+from common.settings import BrokerSettings
+from jobs.app import MIGRATIONS, create_app
+from jobs.cancellations import Cancellations
+from jobs.resources import Resources
+from jobs.settings import Settings
+
+from .jobs_harness import Issuer, Person, Platform, Workers
+
+StartPlatform = Callable[..., Awaitable[Platform]]
+
+
+@pytest.fixture(scope="session")
+def issuer() -> Iterator[Issuer]:
+    made = Issuer()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def migrated_url(db_url: str) -> str:
+    database.migrate(db_url, MIGRATIONS)
+    return db_url
+
+
+@pytest.fixture
+def settings(migrated_url: str, issuer: Issuer) -> Settings:
+    """Settings of a service whose broker is not there."""
+    return Settings(environment="test", db_url=migrated_url, broker_url="amqp://127.0.0.1:1/", jwks_url=issuer.jwks_url)
+
+
+@pytest.fixture
+async def engine(settings: Settings) -> AsyncIterator[AsyncEngine]:
+    made = database.create_engine(settings)
+    yield made
+    await made.dispose()
+
+
+@pytest.fixture
+def sessions(engine: AsyncEngine) -> async_sessionmaker[AsyncSession]:
+    return database.sessions(engine)
+
+
+@pytest.fixture
+def resources(settings: Settings) -> Resources:
+    return Resources(settings, Cancellations())
+
+
+@pytest.fixture
+async def start(settings: Settings, broker_settings: BrokerSettings, issuer: Issuer) -> AsyncIterator[StartPlatform]:
+    """Starts the service, several times for several replicas, and a test's own connection to the same broker."""
+    async with AsyncExitStack() as stack:
+
+        async def platform(**changes: Any) -> Platform:
+            values = settings.model_dump() | {"broker_url": broker_settings.broker_url} | changes
+            effective = Settings.model_validate(values)
+            app = create_app(effective)
+            await stack.enter_async_context(app.router.lifespan_context(app))
+            broker = await Broker.connect(broker_settings, "test")
+            stack.push_async_callback(broker.close)
+            workers = Workers()
+            await stack.enter_async_context(workers.working(broker))
+
+            def person(**claims: Any) -> Person:
+                return _person(app, issuer, stack, **claims)
+
+            return Platform(effective, app.state.sessions, broker, workers, person)
+
+        yield platform
+
+
+@pytest.fixture
+async def platform(start: StartPlatform) -> Platform:
+    return await start()
+
+
+def _person(app: FastAPI, issuer: Issuer, stack: AsyncExitStack, **claims: Any) -> Person:
+    user_id = uuid4()
+    client = httpx.AsyncClient(
+        transport=httpx.ASGITransport(app),
+        base_url="http://jobs",
+        headers={"Authorization": f"Bearer {issuer.token(user_id, **claims)}"},
+    )
+    stack.push_async_callback(client.aclose)
+    return Person(user_id, client)

@@ -1,0 +1,250 @@
+"""What the tests of jobs build with: people with tokens, new jobs, and the events that other services would send."""
+
+import asyncio
+import base64
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import jwt
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+
+from common.events import (
+    BY_ROUTING_KEY,
+    AssembleWork,
+    AudioPlanned,
+    ChunkPlanned,
+    ChunkTranscribed,
+    ChunkWork,
+    Command,
+    Event,
+    JobOptions,
+    PlanWork,
+    TranscriptReady,
+)
+from common.messaging import Broker, Delivery, WorkConsumer
+from common.storage import keys
+from jobs.schemas import NewJob
+from jobs.settings import Settings
+from jobs.tables import Job, Outbox
+
+COMMANDS: tuple[type[Command], ...] = (PlanWork, ChunkWork, AssembleWork)
+
+
+async def until(condition: Callable[[], Awaitable[Any]], timeout: float = 20.0) -> Any:
+    """Poll until the condition is truthy and return it; fails after the timeout in seconds."""
+    deadline = time.monotonic() + timeout
+    while not (value := await condition()):
+        assert time.monotonic() < deadline, "it never came true"
+        await asyncio.sleep(0.02)
+    return value
+
+
+class Issuer:
+    """Signs tokens as auth does, and serves the key that verifies them over HTTP."""
+
+    def __init__(self) -> None:
+        self._key = Ed25519PrivateKey.generate()
+        x = base64.urlsafe_b64encode(self._key.public_key().public_bytes_raw()).decode().rstrip("=")
+        document = json.dumps({"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "k1", "x": x}]}).encode()
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(document)))
+                self.end_headers()
+                self.wfile.write(document)
+
+            def log_message(self, *args: object) -> None:
+                """Be quiet."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.jwks_url = f"http://127.0.0.1:{self._server.server_port}/jwks.json"
+        self._thread = Thread(target=self._server.serve_forever)
+        self._thread.start()
+
+    def token(self, user_id: UUID, *, role: str = "user", lifetime: int = 600) -> str:
+        """Return an access token for a user."""
+        now = int(time.time())
+        claims = {
+            "iss": "verbatim",
+            "aud": "verbatim",
+            "sub": str(user_id),
+            "name": f"user-{user_id.hex[:6]}",
+            "role": role,
+            "iat": now,
+            "exp": now + lifetime,
+            "jti": uuid4().hex,
+        }
+        return jwt.encode(claims, self._key, algorithm="EdDSA", headers={"kid": "k1", "typ": "at+jwt"})
+
+    def stop(self) -> None:
+        """Serve no more."""
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+def a_new_job(job_id: UUID | None = None, **options: Any) -> NewJob:
+    """A recording that was just uploaded."""
+    job_id = job_id or uuid4()
+    return NewJob(
+        job_id=job_id,
+        file_name="talk.mp3",
+        content_type="audio/mpeg",
+        size_bytes=1234,
+        sha256="ab" * 32,
+        source_key=keys.source(job_id),
+        options=JobOptions(**options),
+    )
+
+
+def chunk_planned(job_id: UUID, chunk: int, *, attempt: int = 1, seconds: float = 60.0) -> ChunkPlanned:
+    """What a transcriber says when a chunk's audio is stored."""
+    return ChunkPlanned(
+        job_id=job_id,
+        attempt=attempt,
+        chunk=chunk,
+        start_seconds=chunk * seconds,
+        end_seconds=(chunk + 1) * seconds,
+        speech_seconds=seconds,
+        windows=2,
+        language="en",
+    )
+
+
+def audio_planned(job_id: UUID, chunks: int, *, attempt: int = 1, seconds: float = 60.0) -> AudioPlanned:
+    """What a transcriber says when the plan has ended."""
+    return AudioPlanned(
+        job_id=job_id,
+        attempt=attempt,
+        chunks=chunks,
+        duration_seconds=chunks * seconds + 5,
+        speech_seconds=chunks * seconds,
+        language="en" if chunks else None,
+        plan_key=keys.plan(job_id, attempt),
+        peaks_key=keys.peaks(job_id, attempt),
+    )
+
+
+def chunk_transcribed(job_id: UUID, chunk: int, *, attempt: int = 1, seconds: float = 60.0) -> ChunkTranscribed:
+    """What a transcriber says when a chunk's result is stored."""
+    return ChunkTranscribed(
+        job_id=job_id,
+        attempt=attempt,
+        chunk=chunk,
+        result_key=keys.result(job_id, attempt, chunk),
+        result_sha256="cd" * 32,
+        text=f"text of chunk {chunk}",
+        audio_seconds=seconds,
+        decode_seconds=1.5,
+        worker="w1",
+    )
+
+
+def transcript_ready(job_id: UUID, *, attempt: int = 1, words: int = 250) -> TranscriptReady:
+    """What a transcriber says when all formats are stored."""
+    return TranscriptReady(
+        job_id=job_id,
+        attempt=attempt,
+        formats=["json", "srt", "vtt", "txt", "tsv"],
+        transcript_sha256="ef" * 32,
+        language="en",
+        duration_seconds=125.0,
+        speech_seconds=120.0,
+        segments=20,
+        words=words,
+    )
+
+
+async def read_job(sessions: async_sessionmaker[AsyncSession], job_id: UUID) -> Job:
+    """Return the row of a job as it is committed."""
+    async with sessions() as session:
+        job = await session.get(Job, job_id)
+    assert job is not None
+    return job
+
+
+async def sent(sessions: async_sessionmaker[AsyncSession], *kinds: type[Event] | type[Command]) -> list[Any]:
+    """Return the messages of these kinds (default: all) that were written to the outbox, in order."""
+    by_type: dict[str, type[Event] | type[Command]] = {**BY_ROUTING_KEY, **{kind.name: kind for kind in COMMANDS}}
+    async with sessions() as session:
+        rows = (await session.scalars(select(Outbox).order_by(Outbox.seq))).all()
+    messages = [by_type[row.message_type].model_validate_json(row.body) for row in rows]
+    return [message for message in messages if not kinds or isinstance(message, kinds)]
+
+
+@dataclass
+class Workers:
+    """Stands where the transcribers stand: takes their work, notes it, and fails on the poisoned."""
+
+    taken: list[Command] = field(default_factory=list)
+    poisoned: set[str] = field(default_factory=set)
+
+    async def take(self, work: Command, _delivery: Delivery) -> None:
+        """Note a piece of work."""
+        if work.key in self.poisoned:
+            raise RuntimeError("this work kills its worker")
+        self.taken.append(work)
+
+    def of(self, job_id: UUID, kind: type[Command]) -> list[Any]:
+        """Return the work of a kind that came for a job."""
+        return [work for work in self.taken if isinstance(work, kind) and getattr(work, "job_id", None) == job_id]
+
+    @asynccontextmanager
+    async def working(self, broker: Broker, model: str = "base") -> AsyncIterator[None]:
+        """Take work from all queues while the block lasts."""
+        consumers: list[WorkConsumer[Any]] = [
+            WorkConsumer(broker, queue="work.plan", command=PlanWork, handler=self.take),
+            WorkConsumer(broker, queue=f"work.chunk.{model}", command=ChunkWork, handler=self.take),
+            WorkConsumer(broker, queue="work.assemble", command=AssembleWork, handler=self.take),
+        ]
+        for consumer in consumers:
+            await consumer.start()
+        try:
+            yield
+        finally:
+            for consumer in consumers:
+                await consumer.stop(5)
+
+
+@dataclass
+class Person:
+    """Somebody with a token."""
+
+    id: UUID
+    http: httpx.AsyncClient
+
+    async def create(self, new: NewJob | None = None) -> UUID:
+        """Create a job and return its id."""
+        new = new or a_new_job()
+        answer = await self.http.post("/jobs", json=new.model_dump(mode="json"))
+        assert answer.status_code == 201, answer.text
+        return new.job_id
+
+    async def job(self, job_id: UUID) -> dict[str, Any]:
+        """Read a job."""
+        answer = await self.http.get(f"/jobs/{job_id}")
+        assert answer.status_code == 200, answer.text
+        body: dict[str, Any] = answer.json()
+        return body
+
+
+@dataclass
+class Platform:
+    """A running jobs service with a broker connection beside it, on which the test plays all other services."""
+
+    settings: Settings
+    sessions: async_sessionmaker[AsyncSession]
+    broker: Broker
+    workers: Workers
+    person: Callable[[], Person]
