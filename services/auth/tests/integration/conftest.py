@@ -1,0 +1,66 @@
+"""A running auth service on a database of its own."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from auth.app import create_app
+from auth.settings import Settings
+from common import database
+
+SECRET_KEY = "a secret key for tests, long enough"
+
+
+StartAuth = Callable[..., Awaitable[FastAPI]]
+Client = Callable[..., httpx.AsyncClient]
+
+
+@pytest.fixture
+def admin_password() -> str:
+    """Password of the first admin of applications that `start_auth` starts."""
+    return "correct horse battery"
+
+
+@pytest.fixture
+def migrated_url(db_url: str) -> str:
+    """DB_URL of a database at the newest revision."""
+    database.migrate(db_url, "auth.migrations")
+    return db_url
+
+
+@pytest.fixture
+async def start_auth(migrated_url: str, admin_password: str) -> AsyncIterator[StartAuth]:
+    """Starts replicas on the same database, and stops them at the end."""
+    async with AsyncExitStack() as stack:
+
+        async def start(**changes: object) -> FastAPI:
+            values: dict[str, object] = {
+                "environment": "test",
+                "db_url": migrated_url,
+                "secret_key": SECRET_KEY,
+                "admin_password": admin_password,
+                # Nobody listens there: auth has to work without a message bus.
+                "broker_url": "amqp://127.0.0.1:1/",
+            }
+            app = create_app(Settings.model_validate(values | changes))
+            await stack.enter_async_context(app.router.lifespan_context(app))
+            return app
+
+        yield start
+
+
+@pytest.fixture
+async def client_from() -> AsyncIterator[Client]:
+    """Clients of an application that seem to come from an address."""
+    async with AsyncExitStack() as stack:
+
+        def client(app: FastAPI, address: str = "203.0.113.7") -> httpx.AsyncClient:
+            transport = httpx.ASGITransport(app, client=(address, 50000))
+            made = httpx.AsyncClient(transport=transport, base_url="http://auth")
+            stack.push_async_callback(made.aclose)
+            return made
+
+        yield client
