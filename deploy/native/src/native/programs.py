@@ -18,7 +18,7 @@ Probe = Callable[[], Awaitable[bool]]
 Step = Callable[[], Awaitable[None]]
 
 
-class ProgramFailed(RuntimeError):
+class ProgramError(RuntimeError):
     """A program cannot be started or did not become ready; the message is one sentence for a person."""
 
 
@@ -45,7 +45,8 @@ class Program:
     env: Mapping[str, str]
     ready: Probe | None  # None marks a task: it runs to its end, and exit status 0 is its readiness
     ports: Mapping[str, int] = field(default_factory=dict)  # purpose → loopback port; each must be free before a start
-    needs: tuple[str, ...] = ()  # rows that must be ready before this one starts
+    needs: tuple[str, ...] = ()  # rows that must be ready before this one starts, and stop after it
+    asks: tuple[str, ...] = ()  # rows that need not be ready for it to start, but stop after it
     prepare: Step | None = None  # before each start: configuration files, an empty database cluster
     provision: Step | None = None  # after each start, before dependents: roles, buckets
     run_as: RunAs = field(default_factory=RunAs)
@@ -88,8 +89,8 @@ def unprivileged(*paths: Path) -> RunAs:
     wrapper = ("unshare", "--user", "--map-user=65534", "--map-group=65534", "--")
     if subprocess.run([*wrapper, "true"], check=False, capture_output=True).returncode == 0:
         return RunAs(prefix=wrapper)
-    raise ProgramFailed(
-        f"PostgreSQL refuses to run as root, and neither the account nobody can reach {paths[0]} nor are user namespaces "
+    raise ProgramError(
+        f"PostgreSQL refuses to run as root, the account nobody cannot reach {paths[0]}, and user namespaces are not "
         "allowed here: move the checkout out of a closed folder such as /root, or run as an ordinary user."
     )
 
@@ -138,5 +139,5 @@ async def run(
     text = output.decode(errors="replace")
     if process.returncode != 0:
         tail = " / ".join(text.strip().splitlines()[-4:])
-        raise ProgramFailed(f"{Path(command[0]).name} failed with status {process.returncode}: {tail}")
+        raise ProgramError(f"{Path(command[0]).name} failed with status {process.returncode}: {tail}")
     return text

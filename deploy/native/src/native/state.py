@@ -1,4 +1,4 @@
-"""The state folder of a checkout: data, generated credentials, remembered ports, and the lock of the one fleet in it."""
+"""The state folder of a checkout: data, generated credentials, remembered ports, the lock of the one fleet in it."""
 
 import contextlib
 import errno
@@ -19,9 +19,10 @@ from .programs import STATE_VARIABLE
 
 # Below the range that Linux gives to outgoing connections, so that a remembered port is rarely borrowed meanwhile.
 PORT_RANGE = range(15_000, 32_000)
+CREDENTIALS = "credentials.json"
 
 
-class AlreadyRunning(RuntimeError):
+class AlreadyRunningError(RuntimeError):
     """Another fleet holds this state folder."""
 
     def __init__(self, path: Path, pid: int) -> None:
@@ -42,6 +43,13 @@ def port_is_free(port: int) -> bool:
                 return False
             raise
     return True
+
+
+def write_private(path: Path, content: str) -> None:
+    """Write a file that its owner alone may read; never for an instant anybody else."""
+    path.unlink(missing_ok=True)
+    path.touch(mode=0o600)
+    path.write_text(content)
 
 
 def free_port(taken: Iterable[int] = (), *, companion: int = 0) -> int:
@@ -79,7 +87,7 @@ class StateFolder:
     # -- one fleet per folder -------------------------------------------------------------------------------------
 
     def lock(self) -> None:
-        """Become this folder's fleet, or raise `AlreadyRunning`. The kernel frees the lock however the holder ends."""
+        """Become this folder's fleet, or raise `AlreadyRunningError`; the kernel unlocks however the holder ends."""
         handle = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         for last_try in (False, True):  # twice, because somebody who only asks `holder` has the lock for an instant
             try:
@@ -88,7 +96,7 @@ class StateFolder:
             except BlockingIOError:
                 if last_try:
                     os.close(handle)
-                    raise AlreadyRunning(self.path, self.holder() or 0) from None
+                    raise AlreadyRunningError(self.path, self.holder() or 0) from None
                 time.sleep(0.2)
         os.ftruncate(handle, 0)
         os.write(handle, str(os.getpid()).encode())
@@ -117,12 +125,12 @@ class StateFolder:
 
     # -- secrets and ports ------------------------------------------------------------------------------------------
 
-    def secret(self, name: str) -> str:
-        """A credential generated once and kept in `credentials.json`, readable by its owner alone."""
-        known = self._read("credentials.json")
+    def secret(self, name: str, first: str | None = None) -> str:
+        """A credential generated once (or `first`) and kept in `credentials.json`, readable by its owner alone."""
+        known = self._read(CREDENTIALS)
         if name not in known:
-            known[name] = secrets.token_urlsafe(24)
-            self._write("credentials.json", known)
+            known[name] = first or secrets.token_urlsafe(32)
+            self._write(CREDENTIALS, known)
         return str(known[name])
 
     def ports(self, *names: str, companions: dict[str, int] | None = None) -> dict[str, int]:
@@ -152,8 +160,7 @@ class StateFolder:
 
     def _write(self, name: str, content: object) -> None:
         temporary = self.path / f".{name}.{os.getpid()}"
-        temporary.touch(mode=0o600)
-        temporary.write_text(json.dumps(content, indent=2, sort_keys=True))
+        write_private(temporary, json.dumps(content, indent=2, sort_keys=True))
         temporary.replace(self.path / name)
 
     # -- what a running fleet says about itself -----------------------------------------------------------------

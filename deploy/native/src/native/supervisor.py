@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import IO
 
-from .programs import Program, ProgramFailed, spawn
+from .programs import Program, ProgramError, spawn
 from .state import StateFolder, port_is_free
 
+BAD_SETTINGS = 2  # the exit status with which our programs refuse their settings: trying again would not help
 FIRST_TRIES = 3  # a program that never became ready is given up after these; one that did is restarted for ever
 BACKOFF_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0, 15.0)
 STEADY_SECONDS = 30.0  # up for this long: the next death starts the backoff anew
@@ -42,10 +43,16 @@ class Run:
     program: Program
     phase: Phase = Phase.WAITING
     process: asyncio.subprocess.Process | None = None
+    was_ready: bool = False
     restarts: int = 0
     started_at: float = 0.0
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     wanted: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def exit_status(self) -> int | None:
+        """How the last process ended; None while it runs."""
+        return None if self.process is None else self.process.returncode
 
     @property
     def pid(self) -> int | None:
@@ -61,17 +68,15 @@ class Supervisor:
         self._say = say
         self._runs = {program.name: Run(program) for program in programs}
         self._tasks: list[asyncio.Task[None]] = []
-        self._stopping = False
         for run in self._runs.values():
-            if unknown := [need for need in run.program.needs if need not in self._runs]:
-                raise ProgramFailed(
-                    f"{run.program.name} needs {', '.join(unknown)}, which is no row of the fleet table"
-                )
+            if unknown := {*run.program.needs, *run.program.asks} - set(self._runs):
+                raise ProgramError(f"{run.program.name} needs {', '.join(unknown)}: no such row in the fleet table")
 
-    # -- the whole fleet --------------------------------------------------------------------------------------------
+    # -- all rows ---------------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Start everything; returns when every row is ready, raises `ProgramFailed` for the first that cannot be."""
+        """Start everything; returns when every row is ready, raises `ProgramError` for the first that cannot be."""
+        self._in_order()  # a circle of needs would wait for itself
         for run in self._runs.values():
             run.wanted.set()
             self._tasks.append(asyncio.create_task(self._keep(run), name=run.program.name))
@@ -87,32 +92,40 @@ class Supervisor:
 
     async def stop(self) -> None:
         """Stop everything, dependents before what they need."""
-        self._stopping = True
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         stops: dict[str, asyncio.Task[None]] = {}
         for name in reversed(self._in_order()):
-            waits = [stops[other.program.name] for other in self._runs.values() if name in other.program.needs]
+            users = [run.program for run in self._runs.values() if name in (*run.program.needs, *run.program.asks)]
+            waits = [stops[user.name] for user in users]
             stops[name] = asyncio.create_task(self._stop_after(waits, self._runs[name]))
         await asyncio.gather(*stops.values())
         self._publish()
 
-    async def wait_failed(self) -> None:
-        """Return only by raising: when a running fleet's row cannot be kept up."""
+    async def watch(self) -> None:
+        """Stay for as long as the rows live; ends only by raising, when one cannot be kept."""
         await asyncio.gather(*self._tasks)
-        await asyncio.Event().wait()
 
-    # -- one row --------------------------------------------------------------------------------------------------------
+    def kill_all(self) -> None:
+        """Kill every process at once, for a person who does not want to wait for the orderly way."""
+        for run in self._runs.values():
+            if run.pid is not None:
+                _kill_group(run.pid)
+
+    # -- one row ----------------------------------------------------------------------------------------------------
 
     def run_of(self, name: str) -> Run:
         """The state of a row."""
         if name not in self._runs:
-            raise ProgramFailed(f"the fleet has no program {name}: it has {', '.join(self._runs)}")
+            raise ProgramError(f"the fleet has no program {name}: it has {', '.join(self._runs)}")
         return self._runs[name]
 
     async def kill(self, name: str, number: signal.Signals, *, hold: bool) -> None:
-        """Send a signal to a program; after SIGKILL return when it is dead. With `hold` it stays down until `start_one`."""
+        """Send a signal to a program; after SIGKILL return when it is dead.
+
+        With `hold` it stays down until `start_one`; otherwise it is started again like after any death.
+        """
         run = self.run_of(name)
         process = run.process
         if hold:
@@ -140,111 +153,117 @@ class Supervisor:
         await self.wait_ready(name)
 
     async def wait_ready(self, name: str) -> None:
-        """Return when the program is ready; raises `ProgramFailed` when it was given up."""
+        """Return when the program is ready; raises `ProgramError` when it was given up."""
         run = self.run_of(name)
         while not run.ready.is_set():
             if run.phase is Phase.FAILED:
-                raise ProgramFailed(f"{name} could not be started, see {self._state.log(name)}")
+                raise ProgramError(f"{name} could not be started, see {self._state.log(name)}")
             await asyncio.sleep(PROBE_SECONDS / 2)
 
     # -- how a row lives ----------------------------------------------------------------------------------------------
 
     async def _keep(self, run: Run) -> None:
+        """Let the program live again and again, as long as it is wanted."""
         failures = 0
-        for need in run.program.needs:
-            await self._runs[need].ready.wait()
         while True:
-            self._enter(run, Phase.HELD if not run.wanted.is_set() else run.phase)
-            await run.wanted.wait()
+            for need in run.program.needs:
+                await self._runs[need].ready.wait()
+            if not run.wanted.is_set():
+                self._enter(run, Phase.HELD)
+                await run.wanted.wait()
+                failures = 0
             began = time.monotonic()
-            was_ready, why = await self._live(run)
+            why = await self._live(run)
             if run.phase is Phase.DONE:
                 return
+            steady = run.phase is Phase.READY and time.monotonic() - began > STEADY_SECONDS
+            failures = 1 if steady else failures + 1
             run.ready.clear()
             if not run.wanted.is_set():
                 self._say(run.program.name, f"{why}; held down")
-                failures = 0
                 continue
-            if was_ready and time.monotonic() - began > STEADY_SECONDS:
-                failures = 0
-            failures += 1
-            if not was_ready and run.restarts < FIRST_TRIES and (run.program.is_task or failures >= FIRST_TRIES):
+            hopeless = run.program.is_task or run.exit_status == BAD_SETTINGS or failures >= FIRST_TRIES
+            if hopeless and not run.was_ready:
                 self._enter(run, Phase.FAILED)
-                raise ProgramFailed(self._explain(run, why))
+                raise ProgramError(self._explain(run, why))
             delay = BACKOFF_SECONDS[min(failures, len(BACKOFF_SECONDS)) - 1]
             self._say(run.program.name, f"{why}; starting it again in {delay:g} s")
             self._enter(run, Phase.RESTARTING)
             run.restarts += 1
             await asyncio.sleep(delay)
 
-    async def _live(self, run: Run) -> tuple[bool, str]:
-        """One life of the program: whether it became ready, and how it ended."""
+    async def _live(self, run: Run) -> str:
+        """One life of the program, from its preparation to its end; returns how it ended."""
         program = run.program
         self._enter(run, Phase.STARTING)
         began = time.monotonic()
-        await self._free_ports(program)
-        if program.prepare is not None:
-            await program.prepare()
+        run.process = None
+        try:
+            await self._await_ports(program)
+            if program.prepare is not None:
+                await program.prepare()
+        except ProgramError as error:
+            if not run.was_ready:
+                raise
+            return str(error)
         with self._open_log(program.name) as output:
-            await self._spawn(run, output)
-        assert run.process is not None
-        ended = asyncio.create_task(run.process.wait())
+            process = await self._spawn(run, output)
+        ended = asyncio.create_task(process.wait())
         try:
             if program.is_task:
-                status = await asyncio.wait_for(ended, program.start_seconds)
-                if status != 0:
-                    return False, _ending(status)
-                run.ready.set()
-                self._enter(run, Phase.DONE)
-                return True, "done"
-            ready = await self._becomes_ready(run, ended)
-            if ready and program.provision is not None:
-                await program.provision()
-            if ready:
+                await asyncio.wait([ended], timeout=program.start_seconds)
+            elif await self._becomes_ready(run, ended):
+                run.was_ready = True
                 run.ready.set()
                 self._enter(run, Phase.READY)
                 self._say(program.name, f"ready after {time.monotonic() - began:.1f} s")
                 await ended
-            elif not ended.done():
-                await self._end(run)
-                return False, f"not ready after {program.start_seconds:g} s"
-            return ready, _ending(await ended)
-        except TimeoutError:
-            await self._end(run)
-            return False, f"not finished after {program.start_seconds:g} s"
-        finally:
             if not ended.done():
-                ended.cancel()
-            elif run.process.returncode is not None:
-                _kill_group(run.process.pid)  # what the leader left behind
+                await self._end(run)
+                return f"was not ready after {program.start_seconds:g} s"
+            if program.is_task and ended.result() == 0:
+                run.ready.set()
+                self._enter(run, Phase.DONE)
+                self._say(program.name, f"done after {time.monotonic() - began:.1f} s")
+            _kill_group(process.pid)  # what the leader left behind
+            return _ending(ended.result())
+        finally:
+            ended.cancel()
 
-    async def _spawn(self, run: Run, output: IO[bytes]) -> None:
+    async def _spawn(self, run: Run, output: IO[bytes]) -> asyncio.subprocess.Process:
         """Start the process; a cancellation in between must not lose sight of it."""
         spawning = asyncio.ensure_future(spawn(run.program, output))
         try:
-            run.process = await asyncio.shield(spawning)
-        except asyncio.CancelledError:
-            run.process = await spawning
-            raise
+            await asyncio.shield(spawning)
+        finally:
+            run.process = process = await spawning
         run.started_at = time.time()
         self._publish()
+        return process
 
     async def _becomes_ready(self, run: Run, ended: asyncio.Task[int]) -> bool:
-        probe = run.program.ready
-        assert probe is not None
-        deadline = time.monotonic() + run.program.start_seconds
+        """Probe until the program is ready and provisioned; False when it ended or took too long."""
+        program = run.program
+        assert program.ready is not None
+        deadline = time.monotonic() + program.start_seconds
         while not ended.done() and time.monotonic() < deadline:
-            if await probe() and not ended.done():
-                return True
+            if await program.ready() and not ended.done():
+                try:
+                    if program.provision is not None:
+                        await program.provision()
+                except Exception as error:  # whatever went wrong inside the server is worth another try
+                    self._say(program.name, f"cannot be provisioned yet: {type(error).__name__}: {error}")
+                else:
+                    return True
             await asyncio.wait([ended], timeout=PROBE_SECONDS)
         return False
 
-    async def _free_ports(self, program: Program) -> None:
+    async def _await_ports(self, program: Program) -> None:
         """A foreign listener must fail loudly here, or its answers would pass for our readiness."""
         deadline = time.monotonic() + 5.0  # our own program's last life may need a moment to let go
         while taken := [port for port in program.ports.values() if not port_is_free(port)]:
             if time.monotonic() > deadline:
-                raise ProgramFailed(
+                raise ProgramError(
                     f"{program.name}: port {taken[0]} was taken by another program meanwhile; run the command again, "
                     "and another port is chosen."
                 )
@@ -279,9 +298,14 @@ class Supervisor:
         """Names so that each comes after what it needs."""
         order: list[str] = []
         while len(order) < len(self._runs):
-            batch = [n for n, run in self._runs.items() if n not in order and set(run.program.needs) <= set(order)]
+            known = set(order)
+            batch = [
+                name
+                for name, run in self._runs.items()
+                if name not in known and {*run.program.needs, *run.program.asks} <= known
+            ]
             if not batch:
-                raise ProgramFailed("the fleet table has a circle of needs")
+                raise ProgramError("the fleet table has a circle of needs")
             order += batch
         return order
 

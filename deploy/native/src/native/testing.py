@@ -1,4 +1,4 @@
-"""The pytest plugin that gives tests real backing services of their own, started once per session and removed at its end.
+"""The pytest plugin that gives tests real backing services of their own, started once per session, removed at its end.
 
 Session fixtures start lazily: `postgres_server`, `rabbitmq_server`, `s3_server`. Function fixtures give each test a
 place of its own in them: `db_url`, `broker_settings`, `storage_settings`.
@@ -17,7 +17,7 @@ import asyncpg
 import pytest
 
 from . import postgres, rabbitmq, seaweedfs
-from .fleet import Fleet
+from .hosting import Hosted
 from .programs import Program
 from .state import StateFolder, free_port
 
@@ -32,21 +32,21 @@ __all__ = ["ObjectStoreServer", "PostgresServer", "RabbitServer", "free_port"]
 class _Server:
     """One or two rows of the fleet table, held by a test session."""
 
-    def __init__(self, fleet: Fleet, name: str) -> None:
-        self.fleet = fleet
+    def __init__(self, programs: Hosted, name: str) -> None:
+        self.programs = programs
         self._name = name
 
     async def kill(self) -> None:
         """SIGKILL the server; it stays down until `start`."""
-        await self.fleet.kill(self._name, signal.SIGKILL)
+        await self.programs.kill(self._name, signal.SIGKILL)
 
     async def stop(self) -> None:
         """Stop the server in its orderly way; it stays down until `start`."""
-        await self.fleet.stop(self._name)
+        await self.programs.stop(self._name)
 
     async def start(self) -> None:
         """Start the server after `kill` or `stop`; returns when it is ready, at once when it runs."""
-        await self.fleet.start(self._name)
+        await self.programs.start(self._name)
 
     async def restart(self) -> None:
         """Stop and start; data and credentials stay."""
@@ -55,11 +55,11 @@ class _Server:
 
     async def pause(self) -> None:
         """Hang the server (SIGSTOP) until `resume`: connections stay open and nothing answers."""
-        await self.fleet.kill(self._name, signal.SIGSTOP, hold=False)
+        await self.programs.kill(self._name, signal.SIGSTOP, hold=False)
 
     async def resume(self) -> None:
         """Let a paused server go on."""
-        await self.fleet.kill(self._name, signal.SIGCONT, hold=False)
+        await self.programs.kill(self._name, signal.SIGCONT, hold=False)
 
 
 class PostgresServer(_Server):
@@ -73,14 +73,14 @@ class PostgresServer(_Server):
     def create_service(self, name: str = "service") -> str:
         """Make a fresh database with a role and schema for a service, and return its DB_URL; blocks for about 0.1 s."""
         role = f"{name}_{next(_numbers)}"
-        return self.fleet.run(self._create(role))
+        return self.programs.run(self._create(role))
 
     def drop(self, db_url: str) -> None:
         """Remove what `create_service` made, connections and all."""
-        self.fleet.run(self._drop(db_url.rsplit("/", 1)[1]))
+        self.programs.run(self._drop(db_url.rsplit("/", 1)[1]))
 
     def _admin_url(self, database: str) -> str:
-        return postgres.admin_url(self.fleet.state, self.fleet.port(postgres.NAME, "sql"), database)
+        return postgres.admin_url(self.programs.state, self.programs.port(postgres.NAME, "sql"), database)
 
     async def _create(self, role: str) -> str:
         password = secrets.token_urlsafe(12)
@@ -88,7 +88,7 @@ class PostgresServer(_Server):
             await postgres.create_database(admin, role)
         async with _connection(self._admin_url(role)) as admin:
             await postgres.create_service(admin, database=role, role=role, password=password)
-        return postgres.service_url(self.fleet.port(postgres.NAME, "sql"), role, password, role)
+        return postgres.service_url(self.programs.port(postgres.NAME, "sql"), role, password, role)
 
     async def _drop(self, role: str) -> None:
         async with _connection(self.admin_url) as admin:
@@ -106,17 +106,17 @@ class RabbitServer(_Server):
 
     def vhost_url(self, vhost: str) -> str:
         """The AMQP URL of a virtual host."""
-        return rabbitmq.url(self.fleet.state, self.fleet.port(rabbitmq.NAME, "amqp"), vhost)
+        return rabbitmq.url(self.programs.state, self.programs.port(rabbitmq.NAME, "amqp"), vhost)
 
     def create_vhost(self) -> str:
         """Make an empty virtual host and return its name; blocks for about 0.1 s."""
         name = f"test-{next(_numbers)}"
-        self.fleet.run(rabbitmq.create_vhost(self.fleet.state, name))
+        self.programs.run(rabbitmq.create_vhost(self.programs.state, name))
         return name
 
     def delete_vhost(self, name: str) -> None:
         """Remove a virtual host with its queues."""
-        self.fleet.run(rabbitmq.delete_vhost(self.fleet.state, name))
+        self.programs.run(rabbitmq.delete_vhost(self.programs.state, name))
 
 
 class ObjectStoreServer(_Server):
@@ -127,9 +127,9 @@ class ObjectStoreServer(_Server):
         from common.settings import StorageSettings  # noqa: PLC0415 - only tests that use the store need it
 
         return StorageSettings(
-            s3_endpoint=f"http://127.0.0.1:{self.fleet.port(seaweedfs.NAME, 's3')}",
-            aws_access_key_id=self.fleet.state.secret("s3_access_key"),
-            aws_secret_access_key=self.fleet.state.secret("s3_secret_key"),
+            s3_endpoint=f"http://127.0.0.1:{self.programs.port(seaweedfs.NAME, 's3')}",
+            aws_access_key_id=self.programs.state.secret("s3_access_key"),
+            aws_secret_access_key=self.programs.state.secret("s3_secret_key"),
             s3_bucket=bucket,
         )
 
@@ -153,15 +153,15 @@ def postgres_server(native_state: Path) -> Iterator[PostgresServer]:
     def table(state: StateFolder) -> list[Program]:
         return [postgres.program(state, settings=postgres.VOLATILE)]
 
-    with Fleet(native_state / "postgres", table).running() as fleet:
-        yield PostgresServer(fleet, postgres.NAME)
+    with Hosted(native_state / "postgres", table).running() as programs:
+        yield PostgresServer(programs, postgres.NAME)
 
 
 @pytest.fixture(scope="session")
 def rabbitmq_server(native_state: Path) -> Iterator[RabbitServer]:
     """A running RabbitMQ."""
-    with Fleet(native_state / "rabbitmq", rabbitmq.programs).running() as fleet:
-        yield RabbitServer(fleet, rabbitmq.NAME)
+    with Hosted(native_state / "rabbitmq", rabbitmq.programs).running() as programs:
+        yield RabbitServer(programs, rabbitmq.NAME)
 
 
 @pytest.fixture(scope="session")
@@ -171,17 +171,17 @@ def s3_server(native_state: Path) -> Iterator[ObjectStoreServer]:
     def table(state: StateFolder) -> list[Program]:
         return [seaweedfs.program(state)]
 
-    with Fleet(native_state / "s3", table).running() as fleet:
-        yield ObjectStoreServer(fleet, seaweedfs.NAME)
+    with Hosted(native_state / "s3", table).running() as programs:
+        yield ObjectStoreServer(programs, seaweedfs.NAME)
 
 
 @pytest.fixture
 def db_url(postgres_server: PostgresServer) -> Iterator[str]:
     """DB_URL of a fresh, empty database with a role and schema of its own."""
-    postgres_server.fleet.run(postgres_server.start())  # a fault test may have left it down
+    postgres_server.programs.run(postgres_server.start())  # a fault test may have left it down
     url = postgres_server.create_service()
     yield url
-    postgres_server.fleet.run(postgres_server.start())
+    postgres_server.programs.run(postgres_server.start())
     postgres_server.drop(url)
 
 
@@ -190,10 +190,10 @@ def broker_settings(rabbitmq_server: RabbitServer) -> Iterator["BrokerSettings"]
     """Settings of a fresh virtual host."""
     from common.settings import BrokerSettings  # noqa: PLC0415 - only tests that use the broker need it
 
-    rabbitmq_server.fleet.run(rabbitmq_server.start())  # a fault test may have left it down
+    rabbitmq_server.programs.run(rabbitmq_server.start())  # a fault test may have left it down
     vhost = rabbitmq_server.create_vhost()
     yield BrokerSettings(broker_url=rabbitmq_server.vhost_url(vhost))
-    rabbitmq_server.fleet.run(rabbitmq_server.start())
+    rabbitmq_server.programs.run(rabbitmq_server.start())
     rabbitmq_server.delete_vhost(vhost)
 
 
@@ -202,7 +202,7 @@ def storage_settings(s3_server: ObjectStoreServer) -> "StorageSettings":
     """Settings of a fresh bucket."""
     from common.storage import ObjectStore  # noqa: PLC0415 - only tests that use the store need it
 
-    s3_server.fleet.run(s3_server.start())  # a fault test may have left it down
+    s3_server.programs.run(s3_server.start())  # a fault test may have left it down
     settings = s3_server.settings(f"test-{next(_numbers)}")
 
     async def create() -> None:
@@ -210,7 +210,7 @@ def storage_settings(s3_server: ObjectStoreServer) -> "StorageSettings":
         await store.ensure_bucket()
         await store.close()
 
-    s3_server.fleet.run(create())
+    s3_server.programs.run(create())
     return settings
 
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import aio_pika
 import asyncpg
 import pytest
+
 from native import rabbitmq
 from native.testing import ObjectStoreServer, PostgresServer, RabbitServer
 
@@ -49,7 +50,7 @@ async def test_postgres_keeps_what_was_committed_across_a_restart(postgres_serve
 
 async def test_postgres_comes_back_after_a_kill(postgres_server: PostgresServer, db_url: str) -> None:
     await postgres_server.kill()
-    with pytest.raises(OSError):
+    with pytest.raises(ConnectionRefusedError):
         await asyncpg.connect(libpq(db_url))
     await postgres_server.start()
     connection = await asyncpg.connect(libpq(db_url))
@@ -91,7 +92,7 @@ async def test_rabbitmq_keeps_a_confirmed_message_across_a_restart_and_a_kill(ra
 
 
 async def test_rabbitmq_runs_without_plugins(rabbitmq_server: RabbitServer) -> None:
-    listeners = await rabbitmq.control(rabbitmq_server.fleet.state, "-q", "status")
+    listeners = await rabbitmq.control(rabbitmq_server.programs.state, "-q", "status")
     assert "protocol: amqp" in listeners
     assert "http" not in listeners
 

@@ -1,0 +1,90 @@
+"""What a person is told about a fleet: the summary after the start, and the status table."""
+
+import asyncio
+import time
+from typing import Any
+
+from .console import aligned
+from .fleet import GATEWAY, credentials
+from .readiness import http_json, http_status
+from .settings import NativeSettings
+from .state import CREDENTIALS, StateFolder
+from .supervisor import Phase
+
+_SETTLED = {Phase.READY, Phase.DONE}
+
+
+def is_up(state: StateFolder, supervisor: int) -> bool:
+    """Whether that supervisor has said that every row is ready."""
+    said = state.published()
+    programs = said.get("programs", [])
+    return said.get("supervisor") == supervisor and all(row["phase"] in _SETTLED for row in programs) and bool(programs)
+
+
+def gateway_url(state: StateFolder) -> str:
+    """The public address of the running fleet."""
+    ports = {row["name"]: row["ports"] for row in state.published().get("programs", [])}
+    return f"http://127.0.0.1:{ports[GATEWAY]['http']}"
+
+
+def summary(state: StateFolder, settings: NativeSettings, seconds: float | None = None) -> str:
+    """Where to go now that everything is ready."""
+    url = gateway_url(state)
+    user, _ = credentials(state, settings)
+    page = (
+        f"{url}/app/" if (settings.web_dir / "index.html").is_file() else "not built (needs Node.js 20; `make setup`)"
+    )
+    rows = [
+        ["web page", page],
+        ["API", f"{url}/openapi.json"],
+        ["user", user],
+        ["password", f"admin_password in {state.path / CREDENTIALS}"],
+        ["logs", f"{state.logs}/<program>.log"],
+        ["stop", "Ctrl-C here, or `make down` anywhere"],
+    ]
+    took = "" if seconds is None else f" after {seconds:.1f} s"
+    return f"Verbatim is ready{took}.\n\n{aligned(rows)}"
+
+
+async def status(state: StateFolder, settings: NativeSettings) -> int:
+    """Print the table of programs; exit code 0: all is well, 1: something is not, 3: nothing runs."""
+    if state.holder() is None:
+        print("Nothing is running: `make up` starts it.")
+        return 3
+    programs = state.published().get("programs", [])
+    health = await asyncio.gather(*(_health(row) for row in programs))
+    rows = [["program", "state", "health", "pid", "restarts", "since", "address"]]
+    rows += [_row(row, well) for row, well in zip(programs, health, strict=True)]
+    print(aligned(rows, indent=""))
+    if not all(row["phase"] in _SETTLED for row in programs) or not set(health) <= {"ok", ""}:
+        print("\nNot everything is well: `python -m native logs NAME` shows what a program said.")
+        return 1
+    print(f"\n{summary(state, settings)}")
+    return 0
+
+
+async def _health(row: dict[str, Any]) -> str:
+    """A service's own answer about its readiness; backing services have none beyond their state."""
+    port = row["ports"].get("http")
+    if port is None or row["phase"] != Phase.READY:
+        return ""
+    url = f"http://127.0.0.1:{port}/health/ready"
+    if await http_status(url) == 200:
+        return "ok"
+    failing = (await http_json(url)).get("failing")
+    return f"failing: {', '.join(failing)}" if failing else "no answer"
+
+
+def _row(row: dict[str, Any], health: str) -> list[str]:
+    main_port = next(
+        (row["ports"][purpose] for purpose in ("http", "sql", "amqp", "s3") if purpose in row["ports"]), None
+    )
+    address = "" if main_port is None else f"127.0.0.1:{main_port}"
+    since = _duration(time.time() - row["started_at"]) if row["pid"] else ""
+    return [row["name"], row["phase"], health, str(row["pid"] or ""), str(row["restarts"] or ""), since, address]
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -1,0 +1,36 @@
+"""What a person can set for the native stack by environment variables; all others go on to the services."""
+
+import os
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+CHECKOUT = Path(__file__).resolve().parents[4]
+
+
+class NativeSettings(BaseSettings):
+    """Settings of the stack itself."""
+
+    model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True)
+
+    state_dir: Path = Field(default=CHECKOUT / ".verbatim", description="Data, credentials and logs of this fleet.")
+    transcribers: int = Field(default=0, ge=0, description="Worker processes; 0 = one per GPU, else one per core.")
+    gateway_port: int = Field(default=0, ge=0, le=65535, description="The public port; 0 = chosen once and kept.")
+    model_dir: Path = Field(default=CHECKOUT / "models/weights", description="Folder of the Whisper models.")
+    web_dir: Path = Field(default=CHECKOUT / "web/dist", description="The built web page; served when it exists.")
+    admin_username: str = "admin"
+    admin_password: str | None = Field(default=None, description="First admin's password; generated when left out.")
+    sample: Path | None = Field(default=None, description="The recording that the demo sends when it is given none.")
+    keep: bool = Field(default=False, description="Leave the fleet that the demo started running.")
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def gpus() -> int:
+    """NVIDIA GPUs that the kernel driver knows."""
+    folder = Path("/proc/driver/nvidia/gpus")
+    return len(list(folder.iterdir())) if folder.is_dir() else 0
