@@ -4,17 +4,17 @@ from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import Depends, Request
-from sqlalchemy.exc import InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+
+from common.database import is_outage
 
 from .errors import Unavailable
 
 
-class DatabaseUnavailable(Unavailable):
-    """The database cannot be reached, or has no connection to spare."""
+class Outage(Unavailable):
+    """The database, or something else that the route needed, is down; the same request may succeed later."""
 
-    code = "database_unavailable"
+    code = "temporarily_unavailable"
 
 
 async def transaction(request: Request) -> AsyncIterator[AsyncSession]:
@@ -26,8 +26,10 @@ async def transaction(request: Request) -> AsyncIterator[AsyncSession]:
     try:
         async with sessions.begin() as session:
             yield session
-    except (OperationalError, InterfaceError, PoolTimeout, ConnectionError) as error:
-        raise DatabaseUnavailable("The database cannot be reached. Try again shortly.") from error
+    except Exception as error:
+        if is_outage(error):
+            raise Outage("Something that is needed for this cannot be reached. Try again shortly.") from error
+        raise
 
 
 # With FastAPI's default scope the commit would run after the answer was sent, and a failed one could not be told.
