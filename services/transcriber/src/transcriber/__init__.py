@@ -1,0 +1,1 @@
+"""Audio in, transcript out: decoding, voice activity, chunk plan, Whisper, assembly."""

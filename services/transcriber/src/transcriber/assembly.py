@@ -1,0 +1,82 @@
+"""The results of all chunks become one transcript: by their times alone, never by comparing text; pure."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from math import exp
+from typing import Any, Final
+
+from common.events import JobOptions
+
+SHORTEST: Final = 0.02  # seconds: what a segment lasts when its neighbours leave it no time at all
+# These scripts put no spaces between words, so segments are joined without one.
+_UNSPACED: Final = frozenset({"zh", "ja", "th", "lo", "my", "km", "bo", "yue"})
+
+
+def joiner(language: str | None, task: str) -> str:
+    """What stands between two segments in running text."""
+    return "" if task == "transcribe" and language in _UNSPACED else " "
+
+
+def assemble(plan: dict[str, Any], results: Sequence[dict[str, Any]], options: JobOptions) -> dict[str, Any]:
+    """Merge the chunks' result documents, given in the order of the chunks, into the transcript document."""
+    windows = [window for result in results for window in result["windows"]]
+    segments = list(_segments(windows, keep_words=options.word_timestamps))
+    separator = joiner(plan["language"], options.task)
+    return {
+        "version": 1,
+        "language": plan["language"],
+        "task": options.task,
+        "duration_seconds": plan["duration_seconds"],
+        "speech_seconds": plan["speech_seconds"],
+        "text": separator.join(segment["text"] for segment in segments),
+        "engine": results[0]["engine"] if results else None,
+        "options": options.model_dump(mode="json"),
+        "segments": segments,
+    }
+
+
+def count_words(results: Iterable[dict[str, Any]]) -> int:
+    """Count the words as the engine told them apart, which works for scripts without spaces too."""
+    segments = (segment for result in results for window in result["windows"] for segment in window["segments"])
+    return sum(len(segment["words"]) or len(segment["text"].split()) for segment in segments)
+
+
+def _segments(windows: Iterable[dict[str, Any]], *, keep_words: bool) -> Iterator[dict[str, Any]]:
+    """Yield numbered segments that neither overlap nor go back in time."""
+    clock, number = 0.0, 0
+    for window in windows:
+        for segment in window["segments"]:
+            if not segment["text"]:
+                continue
+            start = round(max(segment["start"], clock), 3)
+            end = round(max(segment["end"], start + SHORTEST), 3)
+            words = segment["words"]
+            document = {
+                "id": number,
+                "start": start,
+                "end": end,
+                "text": segment["text"],
+                "avg_logprob": window["avg_logprob"],
+                "no_speech_prob": window["no_speech_prob"],
+                "confidence": _confidence(words, window["avg_logprob"]),
+            }
+            if keep_words:
+                document["words"] = list(_words(words, start, end))
+            yield document
+            clock, number = end, number + 1
+
+
+def _confidence(words: Sequence[dict[str, Any]], avg_logprob: float) -> float:
+    """How sure the engine was, 0..1: the mean over the words, else over the whole window."""
+    if words:
+        total: float = sum(word["probability"] for word in words)
+        return round(total / len(words), 4)
+    return round(min(1.0, exp(avg_logprob)), 4)
+
+
+def _words(words: Iterable[dict[str, Any]], start: float, end: float) -> Iterator[dict[str, Any]]:
+    """Yield the words kept inside their segment, in order."""
+    clock = start
+    for word in words:
+        begins = round(min(max(word["start"], clock), end), 3)
+        clock = round(min(max(word["end"], begins), end), 3)
+        yield {"start": begins, "end": clock, "word": word["word"], "probability": word["probability"]}

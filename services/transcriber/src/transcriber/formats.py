@@ -1,0 +1,98 @@
+"""The transcript in the forms people download: JSON, SRT, WebVTT, plain text and TSV; the same bytes every time."""
+
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+from .assembly import joiner
+from .documents import canonical
+
+_PAUSE: Final = 2.0  # seconds of silence that begin a new paragraph
+_FULL: Final = 600  # characters after which the next sentence begins one
+_SENTENCE_END: Final = (".", "!", "?", "…", "。", "！", "？", "۔", "।", '."', '!"', '?"', ".”", "!”", "?”")
+
+Document = dict[str, Any]
+
+
+def to_json(transcript: Document) -> bytes:
+    """The whole transcript document."""
+    return canonical(transcript)
+
+
+def to_srt(transcript: Document) -> bytes:
+    """SubRip: numbered cues; the format knows no escapes, so its arrow must not appear in a text."""
+    cues = (
+        f"{number}\n{_clock(segment['start'], ',')} --> {_clock(segment['end'], ',')}\n"
+        f"{_line(segment['text']).replace('-->', '→')}\n"
+        for number, segment in enumerate(transcript["segments"], start=1)
+    )
+    return "\n".join(cues).encode()
+
+
+def to_vtt(transcript: Document) -> bytes:
+    """WebVTT, with markup characters escaped."""
+    cues = (
+        f"{_clock(segment['start'], '.')} --> {_clock(segment['end'], '.')}\n{_escaped(_line(segment['text']))}\n"
+        for segment in transcript["segments"]
+    )
+    return "\n".join(("WEBVTT\n", *cues)).encode()
+
+
+def to_tsv(transcript: Document) -> bytes:
+    """Tab separated values with a header: start and end in milliseconds, text."""
+    rows = (
+        f"{_milliseconds(segment['start'])}\t{_milliseconds(segment['end'])}\t{_line(segment['text'])}\n"
+        for segment in transcript["segments"]
+    )
+    return ("start\tend\ttext\n" + "".join(rows)).encode()
+
+
+def to_txt(transcript: Document) -> bytes:
+    """Running text in paragraphs: a new one after a pause, or at the end of a sentence when one gets long."""
+    separator = joiner(transcript["language"], transcript["task"])
+    return "\n".join(f"{separator.join(lines)}\n" for lines in _paragraphs(transcript["segments"])).encode()
+
+
+FORMATS: Final[Mapping[str, tuple[Callable[[Document], bytes], str]]] = MappingProxyType(
+    {
+        "json": (to_json, "application/json"),
+        "srt": (to_srt, "application/x-subrip; charset=utf-8"),
+        "vtt": (to_vtt, "text/vtt; charset=utf-8"),
+        "txt": (to_txt, "text/plain; charset=utf-8"),
+        "tsv": (to_tsv, "text/tab-separated-values; charset=utf-8"),
+    }
+)
+"""Every format: how to write it, and its content type."""
+
+
+def _paragraphs(segments: list[Document]) -> Iterator[list[str]]:
+    lines: list[str] = []
+    length, end = 0, 0.0
+    for segment in segments:
+        full = length >= _FULL and lines[-1].endswith(_SENTENCE_END)
+        if lines and (segment["start"] - end >= _PAUSE or full):
+            yield lines
+            lines, length = [], 0
+        lines.append(_line(segment["text"]))
+        length, end = length + len(lines[-1]), segment["end"]
+    if lines:
+        yield lines
+
+
+def _line(text: str) -> str:
+    """The text on one line: line breaks and tabs would end a cue or a column."""
+    return " ".join(text.split())
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _milliseconds(seconds: float) -> int:
+    return round(seconds * 1000)
+
+
+def _clock(seconds: float, point: str) -> str:
+    minutes, milliseconds = divmod(_milliseconds(seconds), 60_000)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours:02d}:{minutes:02d}:{milliseconds // 1000:02d}{point}{milliseconds % 1000:03d}"

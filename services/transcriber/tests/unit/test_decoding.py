@@ -1,0 +1,270 @@
+"""Any media becomes 16 kHz mono PCM; what cannot be decoded is told apart, in words."""
+
+import os
+import signal
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from transcriber import audio
+from transcriber.audio import Decoding, decode
+from transcriber.errors import DecoderDied, Rejected
+
+
+async def run(path: Path, max_seconds: float = 600.0) -> tuple[NDArray[np.float64], Decoding]:
+    pcm = bytearray()
+    async with decode(path, max_seconds=max_seconds) as decoding:
+        async for block in decoding:
+            pcm += block
+    return np.frombuffer(bytes(pcm), "<i2") / 32768.0, decoding
+
+
+def rms(samples: NDArray[Any]) -> float:
+    return float(np.sqrt(np.mean(np.square(samples))))
+
+
+def wav(data: bytes, channels: int) -> bytes:
+    """A WAV file that does not say where its channels belong."""
+    form = struct.pack("<IHHIIHH", 16, 1, channels, 16_000, 32_000 * channels, 2 * channels, 16)
+    return (
+        b"RIFF" + struct.pack("<I", 36 + len(data)) + b"WAVEfmt " + form + b"data" + struct.pack("<I", len(data)) + data
+    )
+
+
+async def rejection(path: Path, **limits: float) -> Rejected:
+    with pytest.raises(Rejected) as caught:
+        await run(path, **limits)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "rate"),
+    [
+        ("a.wav", "pcm_s16le", 44_100),
+        ("a.flac", "flac", 48_000),
+        ("a.mp3", "libmp3lame", 44_100),
+        ("a.m4a", "aac", 48_000),
+        ("a.opus", "libopus", 48_000),
+        ("a.webm", "libopus", 48_000),
+        ("a.aiff", "pcm_s16be", 22_050),
+        ("a.mkv", "flac", 16_000),
+    ],
+)
+async def test_common_formats_keep_their_length_and_level(
+    studio: Any, tone: Any, name: str, codec: str, rate: int
+) -> None:
+    path = studio.record(name, tone(3.0, rate=rate), codec=codec, rate=rate)
+    samples, decoding = await run(path)
+    assert len(samples) / 16_000 == pytest.approx(3.0, abs=0.06)
+    assert rms(samples[8000:-8000]) == pytest.approx(0.3 / 2**0.5, rel=0.05)
+    assert decoding.warnings == []
+    assert decoding.source["sample_rate"] == rate
+
+
+async def test_16_khz_mono_pcm_comes_out_bit_for_bit(studio: Any, speech: Any) -> None:
+    exact = np.rint(speech[:32_000] * 32767).astype("<i2")
+    path = studio.record("a.wav", (exact / 32768.0).astype(np.float32))
+    samples, _ = await run(path)
+    assert np.array_equal(np.rint(samples * 32768).astype("<i2"), exact)
+
+
+async def test_a_file_name_in_any_script_is_only_a_name(studio: Any, tone: Any) -> None:
+    path = studio.record("Réunion 会議 – «final» (1).wav", tone(1.0))
+    samples, _ = await run(path)
+    assert len(samples) == 16_000
+
+
+async def test_the_sound_of_a_video_is_read(studio: Any, tone: Any) -> None:
+    path = studio.record("film.mp4", tone(2.0, rate=48_000), codec="aac", rate=48_000, video=True)
+    samples, decoding = await run(path)
+    assert len(samples) / 16_000 == pytest.approx(2.0, abs=0.1)
+    assert decoding.source["codec"] == "aac"
+
+
+async def test_a_video_without_sound_is_rejected_as_such(studio: Any) -> None:
+    found = await rejection(studio.film("silent.mp4"))
+    assert found.code == "no_audio"
+    assert "no sound" in found.reason
+
+
+async def test_an_empty_file_is_rejected_as_such(tmp_path: Path) -> None:
+    path = tmp_path / "empty.mp3"
+    path.write_bytes(b"")
+    assert (await rejection(path)).code == "empty_file"
+
+
+async def test_an_audio_track_without_samples_has_no_sound(tmp_path: Path) -> None:
+    path = tmp_path / "nothing.wav"
+    path.write_bytes(wav(b"", channels=1))
+    assert (await rejection(path)).code == "no_audio"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"Dear all,\n\nplease find the minutes below.\n" * 200,
+        b"#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\n/etc/passwd\n#EXT-X-ENDLIST\n",
+        b"ffconcat version 1.0\nfile /etc/hostname\n",
+        b"#!AMR",
+        b"RIFF\xff\xff\xff\xffWAVEfmt ",
+        bytes(range(256)) * 64,
+    ],
+    ids=["text", "playlist", "concat", "amr header", "wav header", "binary"],
+)
+async def test_what_is_no_recording_is_undecodable(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "notes.mp3"
+    path.write_bytes(content)
+    assert (await rejection(path)).code in {"undecodable", "no_audio"}
+
+
+async def test_a_text_file_named_mp3_is_undecodable(tmp_path: Path) -> None:
+    path = tmp_path / "notes.mp3"
+    path.write_text("These are only words.\n" * 500, encoding="utf-8")
+    found = await rejection(path)
+    assert found.code == "undecodable"
+    assert found.reason.endswith(".")
+
+
+async def test_the_limit_holds_while_decoding(studio: Any, tone: Any) -> None:
+    found = await rejection(studio.record("long.flac", tone(5.0), codec="flac"), max_seconds=3.0)
+    assert found.code == "too_long"
+    assert "3 seconds" in found.reason
+
+
+async def test_a_truncated_recording_is_kept_with_a_warning(studio: Any, speech: Any) -> None:
+    path = studio.record("a.flac", speech, codec="flac")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    samples, decoding = await run(path)
+    assert 15 < len(samples) / 16_000 < 30
+    assert "truncated" in {warning["code"] for warning in decoding.warnings}
+
+
+@pytest.mark.parametrize(("name", "codec"), [("a.flac", "flac"), ("a.mp3", "libmp3lame"), ("a.m4a", "aac")])
+async def test_a_recording_damaged_in_the_middle_keeps_the_rest_in_its_place(
+    studio: Any, speech: Any, name: str, codec: str
+) -> None:
+    path = studio.record(name, speech, codec=codec)
+    content = bytearray(path.read_bytes())
+    rng = np.random.default_rng(7)
+    start = int(len(content) * 0.5)
+    content[start : start + len(content) // 50] = rng.bytes(len(content) // 50)
+    path.write_bytes(bytes(content))
+    samples, decoding = await run(path)
+    assert {"damaged", "gaps"} & {warning["code"] for warning in decoding.warnings}
+    assert len(samples) == pytest.approx(len(speech), abs=16_000)
+    tail = samples[-64_000:-16_000]
+    spectrum = np.fft.rfft(tail, 1 << 17) * np.conj(np.fft.rfft(speech[len(speech) - 64_000 :], 1 << 17))
+    lag = int(np.argmax(np.fft.irfft(spectrum)))
+    assert min(lag, (1 << 17) - lag) < 16_000
+
+
+async def test_a_corrupt_header_is_undecodable(studio: Any, tone: Any) -> None:
+    path = studio.record("a.m4a", tone(3.0), codec="aac")
+    content = bytearray(path.read_bytes())
+    content[:64] = bytes(64)
+    content[-len(content) // 3 :] = bytes(len(content) // 3)
+    path.write_bytes(bytes(content))
+    assert (await rejection(path)).code == "undecodable"
+
+
+async def test_a_call_with_one_silent_side_keeps_its_level(studio: Any, tone: Any) -> None:
+    voice = tone(3.0, rate=8000)
+    path = studio.record("call.wav", np.stack([voice, np.zeros_like(voice)]), rate=8000, codec="pcm_mulaw")
+    samples, _ = await run(path)
+    assert rms(samples[8000:-8000]) == pytest.approx(0.3 / 2**0.5, rel=0.05)
+
+
+async def test_channels_of_opposite_polarity_do_not_cancel(studio: Any, tone: Any) -> None:
+    voice = tone(3.0, rate=8000)
+    samples, _ = await run(studio.record("call.wav", np.stack([voice, -voice]), rate=8000))
+    assert rms(samples[8000:-8000]) == pytest.approx(0.3 / 2**0.5, rel=0.05)
+
+
+async def test_both_sides_of_a_call_are_heard(studio: Any, tone: Any) -> None:
+    left = np.concatenate([tone(2.0, rate=8000), np.zeros(16_000, np.float32)])
+    right = np.concatenate([np.zeros(16_000, np.float32), tone(2.0, hertz=300, rate=8000)])
+    samples, _ = await run(studio.record("call.wav", np.stack([left, right]), rate=8000))
+    assert rms(samples[4000:28_000]) == pytest.approx(0.3 / 2**0.5, rel=0.1)
+    assert rms(samples[36_000:60_000]) == pytest.approx(0.3 / 2**0.5, rel=0.1)
+
+
+async def test_surround_sound_keeps_its_centre(studio: Any, tone: Any) -> None:
+    channels = np.zeros((6, 32_000), np.float32)
+    channels[2] = tone(2.0)
+    samples, _ = await run(studio.record("surround.flac", channels, codec="flac"))
+    assert rms(samples[8000:-8000]) > 0.1
+
+
+async def test_sound_that_sets_in_later_than_the_picture_starts_with_silence(studio: Any, tone: Any) -> None:
+    path = studio.folder / "late.mkv"
+    import av  # noqa: PLC0415 (only this test writes timestamps by hand)
+
+    source = studio.record("late.wav", tone(2.0))
+    with av.open(str(source)) as read, av.open(str(path), "w") as write:
+        copied = write.add_stream_from_template(read.streams.audio[0])
+        for packet in read.demux(read.streams.audio[0]):
+            if packet.size and packet.pts is not None:
+                seconds = float(packet.pts * packet.time_base)
+                packet.pts = packet.dts = packet.pts + (0 if seconds < 1.0 else 48_000)
+                packet.stream = copied
+                write.mux(packet)
+    samples, _ = await run(path)
+    assert len(samples) / 16_000 == pytest.approx(5.0, abs=0.3)
+    assert rms(samples[24_000:48_000]) < 0.01
+
+
+async def test_a_decoder_killed_from_outside_is_not_the_recordings_fault(studio: Any, tone: Any) -> None:
+    path = studio.record("long.flac", tone(120.0), codec="flac")
+    with pytest.raises(DecoderDied):
+        async with decode(path, max_seconds=600.0) as decoding:
+            async for _ in decoding:
+                os.kill(decoding.pid, signal.SIGKILL)
+
+
+async def test_the_decoder_sees_nothing_of_our_environment(
+    studio: Any, tone: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "do-not-tell")
+    path = studio.record("long.flac", tone(120.0), codec="flac")
+    async with decode(path, max_seconds=600.0) as decoding:
+        async for _ in decoding:
+            process = Path(f"/proc/{decoding.pid}")
+            assert b"do-not-tell" not in (process / "environ").read_bytes()
+            assert str((process / "cwd").readlink()) == "/"
+            limits = (process / "limits").read_text(encoding="ascii")
+            rows = {line[:25].strip(): line[26:].split()[0] for line in limits.splitlines()[1:]}
+            assert rows["Max file size"] == "0"
+            assert rows["Max open files"] == "0"
+            assert int(rows["Max address space"]) == audio.DECODER_MEMORY
+            assert int(rows["Max cpu time"]) < 120
+            break
+
+
+async def test_leaving_early_ends_the_decoder(studio: Any, tone: Any) -> None:
+    path = studio.record("long.flac", tone(120.0), codec="flac")
+    async with decode(path, max_seconds=600.0) as decoding:
+        async for _ in decoding:
+            break
+    assert not Path(f"/proc/{decoding.pid}").exists()
+
+
+async def test_a_recording_that_needs_too_much_memory_is_rejected(
+    studio: Any, tone: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # An ordinary recording under a tiny limit stands for a hostile one under the ordinary limit.
+    monkeypatch.setattr(audio, "DECODER_MEMORY", 60 << 20)
+    with pytest.raises((Rejected, DecoderDied)):
+        await run(studio.record("a.wav", tone(1.0)))
+
+
+async def test_a_wav_of_many_channels_without_places_is_mixed(tmp_path: Path) -> None:
+    voice = (0.3 * np.sin(2 * np.pi * 300 * np.arange(32_000) / 16_000) * 32767).astype("<i2")
+    data = np.stack([voice, voice * 0, voice * 0, voice * 0, voice * 0], axis=1).tobytes()
+    path = tmp_path / "five.wav"
+    path.write_bytes(wav(data, channels=5))
+    samples, decoding = await run(path)
+    assert decoding.source["channels"] == 5
+    assert rms(samples[8000:-8000]) == pytest.approx(0.3 / 2**0.5, rel=0.05)
