@@ -20,19 +20,19 @@ class EngineError(Exception):
     """An engine could not do what it was asked to do."""
 
 
-class EngineDied(EngineError):
+class EngineDied(EngineError):  # noqa: N818 (errors here are named as the state they report)
     """The engine's process ended in the middle of a request; the next request starts a new one."""
 
 
-class DeviceFailed(EngineError):
+class DeviceFailed(EngineError):  # noqa: N818 (errors here are named as the state they report)
     """The accelerator is in a state that only a new process can leave."""
 
 
-class ModelUnavailable(EngineError):
+class ModelUnavailable(EngineError):  # noqa: N818 (errors here are named as the state they report)
     """The model is not in MODEL_DIR in the form this engine reads; permanent until somebody brings it in."""
 
 
-class LanguageUnsupported(EngineError):
+class LanguageUnsupported(EngineError):  # noqa: N818 (errors here are named as the state they report)
     """The model does not know the language or the task; permanent."""
 
 

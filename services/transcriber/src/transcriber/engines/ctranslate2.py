@@ -1,0 +1,152 @@
+"""CTranslate2: int8 on the CPU, half precision on a GPU. The default engine; needs no torch.
+
+Windows are decoded in batches, greedily and without time tokens; words are aligned afterwards from the same encoder
+output. Results do not depend on which windows share a batch (a test holds this).
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import ctranslate2
+import numpy as np
+
+from models import Format, digest, location
+
+from . import captions, guard
+from .base import SAMPLE_RATE, DecodeOptions, EngineInfo, Window, WindowResult, Word
+from .features import HOP_SAMPLES, log_mel
+from .guard import Decoded
+from .vocabulary import Vocabulary
+
+BATCH_WINDOWS = 8
+FORM = Format.CT2
+_SECONDS_PER_ALIGNED_FRAME = 0.02
+_COMPUTE_TYPES = {"cpu": "int8", "cuda": "float16"}
+# More expensive tries at a doubtful window, in order; all deterministic.
+_SECOND_TRIES: tuple[dict[str, Any], ...] = (
+    {"beam_size": 5},
+    {"beam_size": 5, "repetition_penalty": 1.2, "no_repeat_ngram_size": 4},
+)
+
+
+def default_device() -> str:
+    """Return `cuda` where CTranslate2 sees a GPU, else `cpu`."""
+    return "cuda" if ctranslate2.get_cuda_device_count() else "cpu"
+
+
+class CTranslate2Engine:
+    """One model of CTranslate2 on one device."""
+
+    def __init__(self, model: str, model_dir: Path, *, device: str, threads: int) -> None:
+        folder = location(model_dir, model, FORM)
+        self._vocabulary = Vocabulary.of_folder(folder)
+        self._model = ctranslate2.models.Whisper(
+            str(folder), device=device, compute_type=_COMPUTE_TYPES[device], inter_threads=1, intra_threads=threads
+        )
+        self.info = EngineInfo(
+            name="ctranslate2",
+            version=ctranslate2.__version__,
+            model=model,
+            model_digest=digest(model_dir, model, FORM),
+            compute_type=self._model.compute_type,
+            device=device,
+        )
+
+    def close(self) -> None:
+        """Free the model's memory."""
+        self._model.unload_model()
+
+    def detect_language(self, windows: Sequence[Window]) -> tuple[str, float]:
+        """Name the language that the windows' averaged probabilities favour."""
+        if not self._vocabulary.is_multilingual:
+            return "en", 1.0
+        totals: dict[str, float] = {}
+        for window in windows:
+            for token, probability in self._model.detect_language(self._features([window]))[0]:
+                totals[token[2:-2]] = totals.get(token[2:-2], 0.0) + probability
+        language = max(totals, key=lambda code: totals[code])
+        return language, round(totals[language] / len(windows), 4)
+
+    def decode(self, windows: Sequence[Window], options: DecodeOptions) -> list[WindowResult]:
+        """Decode windows in batches of similar length."""
+        results: dict[int, WindowResult] = {}
+        by_length = sorted(range(len(windows)), key=lambda index: len(windows[index]))
+        for first in range(0, len(by_length), BATCH_WINDOWS):
+            indexes = by_length[first : first + BATCH_WINDOWS]
+            batch = self._decode_batch([windows[index] for index in indexes], options)
+            results.update(zip(indexes, batch, strict=True))
+        return [results[index] for index in range(len(windows))]
+
+    def _decode_batch(self, windows: Sequence[Window], options: DecodeOptions) -> list[WindowResult]:
+        prompt = self._vocabulary.prompt(options.language, options.task, options.initial_prompt)
+        encoded = self._model.encode(self._features(windows), to_cpu=True)
+        seconds = [len(window) / SAMPLE_RATE for window in windows]
+        batch = self._generate(encoded, seconds, prompt, {"beam_size": options.beam_size})
+        outputs = np.asarray(encoded)
+        results = []
+        for index, (first, window) in enumerate(zip(batch, windows, strict=True)):
+            alone = ctranslate2.StorageView.from_array(outputs[index : index + 1])
+            said = self._settle(first, alone, prompt)
+            words = self._align(alone, said, window, options)
+            results.append(_result(said, words))
+        return results
+
+    def _settle(self, first: Decoded, encoded: Any, prompt: Sequence[int]) -> Decoded:
+        """Keep the first decoding unless it is doubtful; then try again, more thoroughly, and keep the best."""
+        tries = [first]
+        for search in _SECOND_TRIES:
+            if not tries[-1].is_doubtful:
+                break
+            tries += self._generate(encoded, [first.seconds], prompt, search)
+        return guard.settle(tries)
+
+    def _generate(
+        self, encoded: Any, seconds: Sequence[float], prompt: Sequence[int], search: dict[str, Any]
+    ) -> list[Decoded]:
+        generated = self._model.generate(
+            encoded, [list(prompt)] * len(seconds), return_scores=True, return_no_speech_prob=True, **search
+        )
+        decoded = []
+        for result, length in zip(generated, seconds, strict=True):
+            tokens = tuple(token for token in result.sequences_ids[0] if token < self._vocabulary.end_of_text)
+            # The score is per token without the end token; openai-whisper counts that one as well.
+            average = result.scores[0] * len(tokens) / (len(tokens) + 1) if tokens else result.scores[0]
+            text = self._vocabulary.decode(tokens).strip()
+            decoded.append(Decoded(tokens, text, length, average, result.no_speech_prob))
+        return decoded
+
+    def _align(self, encoded: Any, decoded: Decoded, window: Window, options: DecodeOptions) -> list[Word]:
+        """Align one window by itself: in a batch, its neighbours' lengths would change the outcome slightly."""
+        if not decoded.tokens:
+            return []
+        start = self._vocabulary.start_sequence(options.language, options.task)
+        frames = max(1, len(window) // HOP_SAMPLES)
+        [aligned] = self._model.align(encoded, start, [list(decoded.tokens)], frames)
+        return self._words(decoded.tokens, aligned, options.language)
+
+    def _words(self, tokens: Sequence[int], result: Any, language: str) -> list[Word]:
+        """Turn (token, frame) pairs into words: each begins with its first token and ends where the next one begins."""
+        pairs = np.array(result.alignments)
+        begins = np.flatnonzero(np.diff(pairs[:, 0], prepend=-1))
+        times = pairs[begins, 1] * _SECONDS_PER_ALIGNED_FRAME
+        words, position = [], 0
+        for text, count in self._vocabulary.split_words(tokens, language):
+            end = min(position + count, len(times) - 1)
+            probability = float(np.mean(result.text_token_probs[position : position + count]))
+            words.append(Word(float(times[min(position, end)]), float(times[end]), text, probability))
+            position += count
+        return words
+
+    def _features(self, windows: Sequence[Window]) -> Any:
+        mel = np.stack([log_mel(window, self._model.n_mels) for window in windows])
+        return ctranslate2.StorageView.from_array(mel)
+
+
+def _result(decoded: Decoded, words: Sequence[Word]) -> WindowResult:
+    return WindowResult(
+        text=decoded.text,
+        avg_logprob=round(decoded.avg_logprob, 4),
+        no_speech_prob=round(decoded.no_speech_prob, 4),
+        segments=captions.cut(decoded.text, words, decoded.seconds),
+    )
