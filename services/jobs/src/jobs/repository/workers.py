@@ -28,13 +28,11 @@ class WorkerRepository:
 
     async def live_by_model(self, within: timedelta) -> dict[str, int]:
         """Return how many workers heard `within` this time serve each model."""
-        model = func.unnest(Worker.models).column_valued("model")
-        query = (
-            select(model, func.count().label("workers"))
-            .where(Worker.last_seen_at > func.now() - within)
-            .group_by(model)
-        )
-        return {row.model: row.workers for row in await self._session.execute(query)}
+        heard = Worker.last_seen_at > func.now() - within
+        served = select(func.unnest(Worker.models).label("model")).where(heard).subquery()
+        query = select(served.c.model, func.count().label("workers")).group_by(served.c.model)
+        rows = await self._session.execute(query)
+        return {row.model: row.workers for row in rows}
 
     async def forget(self, after: timedelta) -> Sequence[str]:
         """Remove workers not heard for so long; return their names."""

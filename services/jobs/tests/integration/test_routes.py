@@ -1,0 +1,142 @@
+"""The API as its owner, a stranger and a retrying gateway see it."""
+
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+from sqlalchemy import update
+
+from common.events import JobCreated, JobOptions, WorkerHeartbeat
+from jobs.tables import Job
+
+from .conftest import StartPlatform
+from .jobs_harness import Platform, a_new_job, sent, until
+
+pytestmark = pytest.mark.integration
+
+
+async def test_a_new_job_is_queued_and_announced(platform: Platform) -> None:
+    person = platform.person()
+    new = a_new_job(language="de", word_timestamps=True)
+    answer = await person.http.post("/jobs", json=new.model_dump(mode="json"))
+    assert answer.status_code == 201
+    job = answer.json()
+    assert job["id"] == str(new.job_id)
+    assert job["owner_id"] == str(person.id)
+    assert (job["state"], job["stage"], job["progress"], job["attempt"]) == ("queued", "waiting", 0.0, 0)
+    assert job["options"] == JobOptions(language="de", word_timestamps=True).model_dump(mode="json")
+    assert (job["transcript_attempt"], job["formats"], job["reason_code"]) == (None, [], None)
+    assert set(job["timings"].values()) == {None}
+    (created,) = await sent(platform.sessions, JobCreated)
+    assert (created.job_id, created.owner_id, created.source_key) == (new.job_id, person.id, new.source_key)
+
+
+async def test_repeating_the_request_returns_the_same_job(platform: Platform) -> None:
+    person = platform.person()
+    body = a_new_job().model_dump(mode="json")
+    first = await person.http.post("/jobs", json=body)
+    again = await person.http.post("/jobs", json=body)
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert first.json()["created_at"] == again.json()["created_at"]
+    assert len(await sent(platform.sessions, JobCreated)) == 1
+
+
+async def test_the_same_id_with_another_body_or_owner_is_refused(platform: Platform) -> None:
+    person, stranger = platform.person(), platform.person()
+    body = a_new_job().model_dump(mode="json")
+    await person.http.post("/jobs", json=body)
+    for who, what in ((person, body | {"sha256": "00" * 32}), (stranger, body)):
+        answer = await who.http.post("/jobs", json=what)
+        assert (answer.status_code, answer.json()["code"]) == (409, "job_id_taken")
+
+
+async def test_the_recording_of_another_job_cannot_be_named(platform: Platform) -> None:
+    body = a_new_job().model_dump(mode="json") | {"source_key": f"uploads/{uuid4()}/source"}
+    answer = await platform.person().http.post("/jobs", json=body)
+    assert (answer.status_code, answer.json()["code"]) == (422, "foreign_source")
+
+
+async def test_a_foreign_job_does_not_exist(platform: Platform) -> None:
+    owner, stranger = platform.person(), platform.person()
+    administrator = platform.person(role="admin")
+    job_id = await owner.create()
+    for who in (stranger, administrator):
+        answers = [
+            await who.http.get(f"/jobs/{job_id}"),
+            await who.http.get(f"/jobs/{job_id}/logs"),
+            await who.http.delete(f"/jobs/{job_id}"),
+            await who.http.get(f"/jobs/{uuid4()}"),
+        ]
+        assert {(answer.status_code, answer.json()["code"]) for answer in answers} == {(404, "job_not_found")}
+        assert (await who.http.get("/jobs")).json() == {"items": [], "next_cursor": None}
+    assert (await owner.http.get(f"/jobs/{job_id}")).status_code == 200
+
+
+async def test_nobody_gets_in_without_a_good_token(platform: Platform) -> None:
+    person = platform.person(lifetime=-60)
+    assert (await person.http.get("/jobs")).json()["code"] == "token_expired"
+    answer = await person.http.get("/jobs", headers={"Authorization": "Bearer nonsense"})
+    assert (answer.status_code, answer.headers["content-type"]) == (401, "application/problem+json")
+
+
+async def test_listing_pages_through_all_jobs_newest_first(platform: Platform) -> None:
+    person = platform.person()
+    created = [str(await person.create()) for _ in range(5)]
+    # Equal times are told apart by the id.
+    async with platform.sessions.begin() as session:
+        first = (await person.job(UUID(created[0])))["created_at"]
+        await session.execute(update(Job).where(Job.id.in_(created[:3])).values(created_at=first))
+    seen, cursor = [], None
+    for _ in range(3):
+        params: dict[str, Any] = {"limit": 2} | ({"cursor": cursor} if cursor else {})
+        page = (await person.http.get("/jobs", params=params)).json()
+        seen += [job["id"] for job in page["items"]]
+        cursor = page["next_cursor"]
+    assert cursor is None
+    assert seen == [created[4], created[3], *sorted(created[:3], reverse=True)]
+
+
+async def test_listing_filters_by_state_and_refuses_foreign_cursors(start: StartPlatform) -> None:
+    platform = await start(max_concurrent_jobs=1)
+    person = platform.person()
+    for _ in range(2):
+        await person.create()
+
+    async def states() -> bool:
+        jobs = (await person.http.get("/jobs")).json()["items"]
+        return [job["state"] for job in jobs] == ["queued", "processing"]
+
+    await until(states)
+    queued = (await person.http.get("/jobs", params={"state": "queued"})).json()["items"]
+    assert [job["state"] for job in queued] == ["queued"]
+    assert (await person.http.get("/jobs", params={"cursor": "nonsense"})).json()["code"] == "invalid_cursor"
+    assert (await person.http.get("/jobs", params={"state": "lost"})).json()["code"] == "invalid_request"
+
+
+async def test_a_model_that_no_live_worker_serves_is_refused_by_name(platform: Platform) -> None:
+    person = platform.person()
+    new = a_new_job(model="large-v3")
+    await person.create(new)  # no worker is known yet, so it may come
+    beat = WorkerHeartbeat(
+        worker="w1", host="h", pid=1, device="cpu", engine="canned", models=["tiny", "base"], version="1"
+    )
+    await platform.broker.broadcast(beat)
+
+    async def refused() -> httpx.Response | None:
+        answer = await person.http.post("/jobs", json=a_new_job(model="large-v3").model_dump(mode="json"))
+        return answer if answer.status_code == 422 else None
+
+    answer = await until(refused)
+    problem = answer.json()
+    assert (problem["code"], problem["available"]) == ("model_not_available", ["base", "tiny"])
+    assert "large-v3" in problem["detail"]
+    await person.create(a_new_job(model="tiny"))
+    repeated = await person.http.post("/jobs", json=new.model_dump(mode="json"))
+    assert repeated.status_code == 201, "a job that was accepted stays accepted"
+
+
+async def test_the_service_is_ready_when_all_its_parts_are(platform: Platform) -> None:
+    answer = await platform.person().http.get("/health/ready")
+    assert answer.status_code == 200
+    assert answer.json()["checks"] == ["broker", "database", "dead letters", "events", "logs", "loops"]
