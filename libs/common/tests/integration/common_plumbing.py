@@ -1,0 +1,155 @@
+"""What several integration tests of the plumbing share: tables, events, and a way to wait."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from uuid import UUID, uuid4
+
+from prometheus_client import REGISTRY
+from sqlalchemy import BigInteger, Identity, Text, func, select
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from common import database
+from common.events import Event, JobDeleted, JobOptions, JobTranscribed, PlanWork
+from common.messaging import Broker, EventConsumer, OutboxRelay, Subscriptions
+
+Sessions = async_sessionmaker[AsyncSession]
+
+
+class Base(DeclarativeBase):
+    """A service's tables."""
+
+    metadata = database.metadata()
+
+
+class Outbox(database.OutboxMixin, Base):
+    """The service's outbox."""
+
+
+class Inbox(database.InboxMixin, Base):
+    """The service's inbox."""
+
+
+class Effect(Base):
+    """What a handler did."""
+
+    __tablename__ = "effects"
+
+    seq: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    event_id: Mapped[UUID]
+    note: Mapped[str] = mapped_column(Text)
+
+
+class Ledger:
+    """The resources of the test service: handlers write into the database, and here whatever they were called with."""
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self.calls: list[Event] = []
+        self.failures: list[Exception] = []
+
+    def fail_with(self, *failures: Exception) -> None:
+        """Let the next handlers raise these, one each."""
+        self.failures.extend(failures)
+
+
+async def on_job_transcribed(event: JobTranscribed, session: AsyncSession, ledger: Ledger) -> None:
+    """Write an effect, or fail if the test says so, after the effect was written."""
+    ledger.calls.append(event)
+    session.add(Effect(event_id=event.event_id, note=event.transcript_key))
+    await session.flush()
+    if ledger.failures:
+        raise ledger.failures.pop(0)
+
+
+async def on_job_deleted(event: JobDeleted, session: AsyncSession, ledger: Ledger) -> None:
+    """Write an effect."""
+    ledger.calls.append(event)
+    session.add(Effect(event_id=event.event_id, note="deleted"))
+
+
+# The test service plays the part of metadata, which listens to these two.
+SERVICE = "metadata"
+SUBSCRIPTIONS: Subscriptions[Ledger] = {JobTranscribed: on_job_transcribed, JobDeleted: on_job_deleted}
+
+
+def a_job_transcribed(note: str = "transcript", job_id: UUID | None = None) -> JobTranscribed:
+    """An event that the test service listens to."""
+    return JobTranscribed(
+        job_id=job_id or uuid4(),
+        owner_id=uuid4(),
+        attempt=1,
+        transcript_key=note,
+        language="en",
+        duration_seconds=1.0,
+        speech_seconds=1.0,
+        segments=1,
+        words=1,
+    )
+
+
+def a_plan_work(job_id: UUID | None = None) -> PlanWork:
+    """A command."""
+    job = job_id or uuid4()
+    return PlanWork(job_id=job, attempt=1, source_key=f"uploads/{job}/source", size_bytes=1, options=JobOptions())
+
+
+async def eventually(condition: Callable[[], Awaitable[bool]] | Callable[[], bool], seconds: float = 15.0) -> None:
+    """Return as soon as the condition holds; fail after so many seconds."""
+    deadline = asyncio.get_running_loop().time() + seconds
+    while True:
+        outcome = condition()
+        if outcome if isinstance(outcome, bool) else await outcome:
+            return
+        assert asyncio.get_running_loop().time() < deadline, f"not within {seconds} s"
+        await asyncio.sleep(0.02)
+
+
+async def notes(session_factory: Sessions) -> list[str]:
+    """All effects, in the order in which they were written."""
+    async with session_factory() as session:
+        return list(await session.scalars(select(Effect.note).order_by(Effect.seq)))
+
+
+async def unpublished(session_factory: Sessions) -> int:
+    """How many outbox rows are not marked as published."""
+    async with session_factory() as session:
+        count = await session.scalar(select(func.count()).select_from(Outbox).where(Outbox.published_at.is_(None)))
+        return int(count or 0)
+
+
+@asynccontextmanager
+async def running(relay: OutboxRelay) -> AsyncIterator[asyncio.Task[None]]:
+    """Run a relay for the length of the block."""
+    task = asyncio.create_task(relay.run())
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+@asynccontextmanager
+async def consuming(broker: Broker, session_factory: Sessions, ledger: Ledger) -> AsyncIterator[EventConsumer[Ledger]]:
+    """Consume events into effects for the length of the block."""
+    consumer = EventConsumer(
+        broker,
+        service=SERVICE,
+        sessions=session_factory,
+        inbox=Inbox,
+        subscriptions=SUBSCRIPTIONS,
+        resources=ledger,
+        retry_delay=0.05,
+    )
+    await consumer.start()
+    try:
+        yield consumer
+    finally:
+        await consumer.stop()
+
+
+def consumed(outcome: str, message: str = "job.transcribed.v1", consumer: str = SERVICE) -> float:
+    """How many messages came to this outcome so far."""
+    labels = {"consumer": consumer, "message": message, "outcome": outcome}
+    return REGISTRY.get_sample_value("verbatim_messages_consumed_total", labels) or 0.0

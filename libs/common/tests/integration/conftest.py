@@ -1,0 +1,50 @@
+"""Places of their own for tests of the plumbing: a schema with the messaging tables, a broker, a bucket."""
+
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+
+from common.database import create_engine, sessions
+from common.messaging import Broker
+from common.settings import BrokerSettings, DatabaseSettings, StorageSettings
+from common.storage import ObjectStore
+
+# pytest's importlib mode leaves sys.path alone, and mypy knows helper modules by their plain names only.
+sys.path.append(str(Path(__file__).parent))
+
+from common_plumbing import Base
+
+
+@pytest.fixture
+async def engine(db_url: str) -> AsyncIterator[AsyncEngine]:
+    """An engine on a schema that has the tables of `common_plumbing`."""
+    made = create_engine(DatabaseSettings(db_url=db_url))
+    async with made.begin() as connection:
+        await connection.run_sync(Base.metadata.create_all)
+    yield made
+    await made.dispose()
+
+
+@pytest.fixture
+def session_factory(engine: AsyncEngine) -> async_sessionmaker[AsyncSession]:
+    """Sessions on that schema."""
+    return sessions(engine)
+
+
+@pytest.fixture
+async def broker(broker_settings: BrokerSettings) -> AsyncIterator[Broker]:
+    """A connected broker with its topology declared in a virtual host of its own."""
+    connected = await Broker.connect(broker_settings, "test")
+    yield connected
+    await connected.close()
+
+
+@pytest.fixture
+async def store(storage_settings: StorageSettings) -> AsyncIterator[ObjectStore]:
+    """An object store on a bucket of its own."""
+    opened = ObjectStore(storage_settings)
+    yield opened
+    await opened.close()
