@@ -1,10 +1,9 @@
 """Events in: what this service learns of jobs."""
 
-from typing import Any
-
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common.events import Event, JobCancelled, JobCompleted, JobCreated, JobDeleted, JobFailed
+from common.events import JobCancelled, JobCompleted, JobCreated, JobDeleted, JobFailed
+from common.messaging import Subscriptions
 
 from .repository import JobRepository
 from .tables import State
@@ -39,7 +38,7 @@ async def _ended(event: JobCompleted | JobFailed | JobCancelled, state: State, s
     await JobRepository(session).put_ended(event.job_id, event.owner_id, event.attempt, state, event.occurred_at)
 
 
-SUBSCRIPTIONS: dict[type[Event], Any] = {
+SUBSCRIPTIONS: Subscriptions[None] = {
     JobCreated: on_job_created,
     JobCompleted: on_job_completed,
     JobFailed: on_job_failed,

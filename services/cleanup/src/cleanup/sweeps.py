@@ -86,7 +86,7 @@ async def expire_jobs(resources: Resources) -> int:
             assert job.finished_at is not None
             with context.bound(job_id=job.job_id):
                 event = JobExpired(job_id=job.job_id, owner_id=job.owner_id, finished_at=job.finished_at)
-                await outbox.add(session, event)
+                outbox.add(session, event)
                 log.info("job is past its retention", finished_at=job.finished_at.isoformat())
     EXPIRED_JOBS.inc(len(expired))
     return len(expired)

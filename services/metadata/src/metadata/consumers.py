@@ -1,11 +1,10 @@
 """Events in: what this service reacts to."""
 
-from typing import Any
-
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common.events import Event, JobDeleted, JobTranscribed
+from common.events import JobDeleted, JobTranscribed
+from common.messaging import Subscriptions
 
 from .repository import EnrichmentRepository
 from .service import EnrichmentService
@@ -24,4 +23,4 @@ async def on_job_deleted(event: JobDeleted, session: AsyncSession, _resources: N
     await EnrichmentRepository(session).put_deleted(event.job_id, event.owner_id)
 
 
-SUBSCRIPTIONS: dict[type[Event], Any] = {JobTranscribed: on_job_transcribed, JobDeleted: on_job_deleted}
+SUBSCRIPTIONS: Subscriptions[None] = {JobTranscribed: on_job_transcribed, JobDeleted: on_job_deleted}

@@ -44,7 +44,7 @@ class EnrichmentService:
     async def complete(self, claim: Claim, enriched: Enriched, metadata_key: str) -> None:
         """Store the metadata and tell the platform, under a claim that lock() confirmed."""
         await self._enrichments.finish(claim, State.DONE, reason=None, **enriched.model_dump())
-        await outbox.add(
+        outbox.add(
             self._session, MetadataEnriched(job_id=claim.job_id, attempt=claim.attempt, metadata_key=metadata_key)
         )
 
@@ -53,5 +53,5 @@ class EnrichmentService:
         if not await self._enrichments.lock(claim):
             return False
         await self._enrichments.finish(claim, State.FAILED, reason=reason)
-        await outbox.add(self._session, MetadataFailed(job_id=claim.job_id, attempt=claim.attempt, reason=reason))
+        outbox.add(self._session, MetadataFailed(job_id=claim.job_id, attempt=claim.attempt, reason=reason))
         return True

@@ -4,12 +4,26 @@ import logging
 from itertools import pairwise
 
 import pytest
+
 from metadata import keywords
 from metadata.keywords import extract, stop_words
 
 ENGLISH = (
     "The printing press changed Europe. Before the printing press, books were copied by hand, and books were rare. "
     "Gutenberg built the printing press in Mainz. The Gutenberg Bible is the best known of his books."
+)
+
+CHINESE = (
+    "人工智能正在改变我们的生活。很多公司都在研究人工智能。医生说，人工智能很有用。"
+    "机器学习是人工智能的基础，机器学习需要大量的数据。"
+)
+JAPANESE = (
+    "人工知能は私たちの生活を変えています。多くの会社が人工知能の研究をしています。"
+    "データが多いほど機械学習の精度が上がります。機械学習とデータは大切です。"
+)
+KOREAN = (
+    "인공지능은 생활을 바꾸고 있습니다. 많은 회사가 인공지능을 연구합니다. "
+    "기계학습과 데이터는 중요합니다. 데이터가 많을수록 기계학습의 정확도가 올라갑니다."
 )
 
 
@@ -56,24 +70,9 @@ def test_keywords_know_the_language(language: str, text: str, expected: str, unw
 @pytest.mark.parametrize(
     ("language", "text", "expected"),
     [
-        (
-            "zh",
-            "人工智能正在改变我们的生活。很多公司都在研究人工智能。医生说，人工智能很有用。机器学习是人工智能的基础，"
-            "机器学习需要大量的数据。",
-            {"人工智能", "机器学习"},
-        ),
-        (
-            "ja",
-            "人工知能は私たちの生活を変えています。多くの会社が人工知能の研究をしています。データが多いほど機械学習の精度が"
-            "上がります。機械学習とデータは大切です。",
-            {"人工知能", "機械学習", "データ"},
-        ),
-        (
-            "ko",
-            "인공지능은 생활을 바꾸고 있습니다. 많은 회사가 인공지능을 연구합니다. 기계학습과 데이터는 중요합니다. 데이터가 "
-            "많을수록 기계학습의 정확도가 올라갑니다.",
-            {"인공지능", "기계학습", "데이터"},
-        ),
+        ("zh", CHINESE, {"人工智能", "机器学习"}),
+        ("ja", JAPANESE, {"人工知能", "機械学習", "データ"}),
+        ("ko", KOREAN, {"인공지능", "기계학습", "데이터"}),
     ],
 )
 def test_scripts_without_spaces_give_whole_words(language: str, text: str, expected: set[str]) -> None:

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+
 from metadata.errors import TranscriptUnreadable
 from metadata.statistics import count_words, measure
 from metadata.transcripts import Transcript, parse

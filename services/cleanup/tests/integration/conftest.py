@@ -1,0 +1,64 @@
+"""A migrated database, a bucket, and the rules' resources."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from cleanup.app import MIGRATIONS
+from cleanup.settings import Settings
+from cleanup.sweeps import Resources
+from common import database
+from common.settings import BrokerSettings, StorageSettings
+from common.storage import ObjectStore
+
+
+@pytest.fixture
+def migrated_url(db_url: str) -> str:
+    database.migrate(db_url, MIGRATIONS)
+    return db_url
+
+
+@pytest.fixture
+def settings(migrated_url: str, storage_settings: StorageSettings) -> Settings:
+    """Settings of a service that needs no broker."""
+    return make_settings(migrated_url, storage_settings, BrokerSettings(broker_url="amqp://127.0.0.1:1/"))
+
+
+@pytest.fixture
+def connected_settings(
+    migrated_url: str, storage_settings: StorageSettings, broker_settings: BrokerSettings
+) -> Settings:
+    """Settings of a whole service."""
+    return make_settings(migrated_url, storage_settings, broker_settings)
+
+
+@pytest.fixture
+async def engine(settings: Settings) -> AsyncIterator[AsyncEngine]:
+    engine = database.create_engine(settings)
+    yield engine
+    await engine.dispose()
+
+
+@pytest.fixture
+async def store(storage_settings: StorageSettings) -> AsyncIterator[ObjectStore]:
+    store = ObjectStore(storage_settings)
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+def resources(engine: AsyncEngine, store: ObjectStore, settings: Settings) -> Resources:
+    return Resources(database.sessions(engine), store, settings)
+
+
+def make_settings(db_url: str, storage: StorageSettings, broker: BrokerSettings) -> Settings:
+    return Settings(
+        environment="test",
+        db_url=db_url,
+        broker_url=broker.broker_url,
+        s3_endpoint=storage.s3_endpoint,
+        s3_bucket=storage.s3_bucket,
+        aws_access_key_id=storage.aws_access_key_id,
+        aws_secret_access_key=storage.aws_secret_access_key,
+    )

@@ -1,0 +1,168 @@
+"""The whole service: what events tell it, what it tells, and readiness."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+
+from cleanup.app import create_app
+from cleanup.settings import Settings
+from cleanup.tables import Inbox, KnownJob
+from common import database
+from common.events import (
+    SUBSCRIBERS,
+    Event,
+    JobCancelled,
+    JobCompleted,
+    JobCreated,
+    JobDeleted,
+    JobExpired,
+    JobFailed,
+    JobOptions,
+)
+from common.messaging import Broker, EventConsumer
+from common.storage import ObjectStore, keys
+
+pytestmark = pytest.mark.integration
+
+OWNER = uuid4()
+
+
+@dataclass
+class Running:
+    """The service with its neighbours: whoever publishes to it, and whoever hears it."""
+
+    app: FastAPI
+    broker: Broker
+    sessions: async_sessionmaker[AsyncSession]
+    heard: asyncio.Queue[Event]
+
+    async def state(self, job_id: UUID) -> str | None:
+        """What the service thinks of a job."""
+        async with self.sessions() as session:
+            row = await session.get(KnownJob, job_id)
+            return None if row is None else row.state
+
+
+@pytest.fixture
+async def running(connected_settings: Settings, engine: AsyncEngine) -> AsyncIterator[Running]:
+    app = create_app(
+        connected_settings.model_copy(update={"cleanup_interval_seconds": 0.2, "cleanup_poll_seconds": 0.2})
+    )
+    heard: asyncio.Queue[Event] = asyncio.Queue()
+    sessions = database.sessions(engine)
+
+    async def hear(event: Event, _session: AsyncSession, _resources: None) -> None:
+        heard.put_nowait(event)
+
+    async with app.router.lifespan_context(app):
+        broker = await Broker.connect(connected_settings, "jobs")
+        jobs = EventConsumer(
+            broker,
+            service="jobs",
+            sessions=sessions,
+            inbox=Inbox,
+            subscriptions={event: hear for event, services in SUBSCRIBERS.items() if "jobs" in services},
+            resources=None,
+        )
+        await jobs.start()
+        yield Running(app, broker, sessions, heard)
+        await jobs.stop()
+        await broker.close()
+
+
+async def eventually(condition: Callable[[], Awaitable[bool]], seconds: float = 15.0) -> None:
+    """Wait until the condition holds."""
+    deadline = time.monotonic() + seconds
+    while not await condition():
+        assert time.monotonic() < deadline, "did not happen in time"
+        await asyncio.sleep(0.05)
+
+
+def created(job_id: UUID) -> JobCreated:
+    """The event that a job begins with."""
+    return JobCreated(
+        job_id=job_id,
+        owner_id=OWNER,
+        file_name="interview.m4a",
+        source_key=keys.source(job_id),
+        size_bytes=1,
+        sha256="0" * 64,
+        options=JobOptions(),
+    )
+
+
+def failed(job_id: UUID, attempt: int, at: datetime) -> JobFailed:
+    """An attempt that failed at a time."""
+    return JobFailed(
+        job_id=job_id, owner_id=OWNER, attempt=attempt, reason_code="no_audio", reason="No audio.", occurred_at=at
+    )
+
+
+async def test_job_is_known_from_its_creation_to_its_deletion(running: Running, store: ObjectStore) -> None:
+    job_id = uuid4()
+    await store.put(keys.source(job_id), b"x")
+
+    async def is_state(state: str) -> bool:
+        return await running.state(job_id) == state
+
+    await running.broker.publish(created(job_id))
+    await eventually(lambda: is_state("live"))
+    await running.broker.publish(JobCompleted(job_id=job_id, owner_id=OWNER, attempt=1))
+    await eventually(lambda: is_state("completed"))
+    await running.broker.publish(JobDeleted(job_id=job_id, owner_id=OWNER))
+    await eventually(lambda: is_state("deleted"))
+
+    async def gone() -> bool:
+        return [item async for item in store.list(keys.upload_prefix(job_id))] == []
+
+    await eventually(gone)
+
+
+async def test_events_in_any_order_end_in_the_same_knowledge(running: Running) -> None:
+    late_creation, outdated, deleted = uuid4(), uuid4(), uuid4()
+    now = datetime.now(UTC)
+    for event in (
+        JobCancelled(job_id=late_creation, owner_id=OWNER, attempt=0),
+        created(late_creation),
+        JobCompleted(job_id=outdated, owner_id=OWNER, attempt=2),
+        failed(outdated, 1, now),
+        JobDeleted(job_id=deleted, owner_id=OWNER),
+        JobCompleted(job_id=deleted, owner_id=OWNER, attempt=1),
+        created(deleted),
+    ):
+        await running.broker.publish(event)
+
+    async def settled() -> bool:
+        states = [await running.state(job_id) for job_id in (late_creation, outdated, deleted)]
+        return states == ["cancelled", "completed", "deleted"]
+
+    await eventually(settled)
+
+
+async def test_expired_job_is_told_to_the_jobs_service(running: Running) -> None:
+    job_id = uuid4()
+    finished = datetime.now(UTC) - timedelta(days=31)
+    await running.broker.publish(created(job_id))
+    await running.broker.publish(failed(job_id, 1, finished))
+    event = await asyncio.wait_for(running.heard.get(), 15)
+    assert isinstance(event, JobExpired)
+    assert (event.job_id, event.owner_id, event.finished_at) == (job_id, OWNER, finished)
+
+
+async def test_service_is_ready_when_everything_answers(running: Running) -> None:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(running.app), base_url="http://cleanup") as client:
+
+        async def ready() -> bool:
+            return (await client.get("/health/ready")).status_code == 200
+
+        await eventually(ready)
+        checks = (await client.get("/health/ready")).json()["checks"]
+    assert set(checks) == {"background", "broker", "consumer", "database", "store"}

@@ -1,0 +1,287 @@
+"""What the rules delete, and what they leave alone."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import func, select, update
+
+from cleanup import sweeps
+from cleanup.repository import JobRepository
+from cleanup.sweeps import Resources
+from cleanup.tables import Catalogue, KnownJob, Outbox, State, Suspect
+from common.storage import ObjectStore, keys
+from native.testing import ObjectStoreServer
+
+pytestmark = pytest.mark.integration
+
+OWNER = uuid4()
+LONG_AGO = timedelta(days=40)
+
+
+async def a_job(resources: Resources, state: State, *, ended: timedelta = LONG_AGO, attempt: int = 1) -> UUID:
+    """A job with its objects, that ended so long ago."""
+    job_id = uuid4()
+    at = datetime.now(UTC) - ended
+    async with resources.sessions.begin() as session:
+        jobs = JobRepository(session)
+        await jobs.put_created(job_id, OWNER, at)
+        if state == State.DELETED:
+            await jobs.put_deleted(job_id, OWNER, at)
+        elif state != State.LIVE:
+            await jobs.put_ended(job_id, OWNER, attempt, state, at)
+    await put_objects(resources.store, job_id, attempt)
+    return job_id
+
+
+async def put_objects(store: ObjectStore, job_id: UUID, attempt: int = 1) -> None:
+    """Everything that a job leaves in the store."""
+    for key in (
+        keys.source(job_id),
+        keys.plan(job_id, attempt),
+        keys.chunk_audio(job_id, attempt, 0),
+        keys.chunk_meta(job_id, attempt, 0),
+        keys.result(job_id, attempt, 0),
+        keys.transcript(job_id, attempt, "json"),
+        keys.metadata(job_id),
+    ):
+        await store.put(key, b"x")
+
+
+async def objects(store: ObjectStore, job_id: UUID) -> set[str]:
+    """Keys of all objects of a job."""
+    prefixes = (keys.upload_prefix(job_id), keys.job_prefix(job_id), keys.transcript_prefix(job_id))
+    return {item.key for prefix in prefixes async for item in store.list(prefix)}
+
+
+async def row_of(resources: Resources, job_id: UUID) -> KnownJob:
+    """The job's row."""
+    async with resources.sessions() as session:
+        return (await session.scalars(select(KnownJob).where(KnownJob.job_id == job_id))).one()
+
+
+async def change(resources: Resources, job_id: UUID, **values: Any) -> None:
+    """Turn the clock of a row."""
+    async with resources.sessions.begin() as session:
+        await session.execute(update(KnownJob).where(KnownJob.job_id == job_id).values(values))
+
+
+async def suspects(resources: Resources) -> set[UUID]:
+    """Uploads under suspicion."""
+    async with resources.sessions() as session:
+        return set(await session.scalars(select(Suspect.job_id)))
+
+
+def with_settings(resources: Resources, **values: Any) -> Resources:
+    """The same under other settings."""
+    return replace(resources, settings=resources.settings.model_copy(update=values))
+
+
+async def run_all(resources: Resources) -> None:
+    """One round of all rules, as impatient as they can be."""
+    impatient = with_settings(resources, orphan_age_hours=0.0, chunk_audio_hours=0.0, cleanup_days=1.0)
+    for rule in (
+        sweeps.delete_tombstoned,
+        sweeps.expire_jobs,
+        sweeps.drop_chunk_audio,
+        sweeps.find_orphans,
+        sweeps.collect_orphans,
+        sweeps.abort_uploads,
+    ):
+        await rule(impatient)
+
+
+async def test_nothing_of_a_live_job_is_ever_touched(resources: Resources) -> None:
+    live = await a_job(resources, State.LIVE)
+    before = await objects(resources.store, live)
+    await run_all(resources)
+    await run_all(resources)
+    assert await objects(resources.store, live) == before
+
+
+@pytest.mark.parametrize("state", [State.COMPLETED, State.FAILED, State.CANCELLED])
+async def test_finished_jobs_keep_their_source_and_transcript(resources: Resources, state: State) -> None:
+    job_id = await a_job(resources, state)
+    await run_all(resources)
+    left = await objects(resources.store, job_id)
+    assert {keys.source(job_id), keys.transcript(job_id, 1, "json"), keys.result(job_id, 1, 0)} <= left
+
+
+async def test_all_objects_of_a_deleted_job_go(resources: Resources) -> None:
+    deleted = await a_job(resources, State.DELETED)
+    other = await a_job(resources, State.COMPLETED)
+    assert await sweeps.delete_tombstoned(resources) == 1
+    assert await objects(resources.store, deleted) == set()
+    assert len(await objects(resources.store, other)) == 7
+
+
+async def test_tombstone_is_looked_at_again_until_nothing_turns_up(resources: Resources) -> None:
+    job_id = await a_job(resources, State.DELETED)
+    await sweeps.delete_tombstoned(resources)
+    assert await sweeps.delete_tombstoned(resources) == 0  # not yet due again
+
+    late = keys.result(job_id, 1, 7)
+    await resources.store.put(late, b"a worker that had not heard of it")
+    await change(resources, job_id, look_again_at=func.now(), deleted_at=func.now() - timedelta(hours=1))
+    await sweeps.delete_tombstoned(resources)
+    assert await objects(resources.store, job_id) == set()
+    assert (await row_of(resources, job_id)).emptied_at is None
+
+    await change(resources, job_id, look_again_at=func.now())
+    await sweeps.delete_tombstoned(resources)
+    assert (await row_of(resources, job_id)).emptied_at is not None
+
+
+async def test_young_tombstone_is_not_closed_though_nothing_was_found(resources: Resources) -> None:
+    job_id = await a_job(resources, State.DELETED)
+    await sweeps.delete_tombstoned(resources)
+    await change(resources, job_id, look_again_at=func.now())
+    await sweeps.delete_tombstoned(resources)
+    assert (await row_of(resources, job_id)).emptied_at is None
+
+
+async def test_closed_tombstone_is_opened_again_when_something_turns_up(resources: Resources) -> None:
+    job_id = await a_job(resources, State.DELETED)
+    await change(resources, job_id, emptied_at=func.now())
+    assert await sweeps.delete_tombstoned(resources) == 0
+    await sweeps.find_orphans(resources)
+    assert await sweeps.delete_tombstoned(resources) == 1
+    assert await objects(resources.store, job_id) == set()
+
+
+async def test_deletion_survives_a_store_outage(resources: Resources, s3_server: ObjectStoreServer) -> None:
+    job_id = await a_job(resources, State.DELETED)
+    await s3_server.kill()
+    with pytest.raises(ConnectionError):
+        await sweeps.delete_tombstoned(resources)
+    await s3_server.start()
+    assert await sweeps.delete_tombstoned(resources) == 1
+    assert await objects(resources.store, job_id) == set()
+
+
+async def test_chunk_audio_of_completed_jobs_goes_and_nothing_else(resources: Resources) -> None:
+    job_id = await a_job(resources, State.COMPLETED)
+    before = await objects(resources.store, job_id)
+    assert await sweeps.drop_chunk_audio(resources) == 1
+    assert before - await objects(resources.store, job_id) == {keys.chunk_audio(job_id, 1, 0)}
+    assert await sweeps.drop_chunk_audio(resources) == 0
+
+
+async def test_chunk_audio_stays_for_the_grace_period_and_of_unfinished_business(resources: Resources) -> None:
+    kept = [
+        await a_job(resources, State.COMPLETED, ended=timedelta(hours=1)),
+        await a_job(resources, State.FAILED),
+        await a_job(resources, State.LIVE),
+    ]
+    assert await sweeps.drop_chunk_audio(resources) == 0
+    assert all([keys.chunk_audio(job_id, 1, 0) in await objects(resources.store, job_id) for job_id in kept])
+
+
+async def test_chunk_audio_of_a_later_attempt_stays(resources: Resources) -> None:
+    job_id = await a_job(resources, State.COMPLETED, attempt=1)
+    await put_objects(resources.store, job_id, attempt=2)
+    await sweeps.drop_chunk_audio(resources)
+    left = await objects(resources.store, job_id)
+    assert keys.chunk_audio(job_id, 2, 0) in left
+    assert keys.chunk_audio(job_id, 1, 0) not in left
+
+
+async def test_job_past_its_retention_is_told_of_once_a_day(resources: Resources) -> None:
+    expired = await a_job(resources, State.FAILED)
+    await a_job(resources, State.COMPLETED, ended=timedelta(days=29))
+    await a_job(resources, State.LIVE)
+    assert await sweeps.expire_jobs(resources) == 1
+    assert await sweeps.expire_jobs(resources) == 0
+    async with resources.sessions() as session:
+        [row] = await session.scalars(select(Outbox))
+    assert row.message_type == "job.expired.v1"
+    assert str(expired) in row.body
+    assert len(await objects(resources.store, expired)) == 7  # the jobs service decides
+
+    await change(resources, expired, expired_at=func.now() - timedelta(days=2))
+    assert await sweeps.expire_jobs(resources) == 1
+
+
+async def test_retention_of_zero_days_keeps_jobs_for_ever(resources: Resources) -> None:
+    await a_job(resources, State.COMPLETED)
+    assert await sweeps.expire_jobs(with_settings(resources, cleanup_days=0.0)) == 0
+
+
+async def test_a_rule_does_no_more_than_its_limit_at_once(
+    resources: Resources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweeps, "LIMIT", 2)
+    for _ in range(3):
+        await a_job(resources, State.DELETED)
+    assert [await sweeps.delete_tombstoned(resources) for _ in range(3)] == [2, 1, 0]
+
+
+async def test_upload_that_never_became_a_job_goes_after_its_time(resources: Resources) -> None:
+    orphan = uuid4()
+    await resources.store.put(keys.source(orphan), b"x")
+    await sweeps.find_orphans(resources)
+    assert await suspects(resources) == {orphan}
+    assert await sweeps.collect_orphans(resources) == 0  # not for a day
+
+    async with resources.sessions.begin() as session:
+        await session.execute(update(Suspect).values(first_seen_at=func.now() - timedelta(hours=25)))
+    assert await sweeps.collect_orphans(resources) == 1
+    assert await objects(resources.store, orphan) == set()
+    assert await suspects(resources) == set()
+
+
+async def test_upload_is_cleared_when_its_job_is_told_of_in_time(resources: Resources) -> None:
+    job_id = uuid4()
+    await resources.store.put(keys.source(job_id), b"x")
+    await sweeps.find_orphans(resources)
+    async with resources.sessions.begin() as session:
+        await JobRepository(session).put_created(job_id, OWNER, datetime.now(UTC))
+    assert await sweeps.collect_orphans(with_settings(resources, orphan_age_hours=0.0)) == 0
+    assert await objects(resources.store, job_id) == {keys.source(job_id)}
+
+
+async def test_job_that_was_taken_up_is_kept_though_no_event_told_of_it(resources: Resources) -> None:
+    job_id = uuid4()
+    await put_objects(resources.store, job_id)
+    impatient = with_settings(resources, orphan_age_hours=0.0)
+    await sweeps.find_orphans(impatient)
+    assert await suspects(resources) == set()
+    # Taken up between the look and the deletion: still kept.
+    late = uuid4()
+    await resources.store.put(keys.source(late), b"x")
+    await sweeps.find_orphans(impatient)
+    await resources.store.put(keys.plan(late, 1), b"x")
+    await sweeps.collect_orphans(impatient)
+    assert len(await objects(resources.store, job_id)) == 7
+    assert len(await objects(resources.store, late)) == 2
+
+
+async def test_upload_older_than_the_catalogue_is_not_judged(resources: Resources) -> None:
+    orphan = uuid4()
+    await resources.store.put(keys.source(orphan), b"x")
+    async with resources.sessions.begin() as session:
+        await session.execute(update(Catalogue).values(since=func.now() + timedelta(hours=1)))
+    await run_all(resources)
+    assert await objects(resources.store, orphan) == {keys.source(orphan)}
+
+
+async def test_what_others_keep_in_the_bucket_is_left_alone(resources: Resources) -> None:
+    foreign = ["uploads/readme.txt", "uploads/not-a-job/source", f"uploads/{str(uuid4()).upper()}/source", "backup/x"]
+    for key in foreign:
+        await resources.store.put(key, b"x")
+    await run_all(resources)
+    await run_all(resources)
+    assert [item.key async for item in resources.store.list("")] == sorted(foreign)
+
+
+async def test_parts_of_an_upload_that_broke_off_are_taken_back(resources: Resources) -> None:
+    client = resources.store._client
+    key = keys.source(uuid4())
+    upload = await client.call(client.s3._create_multipart_upload, client.bucket, key, {})
+    await client.call(client.s3._upload_part, client.bucket, key, b"x" * 5 * 1024 * 1024, None, upload, 1)
+    now = datetime.now(UTC)
+    assert await resources.store.abort_uploads(now - timedelta(hours=1)) == 0
+    assert await resources.store.abort_uploads(now + timedelta(hours=1)) == 1
+    assert await resources.store.abort_uploads(now + timedelta(hours=1)) == 0

@@ -1,0 +1,173 @@
+"""The whole service: event in, event out, answers to those who may ask, readiness."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from uuid import UUID, uuid4
+
+import httpx
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from fastapi import FastAPI
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+
+from common import database
+from common.events import SUBSCRIBERS, Event, JobDeleted, JobTranscribed, MetadataEnriched
+from common.messaging import Broker, EventConsumer
+from common.storage import ObjectStore, keys
+from common.web import TokenVerifier
+from metadata.app import create_app
+from metadata.settings import Settings
+from metadata.tables import Inbox
+
+pytestmark = pytest.mark.integration
+
+KEY = Ed25519PrivateKey.generate()
+TEXT = "The harbour is quiet. Ships leave the harbour at dawn, and the harbour sleeps again."
+
+
+def token(user_id: UUID, role: str = "user") -> str:
+    """An access token as the auth service issues it."""
+    claims = {"iss": "verbatim", "aud": "verbatim", "sub": str(user_id), "name": "ann", "role": role}
+    now = int(time.time())
+    return jwt.encode(
+        claims | {"iat": now, "exp": now + 60}, KEY, algorithm="EdDSA", headers={"kid": "k1", "typ": "at+jwt"}
+    )
+
+
+def published_keys(_request: httpx.Request) -> httpx.Response:
+    """What the auth service answers when asked for its keys."""
+    public = json.loads(jwt.algorithms.OKPAlgorithm.to_jwk(KEY.public_key()))
+    return httpx.Response(200, json={"keys": [public | {"kid": "k1", "alg": "EdDSA", "use": "sig"}]})
+
+
+@dataclass
+class Running:
+    """The service with its neighbours: whoever publishes to it, and whoever hears it."""
+
+    app: FastAPI
+    client: httpx.AsyncClient
+    broker: Broker
+    store: ObjectStore
+    heard: asyncio.Queue[Event]
+
+    async def get(self, job_id: UUID, bearer: str | None) -> httpx.Response:
+        """Ask for a job's metadata."""
+        headers = {"Authorization": f"Bearer {bearer}"} if bearer else {}
+        return await self.client.get(f"/metadata/{job_id}", headers=headers)
+
+
+@pytest.fixture
+async def running(connected_settings: Settings, engine: AsyncEngine, store: ObjectStore) -> AsyncIterator[Running]:
+    app = create_app(connected_settings)
+    heard: asyncio.Queue[Event] = asyncio.Queue()
+
+    async def hear(event: Event, _session: AsyncSession, _resources: None) -> None:
+        heard.put_nowait(event)
+
+    async with app.router.lifespan_context(app):
+        keys_client = httpx.AsyncClient(transport=httpx.MockTransport(published_keys))
+        app.state.verifier = TokenVerifier(connected_settings, keys_client)
+        broker = await Broker.connect(connected_settings, "jobs")
+        jobs = EventConsumer(
+            broker,
+            service="jobs",
+            sessions=database.sessions(engine),
+            inbox=Inbox,
+            subscriptions={event: hear for event, services in SUBSCRIBERS.items() if "jobs" in services},
+            resources=None,
+        )
+        await jobs.start()
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://metadata") as client:
+            yield Running(app, client, broker, store, heard)
+        await jobs.stop()
+        await broker.close()
+        await keys_client.aclose()
+
+
+async def eventually(condition: Callable[[], Awaitable[bool]], seconds: float = 15.0) -> None:
+    """Wait until the condition holds."""
+    deadline = time.monotonic() + seconds
+    while not await condition():
+        assert time.monotonic() < deadline, "did not happen in time"
+        await asyncio.sleep(0.05)
+
+
+async def a_transcribed_job(running: Running) -> JobTranscribed:
+    """Store a transcript and tell the service of it."""
+    job_id = uuid4()
+    event = JobTranscribed(
+        job_id=job_id,
+        owner_id=uuid4(),
+        attempt=1,
+        transcript_key=keys.transcript(job_id, 1, "json"),
+        duration_seconds=8,
+        speech_seconds=6,
+        segments=1,
+        words=15,
+    )
+    transcript = {
+        "language": "en",
+        "duration_seconds": 8,
+        "speech_seconds": 6,
+        "text": TEXT,
+        "segments": [{"start": 0, "end": 6, "text": TEXT}],
+    }
+    await running.store.put(event.transcript_key, json.dumps(transcript).encode(), "application/json")
+    await running.broker.publish(event)
+    return event
+
+
+async def test_transcribed_job_is_enriched_announced_shown_and_forgotten(running: Running) -> None:
+    event = await a_transcribed_job(running)
+    enriched = await asyncio.wait_for(running.heard.get(), 15)
+    assert isinstance(enriched, MetadataEnriched)
+    assert (enriched.job_id, enriched.attempt) == (event.job_id, 1)
+    assert enriched.correlation_id == event.correlation_id
+    assert enriched.metadata_key == keys.metadata(event.job_id)
+
+    answer = await running.get(event.job_id, token(event.owner_id))
+    assert answer.status_code == 200
+    body = answer.json()
+    assert body["job_id"] == str(event.job_id)
+    assert body["words_per_minute"] == 150.0
+    assert body["speech_ratio"] == 0.75
+    assert body["keywords"][0] == {"keyword": "harbour", "score": 1.0}
+    assert (await running.get(event.job_id, token(uuid4(), "admin"))).json() == body
+
+    await running.broker.publish(JobDeleted(job_id=event.job_id, owner_id=event.owner_id))
+
+    async def gone() -> bool:
+        return (await running.get(event.job_id, token(event.owner_id))).status_code == 404
+
+    await eventually(gone)
+
+
+async def test_stranger_hears_the_same_as_for_a_job_that_does_not_exist(running: Running) -> None:
+    event = await a_transcribed_job(running)
+    await asyncio.wait_for(running.heard.get(), 15)
+    foreign = await running.get(event.job_id, token(uuid4()))
+    unknown = await running.get(uuid4(), token(uuid4()))
+    for answer in (foreign, unknown):
+        assert answer.status_code == 404
+        assert answer.json()["code"] == "metadata_not_found"
+        assert answer.json()["service"] == "metadata"
+    assert foreign.json()["title"] == unknown.json()["title"]
+
+
+async def test_nobody_is_told_anything_without_a_token(running: Running) -> None:
+    answer = await running.get(uuid4(), None)
+    assert answer.status_code == 401
+    assert (await running.client.get("/metadata/not-an-id", headers={"Authorization": "Bearer x"})).status_code == 401
+
+
+async def test_service_is_ready_when_everything_answers(running: Running) -> None:
+    async def ready() -> bool:
+        return (await running.client.get("/health/ready")).status_code == 200
+
+    await eventually(ready)
+    checks = (await running.client.get("/health/ready")).json()["checks"]
+    assert {"background", "broker", "consumer", "database", "store"} == set(checks)
