@@ -1,0 +1,25 @@
+"""The platform with the default engine for the end-to-end tests, and a user who is signed in to it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from native.fleet import Fleet
+from support.fleets import running_fleet
+from support.platform_client import PlatformClient
+
+
+@pytest.fixture(scope="session")
+def fleet(native_state: Path) -> Iterator[Fleet]:
+    """The platform with CTranslate2 and two workers."""
+    with running_fleet(native_state / "fleet", "ctranslate2") as fleet:
+        yield fleet
+
+
+@pytest.fixture
+def user(fleet: Fleet) -> Iterator[PlatformClient]:
+    """The admin, signed in."""
+    client = PlatformClient(fleet.url("gateway"), *fleet.credentials)
+    yield client
+    client.close()
