@@ -59,5 +59,6 @@ def content_disposition(kind: str, name: str) -> str:
     """A Content-Disposition header value by RFC 6266: an ASCII name for old clients, the true one in UTF-8."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     plain = "".join("_" if mark in '"\\%' or not mark.isprintable() else mark for mark in plain).strip()
-    fallback = plain if stem(plain).strip("._ ") else f"transcript{plain[len(stem(plain)) :]}"
+    front, dot, extension = plain.rpartition(".")
+    fallback = plain if front.strip("._ ") else f"transcript{dot}{extension}"
     return f"{kind}; filename=\"{fallback}\"; filename*=UTF-8''{quote(name, safe='')}"

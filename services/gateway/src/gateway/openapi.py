@@ -1,6 +1,6 @@
 """What the OpenAPI document says beyond types: forms that are read by hand, media types and problems by code."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from common.web import Problem, Unauthorized
 from common.web.errors import MEDIA_TYPE
@@ -11,22 +11,40 @@ from .errors import ServiceUnavailable
 Responses = dict[int | str, dict[str, Any]]
 
 
-class JobNotFound(Problem):
-    """As the jobs service says it."""
+class UpstreamProblem(Problem):
+    """A problem that a service behind the gateway states and the gateway passes on."""
 
-    status, code, title = 404, "job_not_found", "No such job"
-
-
-class MetadataNotFound(Problem):
-    """As the metadata service says it."""
-
-    status, code, title = 404, "metadata_not_found", "No metadata yet"
+    service: ClassVar[str]
 
 
-class InvalidCredentials(Problem):
-    """As the auth service says it."""
+class JobNotFound(UpstreamProblem):
+    """There is no job with this id, or it is somebody else's."""
 
-    status, code, title = 401, "invalid_credentials", "Wrong user name or password"
+    status, code, title, service = 404, "job_not_found", "No such job", "jobs"
+
+
+class ModelNotAvailable(UpstreamProblem):
+    """No worker serves this model at the moment."""
+
+    status, code, title, service = 422, "model_not_available", "Model not available", "jobs"
+
+
+class MetadataNotFound(UpstreamProblem):
+    """The transcript is not there or not enriched yet."""
+
+    status, code, title, service = 404, "metadata_not_found", "No metadata", "metadata"
+
+
+class InvalidCredentials(UpstreamProblem):
+    """The user name or the password is wrong."""
+
+    status, code, title, service = 401, "invalid_credentials", "Wrong user name or password", "auth"
+
+
+class TooManyAttempts(UpstreamProblem):
+    """Too many failed logins for this user from this address."""
+
+    status, code, title, service = 429, "too_many_attempts", "Too many failed logins", "auth"
 
 
 def problems(*kinds: type[Problem]) -> Responses:
@@ -56,7 +74,7 @@ def _example(kind: type[Problem]) -> dict[str, Any]:
         "status": kind.status,
         "detail": " ".join((kind.__doc__ or "").split()),
         "code": kind.code,
-        "service": "gateway",
+        "service": kind.service if issubclass(kind, UpstreamProblem) else "gateway",
         "request_id": "8d3c0a8e5a0f4d9c9f3f6f1f0f6f7a11",
     }
 

@@ -27,6 +27,8 @@ from .openapi import (
     InvalidCredentials,
     JobNotFound,
     MetadataNotFound,
+    ModelNotAvailable,
+    TooManyAttempts,
     problems,
     signed_in,
 )
@@ -44,7 +46,7 @@ State = Literal["queued", "processing", "enriching", "completed", "failed", "can
     tags=["auth"],
     summary="Log in with user name and password",
     response_model=Token,
-    responses=problems(InvalidCredentials, TooManyLogins, ServiceUnavailable),
+    responses=problems(InvalidCredentials, TooManyLogins, TooManyAttempts, ServiceUnavailable),
     openapi_extra=LOGIN_FORM,
 )
 async def token(request: Request, resources: ResourcesDep) -> Response:
@@ -63,7 +65,7 @@ async def me(request: Request, _: IdentityDep, resources: ResourcesDep) -> Respo
     summary="Upload a recording and have it transcribed",
     status_code=201,
     response_model=Job,
-    responses=signed_in(BadUpload, UploadTooLarge, InvalidForm),
+    responses=signed_in(BadUpload, UploadTooLarge, InvalidForm, ModelNotAvailable),
     openapi_extra=UPLOAD_FORM,
 )
 async def create_job(request: Request, _: IdentityDep, resources: ResourcesDep) -> Response:

@@ -100,7 +100,7 @@ class Job(BaseModel):
     language: str | None
     duration_seconds: float | None
     speech_seconds: float | None
-    chunks_total: int | None
+    chunks_total: int
     chunks_done: int
     transcript_attempt: int | None
     formats: list[str]

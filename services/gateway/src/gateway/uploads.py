@@ -4,7 +4,6 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from http import HTTPStatus
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -178,35 +177,33 @@ async def _create_job(request: Request, jobs: Upstream, form: _Form, options: Jo
         "options": options.model_dump(mode="json"),
     }
     try:
-        answer = await jobs.send(request, "POST", "/jobs", json=body)
-        if not answer.is_server_error:
-            return answer
-    except ServiceUnavailable as error:
-        if not error.sent:
-            raise
-        reason: Exception = error
-    except BadUpstreamAnswer as error:
-        reason = error
-    else:
-        reason = ServiceUnavailable(
-            "The jobs service failed; look at your jobs before you try again.", upstream=jobs.name, sent=True
-        )
-    return await _look_for_job(request, jobs, form.job_id, reason)
-
-
-async def _look_for_job(request: Request, jobs: Upstream, job_id: UUID, reason: Exception) -> httpx.Response:
-    """The answer to POST /jobs was lost: find out whether the job exists before anything is deleted."""
+        return await _post(request, jobs, body)
+    except _Undecided:
+        log.warning("no clear answer about the job; asking again")
+    # Creating the same job twice gives the same job, so repeating is how to find out.
     try:
-        found = await jobs.send(request, "GET", f"/jobs/{job_id}")
-    except (ServiceUnavailable, BadUpstreamAnswer) as error:
-        raise _Undecided(reason) from error
-    if found.status_code == HTTPStatus.NOT_FOUND:
-        raise reason
-    if found.is_error:
-        raise _Undecided(reason)
-    log.warning("the job exists although its creation was not confirmed")
-    found.status_code = HTTPStatus.CREATED
-    return found
+        return await _post(request, jobs, body)
+    except ServiceUnavailable as error:
+        raise _Undecided(error) from error
+
+
+async def _post(request: Request, jobs: Upstream, body: dict[str, Any]) -> httpx.Response:
+    """The jobs service's clear answer; raises _Undecided when it may have accepted the job without saying so."""
+    try:
+        answer = await jobs.send(request, "POST", "/jobs", json=body)
+    except BadUpstreamAnswer as error:
+        raise _Undecided(error) from error
+    except ServiceUnavailable as error:
+        if error.sent:
+            raise _Undecided(error) from error
+        raise
+    if answer.is_server_error:
+        raise _Undecided(
+            ServiceUnavailable(
+                "The jobs service failed; look at your jobs before you try again.", upstream=jobs.name, sent=True
+            )
+        )
+    return answer
 
 
 async def _discard(store: ObjectStore, form: _Form) -> None:

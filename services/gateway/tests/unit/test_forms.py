@@ -1,0 +1,100 @@
+"""Forms are read part by part while they arrive, however they are cut into blocks."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.errors import BadUpload
+from gateway.forms import FormReader, Part, with_idle_timeout
+
+CONTENT_TYPE = 'multipart/form-data; boundary="xx"'
+RECORDING = b"\r\n--x almost a boundary\r\n--x\r\n\x00\xff" * 3
+BODY = (
+    b'--xx\r\nContent-Disposition: form-data; name="language"\r\n\r\nde\r\n'
+    b'--xx\r\nContent-Disposition: form-data; name="file"; filename="a.mp3"\r\nContent-Type: audio/mpeg\r\n\r\n'
+    + RECORDING
+    + b'\r\n--xx\r\nContent-Disposition: form-data; name="empty"\r\n\r\n\r\n--xx--\r\n'
+)
+
+
+async def blocks(body: bytes, *cuts: int) -> AsyncIterator[bytes]:
+    edges = [0, *sorted(cuts), len(body)]
+    for start, end in pairwise(edges):
+        yield body[start:end]
+
+
+async def read(body: AsyncIterator[bytes], content_type: str | None = CONTENT_TYPE) -> list[tuple[Part, bytes]]:
+    reader = FormReader(content_type, body)
+    return [(part, b"".join([chunk async for chunk in reader.data()])) async for part in reader]
+
+
+@given(st.lists(st.integers(0, len(BODY)), max_size=12))
+def test_parts_are_the_same_however_the_body_is_cut(cuts: list[int]) -> None:
+    assert asyncio.run(read(blocks(BODY, *cuts))) == [
+        (Part("language", None, None), b"de"),
+        (Part("file", "a.mp3", "audio/mpeg"), RECORDING),
+        (Part("empty", None, None), b""),
+    ]
+
+
+async def test_unread_parts_are_skipped() -> None:
+    reader = FormReader(CONTENT_TYPE, blocks(BODY))
+    assert [part.name async for part in reader] == ["language", "file", "empty"]
+
+
+async def test_nothing_is_pulled_before_it_is_asked_for() -> None:
+    pulled = 0
+
+    async def counted() -> AsyncIterator[bytes]:
+        nonlocal pulled
+        for block in (BODY[: BODY.index(RECORDING)], *(b"z" * 100 for _ in range(1000))):
+            pulled += 1
+            yield block
+
+    reader = FormReader(CONTENT_TYPE, counted())
+    assert (await anext(reader)).name == "language"
+    assert (await anext(reader)).name == "file"
+    data = reader.data()
+    for _ in range(3):
+        await anext(data)
+    assert pulled <= 5
+
+
+@pytest.mark.parametrize("end", [10, 40, 200, len(BODY) - 6])
+async def test_body_that_stops_in_the_middle_is_refused(end: int) -> None:
+    with pytest.raises(BadUpload):
+        await read(blocks(BODY[:end]))
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        None,
+        "application/json",
+        "multipart/form-data",
+        "multipart/form-data; boundary=" + "b" * 300,
+        "multipart/mixed; boundary=xx",
+    ],
+)
+async def test_other_content_types_are_refused(content_type: str | None) -> None:
+    with pytest.raises(BadUpload):
+        await read(blocks(BODY), content_type)
+
+
+async def test_garbage_and_endless_heads_are_refused() -> None:
+    for body in (b"GET / HTTP/1.1\r\n\r\n", b"--xx\r\n" + b"X-Long: " + b"a" * 100_000):
+        with pytest.raises(BadUpload):
+            await read(blocks(body))
+
+
+async def test_silent_client_is_given_up() -> None:
+    async def silent() -> AsyncIterator[bytes]:
+        yield b"--xx\r\n"
+        await asyncio.Event().wait()
+
+    with pytest.raises(BadUpload, match="Nothing arrived"):
+        await read(with_idle_timeout(silent(), 0.05))

@@ -1,0 +1,55 @@
+"""The fence before /token."""
+
+import pytest
+
+from gateway import limits
+from gateway.errors import TooManyLogins
+from gateway.limits import RateLimit
+
+
+class Clock:
+    """Time that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_flood_is_stopped_and_told_when_to_come_back() -> None:
+    clock = Clock()
+    limit = RateLimit(3, clock)
+    for _ in range(3):
+        limit.take("a")
+    with pytest.raises(TooManyLogins) as stop:
+        limit.take("a")
+    assert stop.value.headers["Retry-After"] == "20"
+    limit.take("b")
+
+    clock.now += 20
+    limit.take("a")
+    with pytest.raises(TooManyLogins):
+        limit.take("a")
+
+
+def test_refused_requests_do_not_push_the_end_away() -> None:
+    clock = Clock()
+    limit = RateLimit(1, clock)
+    limit.take("a")
+    for _ in range(59):
+        clock.now += 1
+        with pytest.raises(TooManyLogins):
+            limit.take("a")
+    clock.now += 1
+    limit.take("a")
+
+
+def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MAX_ADDRESSES", 10)
+    limit = RateLimit(1, Clock())
+    for number in range(100):
+        limit.take(str(number))
+    with pytest.raises(TooManyLogins):
+        limit.take("99")
+    limit.take("0")
