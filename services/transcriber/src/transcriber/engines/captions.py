@@ -6,7 +6,8 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 
-from .base import Segment, Word
+from .base import Segment, WindowResult, Word
+from .guard import Decoded
 
 MAX_SECONDS = 10.0
 MAX_WIDTH = 84
@@ -24,6 +25,16 @@ _OPENS = "\"'“¿([{-«「『"
 # Inside a word, as in "well-known", "3.5", "U.S.A.": the tokens after it carry no space.
 _INSIDE = ("-", ".", ",", "'", "’", "/", ":", "@", "_", "&")
 _ABBREVIATIONS = frozenset({"mr.", "mrs.", "ms.", "dr.", "st.", "no.", "vs.", "prof.", "e.g.", "i.e.", "etc."})
+
+
+def result(decoded: Decoded, words: Sequence[Word]) -> WindowResult:
+    """Put a settled window and its aligned words together as an engine's answer."""
+    return WindowResult(
+        text=decoded.text,
+        avg_logprob=round(decoded.avg_logprob, 4),
+        no_speech_prob=round(decoded.no_speech_prob, 4),
+        segments=cut(decoded.text, words, decoded.seconds),
+    )
 
 
 def cut(text: str, words: Sequence[Word], seconds: float) -> tuple[Segment, ...]:

@@ -89,7 +89,7 @@ class CTranslate2Engine:
             alone = ctranslate2.StorageView.from_array(outputs[index : index + 1])
             said = self._settle(first, alone, prompt)
             words = self._align(alone, said, window, options)
-            results.append(_result(said, words))
+            results.append(captions.result(said, words))
         return results
 
     def _settle(self, first: Decoded, encoded: Any, prompt: Sequence[int]) -> Decoded:
@@ -141,12 +141,3 @@ class CTranslate2Engine:
     def _features(self, windows: Sequence[Window]) -> Any:
         mel = np.stack([log_mel(window, self._model.n_mels) for window in windows])
         return ctranslate2.StorageView.from_array(mel)
-
-
-def _result(decoded: Decoded, words: Sequence[Word]) -> WindowResult:
-    return WindowResult(
-        text=decoded.text,
-        avg_logprob=round(decoded.avg_logprob, 4),
-        no_speech_prob=round(decoded.no_speech_prob, 4),
-        segments=captions.cut(decoded.text, words, decoded.seconds),
-    )
