@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import structlog
-from fastapi import APIRouter, FastAPI, WebSocket
+from fastapi import APIRouter, FastAPI, Request, WebSocket
 from pydantic import Field, SecretStr
 
 from common import cli, web
@@ -22,10 +22,10 @@ class Settings(ServiceSettings, DatabaseSettings):
     fail_at_start: bool = False
 
 
-@router.get("/slow", summary="An answer that takes a second.")
-async def slow() -> str:
-    log.info("slow begins")
-    await asyncio.sleep(1)
+@router.get("/slow", summary="An answer that takes until the service is told to stop.")
+async def slow(request: Request) -> str:
+    while await request.app.state.readiness.failing() != ["draining"]:  # noqa: ASYNC110 - readiness has no event
+        await asyncio.sleep(0.05)
     return "done"
 
 

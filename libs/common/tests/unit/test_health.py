@@ -12,7 +12,7 @@ from common.health import Background, LoopFailing
 
 @pytest.fixture
 async def background() -> AsyncIterator[Background]:
-    running = Background(first_pause=0.01, longest_pause=0.05, steady=0.1)
+    running = Background(first_pause=0.01, longest_pause=0.05, steady=0.5)
     yield running
     await running.stop()
 

@@ -5,7 +5,6 @@ import gc
 import json
 import logging as stdlib
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -246,10 +245,8 @@ async def test_a_record_from_a_thread_wakes_the_waiting_loop() -> None:
     waiting = asyncio.create_task(sink.wait())
     await asyncio.sleep(0)
     assert not waiting.done()
-    started = time.monotonic()
     await asyncio.to_thread(sink.put, {"number": 1})
     await asyncio.wait_for(waiting, 5)
-    assert time.monotonic() - started < 1
     assert sink.drain(1) == [{"number": 1}]
 
 

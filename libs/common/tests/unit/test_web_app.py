@@ -85,7 +85,7 @@ async def test_checks_run_side_by_side() -> None:
         readiness.add(f"check {number}", slow)
     started = time.monotonic()
     assert await readiness.failing() == []
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 1.5  # one after the other they would take 2 s
 
 
 async def test_draining_is_not_ready_whatever_the_checks_say() -> None:
