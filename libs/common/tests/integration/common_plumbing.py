@@ -12,7 +12,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from common import database
 from common.events import Event, JobDeleted, JobOptions, JobTranscribed, PlanWork
-from common.messaging import Broker, EventConsumer, OutboxRelay, Subscriptions
+from common.messaging import Broker, DeadLetterConsumer, EventConsumer, OutboxRelay, RawMessage, Subscriptions
 
 Sessions = async_sessionmaker[AsyncSession]
 
@@ -145,6 +145,22 @@ async def consuming(broker: Broker, session_factory: Sessions, ledger: Ledger) -
     await consumer.start()
     try:
         yield consumer
+    finally:
+        await consumer.stop()
+
+
+@asynccontextmanager
+async def dead_letters(broker: Broker) -> AsyncIterator[list[RawMessage]]:
+    """Collect dead letters meanwhile."""
+    found: list[RawMessage] = []
+
+    async def collect(batch: list[RawMessage]) -> None:
+        found.extend(batch)
+
+    consumer = DeadLetterConsumer(broker, callback=collect)
+    await consumer.start()
+    try:
+        yield found
     finally:
         await consumer.stop()
 

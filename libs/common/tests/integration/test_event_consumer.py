@@ -1,8 +1,7 @@
 """The service's entrance for events against a real database and a real broker."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 
 import pytest
 from aio_pika import connect
@@ -13,6 +12,7 @@ from common_plumbing import (
     a_job_transcribed,
     consumed,
     consuming,
+    dead_letters,
     eventually,
     notes,
 )
@@ -20,29 +20,13 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from common.events import JobDeleted
-from common.messaging import Broker, BrokerUnavailable, DeadLetterConsumer, RawMessage
+from common.messaging import Broker, BrokerUnavailable
 from common.messaging.envelope import Envelope
 from common.settings import BrokerSettings
 from common.storage import StoreUnavailable
 from native.testing import PostgresServer
 
 pytestmark = pytest.mark.integration
-
-
-@asynccontextmanager
-async def dead_letters(broker: Broker) -> AsyncIterator[list[RawMessage]]:
-    """Collect dead letters meanwhile."""
-    found: list[RawMessage] = []
-
-    async def collect(batch: list[RawMessage]) -> None:
-        found.extend(batch)
-
-    consumer = DeadLetterConsumer(broker, callback=collect)
-    await consumer.start()
-    try:
-        yield found
-    finally:
-        await consumer.stop()
 
 
 def an_envelope(body: bytes, name: str = "job.transcribed.v1") -> Envelope:

@@ -23,7 +23,7 @@ from common.events import SUBSCRIBERS, Event
 from . import metrics
 from .broker import Broker
 from .subscription import Subscription, delivery_count
-from .topology import event_queue
+from .topology import deliveries_until_dead, event_queue
 
 log = structlog.get_logger(__name__)
 
@@ -71,7 +71,7 @@ class EventConsumer(Generic[R]):
         self._resources = resources
         self._retry_delay = retry_delay
         queue = event_queue(service)
-        self._limit: int = queue.arguments["x-delivery-limit"]
+        self._deliveries = deliveries_until_dead(queue.name)
         self._subscription = Subscription(broker, queue, _PREFETCH, self._on_message)
         self._lanes: dict[str, tuple[asyncio.Lock, int]] = {}
         self._in_hand: set[asyncio.Task[Any]] = set()
@@ -168,7 +168,7 @@ class EventConsumer(Generic[R]):
 
     async def _put_back(self, message: AbstractIncomingMessage, name: str, error: Exception) -> None:
         delivery = delivery_count(message)
-        last = delivery > self._limit
+        last = delivery >= self._deliveries
         log.error("event handler failed", event_type=name, delivery=delivery, last=last, exc_info=error)
         self._count(name, "dead" if last else "requeued")
         await self._pause(self._retry_delay)

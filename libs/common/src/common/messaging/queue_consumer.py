@@ -11,7 +11,7 @@ from aio_pika.abc import AbstractIncomingMessage
 from . import metrics
 from .broker import Broker
 from .subscription import Subscription, delivery_count
-from .topology import DEAD_LETTERS, JOBS_LOGS, QueueSpec
+from .topology import DEAD_LETTERS, JOBS_LOGS, QueueSpec, deliveries_until_dead
 
 log = structlog.get_logger(__name__)
 
@@ -23,8 +23,8 @@ _PAUSE_AFTER_FAILURE = 1.0
 class RawMessage:
     """A message as it came.
 
-    Of a dead letter, `queue` is where it died, `reason` why (rejected, delivery_limit, ...) and `count` how many times
-    it was delivered there; of any other message, `queue` is where it was taken from and `reason` is None.
+    Of a dead letter, `queue` is where it died and `reason` why: "rejected" (it could not be read) or "delivery_limit"
+    (its handler failed `count` times). Of any other message, `queue` is where it was taken from and `reason` is None.
     """
 
     routing_key: str
@@ -123,13 +123,16 @@ class DeadLetterConsumer(QueueConsumer):
 def _raw(queue: str, message: AbstractIncomingMessage) -> RawMessage:
     deaths = message.headers.get("x-death")
     death: Mapping[str, Any] = deaths[0] if isinstance(deaths, list) and deaths and isinstance(deaths[0], dict) else {}
+    reason = str(death["reason"]) if "reason" in death else None
+    died_in = str(death.get("queue", queue))
     return RawMessage(
         routing_key=message.routing_key or "",
         body=message.body,
         headers=dict(message.headers),
-        queue=str(death.get("queue", queue)),
-        reason=str(death["reason"]) if "reason" in death else None,
-        count=delivery_count(message),
+        queue=died_in,
+        reason=reason,
+        # The broker counts deliveries in each queue anew.
+        count=deliveries_until_dead(died_in) if reason == "delivery_limit" else delivery_count(message),
         message_id=message.message_id,
         message_type=message.type,
         correlation_id=message.correlation_id,

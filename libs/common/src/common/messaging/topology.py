@@ -76,6 +76,11 @@ def standing_queues() -> Iterable[QueueSpec]:
     )
 
 
+def deliveries_until_dead(queue: str) -> int:
+    """Tell how many deliveries a queue makes of one message before it dead-letters it."""
+    return 1 + (_WORK_DELIVERY_LIMIT if queue.startswith("work.") else _EVENT_DELIVERY_LIMIT)
+
+
 def _kept(delivery_limit: int) -> dict[str, Any]:
     """Arguments of a queue that loses nothing: what cannot be handled is dead-lettered, at least once."""
     return {

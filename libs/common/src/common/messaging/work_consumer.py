@@ -17,7 +17,7 @@ from common.events import Command
 from . import metrics
 from .broker import Broker
 from .subscription import Subscription, delivery_count
-from .topology import work_queue
+from .topology import deliveries_until_dead, work_queue
 
 log = structlog.get_logger(__name__)
 
@@ -55,7 +55,7 @@ class WorkConsumer(Generic[C]):
         """Wire a consumer; nothing is consumed yet."""
         spec = work_queue(queue)
         self._queue = queue
-        self._limit: int = spec.arguments["x-delivery-limit"]
+        self._deliveries = deliveries_until_dead(queue)
         self._command = command
         self._handler = handler
         self._retry_delay = retry_delay
@@ -166,7 +166,7 @@ class WorkConsumer(Generic[C]):
 
     async def _put_back(self, message: AbstractIncomingMessage, command: C, error: Exception) -> None:
         count = delivery_count(message)
-        last = count > self._limit
+        last = count >= self._deliveries
         log.error("work failed", queue=self._queue, key=command.key, delivery=count, last=last, exc_info=error)
         self._count("dead" if last else "requeued")
         if not last:

@@ -1,0 +1,252 @@
+"""The worker's entrance against a real broker."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from common_plumbing import a_plan_work, consumed, dead_letters, eventually
+
+from common import context
+from common.events import PlanWork
+from common.messaging import Broker, BrokerUnavailable, Delivery, WorkConsumer
+from common.messaging.envelope import Envelope
+from common.settings import BrokerSettings
+from native.testing import RabbitServer
+
+pytestmark = pytest.mark.integration
+
+Work = Callable[[PlanWork, Delivery], Coroutine[Any, Any, None]]
+
+
+class Worker:
+    """A handler that records its deliveries, and goes on only when the test lets it."""
+
+    def __init__(self) -> None:
+        """Begin blocked."""
+        self.deliveries: list[tuple[PlanWork, Delivery]] = []
+        self.finished: list[PlanWork] = []
+        self.cancelled: list[PlanWork] = []
+        self.go = asyncio.Event()
+
+    async def __call__(self, command: PlanWork, delivery: Delivery) -> None:
+        """Wait for the test."""
+        self.deliveries.append((command, delivery))
+        try:
+            await self.go.wait()
+        except asyncio.CancelledError:
+            self.cancelled.append(command)
+            raise
+        self.finished.append(command)
+
+
+def a_consumer(broker: Broker, handler: Work, prefetch: int = 1) -> WorkConsumer[PlanWork]:
+    """A consumer of plan work that does not wait long before it puts something back."""
+    return WorkConsumer(
+        broker, queue="work.plan", command=PlanWork, handler=handler, prefetch=prefetch, retry_delay=0.05
+    )
+
+
+@asynccontextmanager
+async def working(broker: Broker, handler: Work, prefetch: int = 1) -> AsyncIterator[WorkConsumer[PlanWork]]:
+    """Take plan work for the length of the block."""
+    consumer = a_consumer(broker, handler, prefetch)
+    await consumer.start()
+    try:
+        yield consumer
+    finally:
+        await consumer.stop()
+
+
+async def test_work_is_acknowledged_after_its_handler_returned(broker: Broker) -> None:
+    worker = Worker()
+    before = consumed("done", "work.plan", "work.plan")
+    async with working(broker, worker):
+        command = a_plan_work()
+        await broker.publish(command)
+        await eventually(lambda: len(worker.deliveries) == 1)
+        worker.go.set()
+        await eventually(lambda: consumed("done", "work.plan", "work.plan") == before + 1)
+    assert worker.deliveries == [(command, Delivery(count=1, redelivered=False))]
+    async with working(broker, worker):
+        await asyncio.sleep(0.5)
+    assert len(worker.deliveries) == 1
+
+
+async def test_a_worker_holds_no_more_than_its_prefetch(broker: Broker) -> None:
+    worker = Worker()
+    async with working(broker, worker, prefetch=2):
+        for _ in range(4):
+            await broker.publish(a_plan_work())
+        await eventually(lambda: len(worker.deliveries) == 2)
+        await asyncio.sleep(0.3)
+        assert len(worker.deliveries) == 2
+        worker.go.set()
+        await eventually(lambda: len(worker.finished) == 4)
+
+
+async def test_work_goes_on_when_the_broker_dies_and_the_redelivery_attaches_to_it(
+    broker: Broker, rabbitmq_server: RabbitServer
+) -> None:
+    worker = Worker()
+    done = consumed("done", "work.plan", "work.plan")
+    reattached = consumed("reattached", "work.plan", "work.plan")
+    async with working(broker, worker) as consumer:
+        await asyncio.sleep(2)  # queues of a broker killed within a second of their declaration are lost
+        await broker.publish(a_plan_work())
+        await eventually(lambda: len(worker.deliveries) == 1)
+        await rabbitmq_server.kill()
+        await eventually(lambda: _fails(consumer))
+        await rabbitmq_server.start()
+        await eventually(lambda: consumed("reattached", "work.plan", "work.plan") == reattached + 1, seconds=30)
+        await consumer.check()
+        assert worker.cancelled == []
+        worker.go.set()
+        await eventually(lambda: consumed("done", "work.plan", "work.plan") == done + 1)
+        await broker.publish(a_plan_work())
+        await eventually(lambda: len(worker.finished) == 2)
+    assert len(worker.deliveries) == 2, "the first command was worked on once"
+
+
+async def test_work_finished_while_the_broker_was_away_is_not_done_again(
+    broker: Broker, rabbitmq_server: RabbitServer
+) -> None:
+    worker = Worker()
+    duplicates = consumed("duplicate", "work.plan", "work.plan")
+    async with working(broker, worker):
+        await asyncio.sleep(2)  # queues of a broker killed within a second of their declaration are lost
+        await broker.publish(a_plan_work())
+        await eventually(lambda: len(worker.deliveries) == 1)
+        await rabbitmq_server.kill()
+        worker.go.set()
+        await eventually(lambda: len(worker.finished) == 1)
+        await rabbitmq_server.start()
+        await eventually(lambda: consumed("duplicate", "work.plan", "work.plan") == duplicates + 1, seconds=30)
+    assert len(worker.deliveries) == 1
+
+
+async def test_the_same_work_commanded_again_is_done_again(broker: Broker) -> None:
+    worker = Worker()
+    worker.go.set()
+    first = a_plan_work()
+    async with working(broker, worker):
+        await broker.publish(first)
+        await eventually(lambda: len(worker.finished) == 1)
+        again = a_plan_work(first.job_id)
+        assert again.key == first.key
+        await broker.publish(again)
+        await eventually(lambda: len(worker.finished) == 2)
+
+
+async def test_a_command_for_work_in_hand_attaches_to_it(broker: Broker) -> None:
+    worker = Worker()
+    done = consumed("done", "work.plan", "work.plan")
+    reattached = consumed("reattached", "work.plan", "work.plan")
+    first = a_plan_work()
+    async with working(broker, worker, prefetch=2):
+        await broker.publish(first)
+        await broker.publish(a_plan_work(first.job_id))
+        await eventually(lambda: consumed("reattached", "work.plan", "work.plan") == reattached + 1)
+        worker.go.set()
+        await eventually(lambda: consumed("done", "work.plan", "work.plan") == done + 2)
+    assert len(worker.deliveries) == 1
+
+
+async def test_the_third_failure_dead_letters_a_command(broker: Broker) -> None:
+    deliveries: list[Delivery] = []
+
+    async def fail(_command: PlanWork, delivery: Delivery) -> None:
+        deliveries.append(delivery)
+        raise RuntimeError("out of memory")
+
+    async with dead_letters(broker) as dead, working(broker, fail):
+        command = a_plan_work()
+        await broker.publish(command)
+        await eventually(lambda: len(dead) == 1)
+    assert deliveries == [Delivery(1, redelivered=False), Delivery(2, redelivered=True), Delivery(3, redelivered=True)]
+    assert (dead[0].queue, dead[0].reason, dead[0].count) == ("work.plan", "delivery_limit", 3)
+    assert (dead[0].routing_key, dead[0].message_type) == ("work.plan", "work.plan")
+    assert PlanWork.model_validate_json(dead[0].body) == command
+
+
+async def test_a_command_that_cannot_be_read_is_dead_lettered_at_once(broker: Broker) -> None:
+    worker = Worker()
+    async with dead_letters(broker) as dead, working(broker, worker):
+        await broker.send(Envelope("work", "work.plan", "an-id", "work.plan", "c", None, b'{"job_id": 7}'))
+        await eventually(lambda: len(dead) == 1)
+    assert dead[0].reason == "rejected"
+    assert worker.deliveries == []
+
+
+async def test_stopping_waits_for_work_that_ends_in_time(broker: Broker) -> None:
+    worker = Worker()
+    consumer = a_consumer(broker, worker)
+    await consumer.start()
+    await broker.publish(a_plan_work())
+    await eventually(lambda: len(worker.deliveries) == 1)
+    stopping = asyncio.create_task(consumer.stop(timeout=10))
+    await asyncio.sleep(0.2)
+    worker.go.set()
+    await asyncio.wait_for(stopping, 5)
+    assert len(worker.finished) == 1
+    async with working(broker, worker):
+        await asyncio.sleep(0.5)
+    assert len(worker.deliveries) == 1, "it was acknowledged"
+
+
+async def test_stopping_hands_unfinished_work_back_without_counting_a_delivery(broker: Broker) -> None:
+    worker = Worker()
+    command = a_plan_work()
+    await broker.publish(command)
+    for turn in range(1, 6):
+        consumer = a_consumer(broker, worker)
+        await consumer.start()
+        await eventually(lambda turn=turn: len(worker.deliveries) == turn)
+        await consumer.stop(timeout=0.05)
+        assert len(worker.cancelled) == turn
+    assert {delivery.count for _, delivery in worker.deliveries} == {1}
+    worker.go.set()
+    async with working(broker, worker):
+        await eventually(lambda: worker.finished == [command])
+
+
+async def test_work_of_a_killed_worker_goes_to_another_one(broker: Broker, broker_settings: BrokerSettings) -> None:
+    doomed, survivor = Worker(), Worker()
+    killed = await Broker.connect(broker_settings, "doomed")
+    consumer = a_consumer(killed, doomed)
+    await consumer.start()
+    await broker.publish(a_plan_work())
+    await eventually(lambda: len(doomed.deliveries) == 1)
+    await killed.close()
+    survivor.go.set()
+    async with working(broker, survivor):
+        await eventually(lambda: len(survivor.finished) == 1)
+    assert survivor.deliveries[0][1] == Delivery(count=2, redelivered=True)
+    await consumer.stop()
+
+
+async def test_what_caused_the_command_is_known_to_the_work(broker: Broker) -> None:
+    seen: list[tuple[str | None, str | None, str | None]] = []
+
+    async def look(_command: PlanWork, _delivery: Delivery) -> None:
+        seen.append((context.correlation_id(), context.job_id(), context.traceparent()))
+
+    trace = "0af7651916cd43dd8448eb211c80319c"
+    with context.bound(correlation_id="the-request", traceparent=f"00-{trace}-b7ad6b7169203331-01"):
+        command = a_plan_work()
+        async with working(broker, look):
+            await broker.publish(command)
+            await eventually(lambda: len(seen) == 1)
+    correlation_id, job_id, traceparent = seen[0]
+    assert (correlation_id, job_id) == ("the-request", str(command.job_id))
+    assert traceparent is not None
+    assert traceparent.split("-")[1] == trace
+
+
+async def _fails(consumer: WorkConsumer[PlanWork]) -> bool:
+    try:
+        await consumer.check()
+    except BrokerUnavailable:
+        return True
+    return False
