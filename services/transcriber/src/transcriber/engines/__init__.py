@@ -1,1 +1,84 @@
-"""Engines: one protocol, one file each."""
+"""Engines: one protocol, one file each. The heavy libraries are imported only when their engine is created."""
+
+import ctypes
+import importlib.util
+from pathlib import Path
+from typing import Literal
+
+from models import MODELS, Format, is_present, present
+
+from .base import Engine, EngineError, ModelUnavailable
+
+EngineName = Literal["auto", "ctranslate2", "openai-whisper", "canned"]
+DeviceName = Literal["auto", "cpu", "cuda"]
+
+_FORMS = {"ctranslate2": Format.CT2, "openai-whisper": Format.PT}
+_PACKAGES = {"ctranslate2": "ctranslate2", "openai-whisper": "whisper"}
+_EXTRAS = {"ctranslate2": "ctranslate2", "openai-whisper": "torch"}
+
+
+class NotForProduction(EngineError):  # noqa: N818 (errors here are named as the state they report)
+    """The canned engine was asked to serve people."""
+
+
+def choose(engine: EngineName, device: DeviceName, environment: str) -> str:
+    """Return the engine that `auto` stands for here, or the one asked for if it can run.
+
+    `auto` is openai-whisper where torch finds a GPU, else ctranslate2; openai-whisper also where nothing else is
+    installed. Raises EngineError when no engine, or not the one asked for, is installed, and NotForProduction.
+    """
+    if engine == "canned":
+        if environment == "production":
+            raise NotForProduction("ENGINE=canned invents its texts and refuses to run with ENVIRONMENT=production.")
+        return engine
+    installed = [name for name, package in _PACKAGES.items() if importlib.util.find_spec(package)]
+    if engine == "auto":
+        if not installed:
+            raise EngineError("No engine is installed: install the transcriber's extra 'ctranslate2' or 'torch'.")
+        if "openai-whisper" in installed and device != "cpu" and _torch_sees_gpu():
+            return "openai-whisper"
+        return installed[0]
+    if engine not in installed:
+        raise EngineError(f"ENGINE={engine} is not installed: install the transcriber's extra '{_EXTRAS[engine]}'.")
+    return engine
+
+
+def served(engine: str, model_dir: Path) -> list[str]:
+    """Return the models this engine (one that `choose` returned) finds in MODEL_DIR."""
+    return list(MODELS) if engine == "canned" else present(model_dir, _FORMS[engine])
+
+
+def create(engine: str, model: str, model_dir: Path, *, device: DeviceName, threads: int) -> Engine:
+    """Load one model into one engine (one that `choose` returned), which takes seconds.
+
+    Raises ModelUnavailable when MODEL_DIR does not have the model in the form this engine reads.
+    """
+    if engine == "canned":
+        from .canned import CannedEngine  # noqa: PLC0415 (engines are imported when they are created)
+
+        return CannedEngine(model)
+    if not is_present(model_dir, model, _FORMS[engine]):
+        raise ModelUnavailable(
+            f"{model_dir} does not have {model} in the form {engine} reads; there is: "
+            f"{', '.join(served(engine, model_dir)) or 'none'}. Bring it in with: python -m models get {model}"
+        )
+    if engine == "openai-whisper":
+        from . import openai_whisper  # noqa: PLC0415 (imports torch)
+
+        place = openai_whisper.default_device() if device == "auto" else device
+        return openai_whisper.OpenAIWhisperEngine(model, model_dir, device=place, threads=threads)
+    from . import ctranslate2  # noqa: PLC0415 (imports CTranslate2)
+
+    place = ctranslate2.default_device() if device == "auto" else device
+    return ctranslate2.CTranslate2Engine(model, model_dir, device=place, threads=threads)
+
+
+def _torch_sees_gpu() -> bool:
+    try:
+        # Asking the driver first spares machines without one the seconds that importing torch takes.
+        ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return False
+    from . import openai_whisper  # noqa: PLC0415 (imports torch)
+
+    return openai_whisper.default_device() == "cuda"

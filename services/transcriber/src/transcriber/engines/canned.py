@@ -1,0 +1,47 @@
+"""A test engine: says words derived from a hash of the audio, at once. It understands nothing."""
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from . import captions
+from .base import SAMPLE_RATE, DecodeOptions, EngineInfo, Window, WindowResult, Word
+from .guard import Decoded
+
+_ALPHABET = "alpha bravo charlie delta echo foxtrot golf hotel india juliet kilo lima mike november oscar papa"
+_WORDS = _ALPHABET.split()
+_SECONDS_PER_WORD = 0.4
+
+
+class CannedEngine:
+    """The same window always gives the same text, whatever model it is asked for."""
+
+    def __init__(self, model: str) -> None:
+        self.info = EngineInfo(
+            name="canned", version="1", model=model, model_digest="canned", compute_type="none", device="none"
+        )
+
+    def close(self) -> None:
+        """There is nothing to free."""
+
+    def detect_language(self, windows: Sequence[Window]) -> tuple[str, float]:  # noqa: ARG002 (the protocol's)
+        """Every recording is in English."""
+        return "en", 1.0
+
+    def decode(self, windows: Sequence[Window], options: DecodeOptions) -> list[WindowResult]:
+        """Say one word per 0.4 s of audio, chosen by the audio's hash."""
+        return [_say(window, options) for window in windows]
+
+
+def _say(window: Window, options: DecodeOptions) -> WindowResult:
+    seconds = len(window) / SAMPLE_RATE
+    content = np.ascontiguousarray(window, np.float32).tobytes()
+    chosen = hashlib.shake_256(content + repr(options).encode()).digest(max(1, int(seconds / _SECONDS_PER_WORD)))
+    spoken = [_WORDS[byte % len(_WORDS)] for byte in chosen]
+    spoken[-1] += "."
+    words = [
+        Word(index * _SECONDS_PER_WORD, (index + 1) * _SECONDS_PER_WORD, f" {word}", 1.0)
+        for index, word in enumerate(spoken)
+    ]
+    return captions.result(Decoded((), " ".join(spoken), seconds, -0.1, 0.0), words)

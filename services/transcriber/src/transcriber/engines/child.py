@@ -1,0 +1,98 @@
+"""The process an engine runs in: `python -m transcriber.engines.child FD`, started by `transcriber.process` only.
+
+Requests come and answers go as pickled tuples over one socket to the parent that started it; nobody else can reach it.
+One request at a time, one model warm.
+"""
+
+import ctypes
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from . import choose, create, served
+from .base import DeviceFailed, Engine, EngineError
+
+log = logging.getLogger(__name__)
+
+_PR_SET_PDEATHSIG = 1
+
+
+class _Worker:
+    def __init__(self, settings: dict[str, Any]) -> None:
+        self._model_dir = Path(settings["model_dir"])
+        self._device, self._threads = settings["device"], settings["threads"]
+        self._name = choose(settings["engine"], settings["device"], settings["environment"])
+        self._engine: Engine | None = None
+
+    def models(self) -> tuple[str, list[str]]:
+        return self._name, served(self._name, self._model_dir)
+
+    def info(self, model: str) -> Any:
+        return self._warm(model).info
+
+    def decode(self, model: str, windows: Any, options: Any) -> Any:
+        return self._warm(model).decode(windows, options)
+
+    def detect_language(self, model: str, windows: Any) -> Any:
+        return self._warm(model).detect_language(windows)
+
+    def _warm(self, model: str) -> Engine:
+        if self._engine is not None and self._engine.info.model == model:
+            return self._engine
+        if self._engine is not None:
+            self._engine.close()
+            self._engine = None
+        self._engine = create(self._name, model, self._model_dir, device=self._device, threads=self._threads)
+        return self._engine
+
+
+def serve(connection: Connection) -> None:
+    """Answer requests until the parent closes the connection or the device fails."""
+    worker: _Worker | None = None
+    while True:
+        try:
+            request, arguments = connection.recv()
+        except EOFError:
+            return
+        try:
+            if worker is None:
+                worker = _Worker(arguments[0])
+                connection.send(("answer", None))
+                continue
+            method: Callable[..., Any] = getattr(worker, request)
+            connection.send(("answer", method(*arguments)))
+        except DeviceFailed as error:
+            connection.send(("error", error))
+            # Only a new process gets a working CUDA context again.
+            raise SystemExit(1) from error
+        except (EngineError, MemoryError) as error:
+            connection.send(("error", error))
+        except Exception as error:
+            log.exception("request failed")
+            connection.send(("error", EngineError(f"{type(error).__name__}: {error}")))
+
+
+def _die_with(parent: int) -> None:
+    """Have the kernel kill this process when its parent dies, even by SIGKILL in the middle of a decode."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        raise SystemExit("The parent is gone already.")
+
+
+def main() -> None:
+    """Take the socket's number and the parent's process id from the command line."""
+    descriptor, parent = int(sys.argv[1]), int(sys.argv[2])
+    _die_with(parent)
+    # Ctrl-C reaches the whole terminal; the parent decides when this process ends.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
+    serve(Connection(descriptor))
+
+
+if __name__ == "__main__":
+    main()
