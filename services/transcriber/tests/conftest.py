@@ -8,9 +8,10 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-import transcriber
 from av.audio.resampler import AudioResampler
 from numpy.typing import NDArray
+
+import transcriber
 
 Samples = NDArray[np.float32]
 RATE = 16_000
@@ -41,16 +42,14 @@ class Studio:
         container: str | None = None,
         rate: int = RATE,
         video: bool = False,
-        metadata: dict[str, str] | None = None,
     ) -> Path:
         """Encode samples of shape (channels, n) or (n,) at `rate`; with `video`, put a moving picture beside them."""
         path = self.folder / name
         channels = np.atleast_2d(samples)
         layout = {1: "mono", 2: "stereo", 6: "5.1"}[channels.shape[0]]
         with av.open(str(path), "w", format=container) as output:
-            if metadata:
-                output.metadata.update(metadata)
             stream = output.add_stream(codec, rate=rate, layout=layout)
+            assert isinstance(stream, av.AudioStream)
             if video:
                 self._film(output, seconds=channels.shape[1] / rate)
             pts = 0

@@ -57,6 +57,11 @@ class Analysis:
         """How much of it is speech, with the padding around it."""
         return self.speech_samples / SAMPLE_RATE
 
+    @property
+    def held_bytes(self) -> int:
+        """How much audio is in memory now."""
+        return len(self._incoming) + len(self._recent) + len(self._packed)
+
     def feed(self, pcm: bytes) -> list[ChunkAudio]:
         """Take signed 16-bit little-endian mono PCM at 16 kHz, give the chunks that are complete."""
         self._incoming += pcm

@@ -1,0 +1,49 @@
+"""Puts the transcriber together."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from fastapi import FastAPI
+
+from common import logging
+from common.health import Background
+from common.messaging import Broker, LogPublisher
+from common.storage import ObjectStore
+from common.web import Readiness, build_app
+
+from .service import TranscriberService
+from .settings import Settings
+from .workspace import sweep
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The transcriber, which answers health questions only; nothing connects before the application starts."""
+    readiness = Readiness()
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            sweep(settings.work_dir)
+            store = ObjectStore(settings)
+            stack.push_async_callback(store.close)
+            broker = await Broker.connect(settings, "transcriber")
+            stack.push_async_callback(broker.close)
+
+            background = Background()
+            stack.push_async_callback(background.stop)
+            background.start("logs", LogPublisher(broker, logging.sink()).run)
+
+            service = TranscriberService(settings, store, broker)
+            background.start("worker", service.run)
+            stack.push_async_callback(service.stop)
+
+            readiness.add("broker", broker.check)
+            readiness.add("store", store.check)
+            readiness.add("engine", service.check_engine)
+            readiness.add("consumers", service.check_consumers)
+            readiness.add("background", background.check)
+            yield
+
+    return build_app(
+        name="transcriber", title="Verbatim transcriber", lifespan=lifespan, routers=[], readiness=readiness
+    )

@@ -1,0 +1,57 @@
+"""This process as the others see it: its name, its models, and what is in its hands."""
+
+import asyncio
+import os
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+from common.events import WorkerHeartbeat
+from common.messaging import Broker
+from common.metrics import service_version
+
+from . import metrics
+
+HEARTBEAT_SECONDS: Final = 5.0
+
+
+class Worker:
+    """One transcriber process."""
+
+    def __init__(self, *, name: str, engine: str, device: str, models: Sequence[str]) -> None:
+        self.name = name
+        self.models = tuple(models)
+        self._engine = engine
+        self._device = device
+        self._hands: dict[str, str] = {}
+
+    @contextmanager
+    def holding(self, kind: str, key: str) -> Iterator[None]:
+        """Be seen to be busy with a piece of work."""
+        self._hands[key] = kind
+        metrics.WORK_IN_HAND.labels(kind).inc()
+        try:
+            yield
+        finally:
+            del self._hands[key]
+            metrics.WORK_IN_HAND.labels(kind).dec()
+
+    def heartbeat(self) -> WorkerHeartbeat:
+        """What this process is and does right now."""
+        return WorkerHeartbeat(
+            worker=self.name,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            device=self._device,
+            engine=self._engine,
+            models=list(self.models),
+            busy=", ".join(sorted(self._hands)) or None,
+            version=service_version("transcriber"),
+        )
+
+    async def beat(self, broker: Broker) -> None:
+        """Tell everybody, every five seconds, until cancelled."""
+        while True:
+            await broker.broadcast(self.heartbeat())
+            await asyncio.sleep(HEARTBEAT_SECONDS)

@@ -1,0 +1,162 @@
+"""Results become one transcript by their times alone, and the formats escape what they must."""
+
+import json
+from typing import Any
+
+from common.events import JobOptions
+from transcriber.assembly import assemble, count_words
+from transcriber.engines.base import Segment, WindowResult, Word
+from transcriber.formats import FORMATS
+from transcriber.timeline import Timeline
+
+PLAN: dict[str, Any] = {"language": "en", "duration_seconds": 90.0, "speech_seconds": 40.0}
+ENGINE = {"name": "canned", "version": "1", "model": "base", "model_digest": "0", "compute_type": "-", "device": "cpu"}
+
+
+def word(text: str, start: float, end: float, probability: float = 0.9) -> dict[str, Any]:
+    return {"word": text, "start": start, "end": end, "probability": probability}
+
+
+def segment(text: str, start: float, end: float, words: list[dict[str, Any]] | None = None) -> dict[str, Any]:
+    return {"text": text, "start": start, "end": end, "words": words or []}
+
+
+def result(*segments: dict[str, Any]) -> dict[str, Any]:
+    window = {"index": 0, "text": "", "avg_logprob": -0.5, "no_speech_prob": 0.1, "segments": list(segments)}
+    return {"engine": ENGINE, "windows": [window]}
+
+
+def transcript(*results: dict[str, Any], plan: dict[str, Any] = PLAN, **options: Any) -> dict[str, Any]:
+    return assemble(plan, results, JobOptions(**options))
+
+
+def written(name: str, document: dict[str, Any]) -> str:
+    return FORMATS[name][0](document).decode("utf-8")
+
+
+def test_results_are_merged_in_order_with_running_numbers() -> None:
+    merged = transcript(result(segment("One.", 0, 1)), result(segment("Two.", 1, 2), segment("Three.", 5, 6)))
+    assert [(each["id"], each["text"]) for each in merged["segments"]] == [(0, "One."), (1, "Two."), (2, "Three.")]
+    assert merged["text"] == "One. Two. Three."
+    assert merged["engine"] == ENGINE
+
+
+def test_segments_never_overlap_nor_go_back() -> None:
+    merged = transcript(result(segment("a", 0, 3), segment("b", 2, 2.5), segment("c", 2.6, 2.6), segment("d", 4, 5)))
+    edges = [edge for each in merged["segments"] for edge in (each["start"], each["end"])]
+    assert edges == sorted(edges)
+    assert all(each["end"] > each["start"] for each in merged["segments"])
+
+
+def test_words_are_kept_only_when_asked_for() -> None:
+    spoken = result(segment("Good day.", 1, 2, [word(" Good", 0.9, 1.4, 0.8), word(" day.", 1.4, 2.3, 0.6)]))
+    assert "words" not in transcript(spoken)["segments"][0]
+    assert transcript(spoken)["segments"][0]["confidence"] == 0.7
+    kept = transcript(spoken, word_timestamps=True)["segments"][0]["words"]
+    assert [(each["start"], each["end"]) for each in kept] == [(1, 1.4), (1.4, 2)]
+
+
+def test_no_speech_gives_an_empty_transcript_in_every_format() -> None:
+    empty = transcript(plan={**PLAN, "language": None})
+    assert empty["segments"] == []
+    assert empty["engine"] is None
+    assert {name: written(name, empty) for name in FORMATS if name != "json"} == {
+        "srt": "",
+        "vtt": "WEBVTT\n",
+        "txt": "",
+        "tsv": "start\tend\ttext\n",
+    }
+
+
+def test_the_bytes_depend_on_the_content_alone() -> None:
+    spoken = result(segment("Héllo – 会議", 0, 1))
+    shuffled = json.loads(json.dumps(spoken, sort_keys=True))
+    for write, _ in FORMATS.values():
+        assert write(transcript(spoken)) == write(transcript(shuffled))
+
+
+def test_nothing_in_a_transcript_tells_which_job_it_is() -> None:
+    assert set(transcript(result(segment("a", 0, 1)))) == {
+        "version", "language", "task", "duration_seconds", "speech_seconds", "text", "engine", "options", "segments"
+    }  # fmt: skip
+
+
+def test_srt_has_numbered_cues_with_commas() -> None:
+    document = transcript(result(segment("One --> two\nlines.", 0, 1.5), segment("Late.", 3725.25, 3726)))
+    assert written("srt", document) == (
+        "1\n00:00:00,000 --> 00:00:01,500\nOne → two lines.\n\n2\n01:02:05,250 --> 01:02:06,000\nLate.\n"
+    )
+
+
+def test_vtt_escapes_markup() -> None:
+    document = transcript(result(segment("a <b> & c --> d", 0, 1)))
+    assert written("vtt", document) == ("WEBVTT\n\n00:00:00.000 --> 00:00:01.000\na &lt;b&gt; &amp; c --&gt; d\n")
+
+
+def test_tsv_has_milliseconds_and_no_tabs_in_texts() -> None:
+    document = transcript(result(segment("a\tb", 0.001, 1.2345)))
+    assert written("tsv", document) == "start\tend\ttext\n1\t1234\ta b\n"
+
+
+def test_text_breaks_into_paragraphs_at_pauses() -> None:
+    document = transcript(result(segment("One.", 0, 1), segment("Two.", 1.5, 2), segment("Three.", 5, 6)))
+    assert written("txt", document) == "One. Two.\n\nThree.\n"
+
+
+def test_long_text_breaks_at_the_end_of_a_sentence() -> None:
+    sentence = "word " * 40 + "end."
+    document = transcript(result(*(segment(sentence, second, second + 1) for second in range(8))))
+    paragraphs = written("txt", document).split("\n\n")
+    assert len(paragraphs) > 1
+    assert all(paragraph.rstrip().endswith("end.") for paragraph in paragraphs)
+
+
+def test_scripts_without_spaces_are_joined_without_them() -> None:
+    spoken = result(segment("今日は。", 0, 1), segment("会議です。", 1, 2))
+    assert transcript(spoken, plan={**PLAN, "language": "ja"})["text"] == "今日は。会議です。"
+    assert transcript(spoken, plan={**PLAN, "language": "ja"}, task="translate")["text"] == "今日は。 会議です。"
+
+
+def test_words_are_counted_as_the_engine_heard_them() -> None:
+    assert count_words([result(segment("今日は", 0, 1, [word("今日", 0, 0.5), word("は", 0.5, 1)]))]) == 2
+    assert count_words([result(segment("Good day to you.", 0, 1))]) == 4
+
+
+def window(*spans: tuple[float, float]) -> dict[str, Any]:
+    listed, offset = [], 0.0
+    for start, end in spans:
+        listed.append({"source_start": start, "source_end": end, "offset": offset})
+        offset += end - start
+    return {"index": 3, "spans": listed, "seconds": offset, "forced_cut": False}
+
+
+def heard(*words: tuple[str, float, float]) -> WindowResult:
+    spoken = tuple(Word(start, end, text, 0.5) for text, start, end in words)
+    text = "".join(each.word for each in spoken)
+    return WindowResult(text, -0.1, 0.0, (Segment(spoken[0].start, spoken[-1].end, text, spoken),))
+
+
+def test_times_are_those_of_the_recording() -> None:
+    document = Timeline(window((10.0, 12.0), (13.0, 15.0))).document(heard((" a", 0.5, 1.9), (" b", 2.2, 3.0)))
+    assert [(each["start"], each["end"]) for each in document["segments"][0]["words"]] == [(10.5, 11.9), (13.2, 14.0)]
+    assert (document["segments"][0]["start"], document["segments"][0]["end"]) == (10.5, 14.0)
+
+
+def test_a_word_on_a_seam_stays_on_the_side_where_most_of_it_is() -> None:
+    document = Timeline(window((10.0, 12.0), (12.5, 15.0))).document(heard((" a", 1.0, 2.1), (" b", 1.9, 3.0)))
+    assert [(each["start"], each["end"]) for each in document["segments"][0]["words"]] == [(11.0, 12.0), (12.5, 13.5)]
+
+
+def test_a_caption_does_not_span_a_silence_that_was_taken_out() -> None:
+    document = Timeline(window((10.0, 12.0), (60.0, 62.0))).document(heard((" Good", 0.5, 1.9), (" day.", 2.1, 3.0)))
+    assert [(each["start"], each["end"], each["text"]) for each in document["segments"]] == [
+        (10.5, 11.9, "Good"),
+        (60.1, 61.0, "day."),
+    ]
+
+
+def test_a_segment_without_words_keeps_its_own_times() -> None:
+    said = WindowResult("Hm.", -0.1, 0.0, (Segment(0.2, 1.0, " Hm.", ()),))
+    assert Timeline(window((5.0, 7.0))).document(said)["segments"] == [
+        {"start": 5.2, "end": 6.0, "text": "Hm.", "words": []}
+    ]
