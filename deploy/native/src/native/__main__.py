@@ -1,4 +1,4 @@
-"""The command line of the native stack: `python -m native up|down|status|demo|logs`."""
+"""The command line of the native stack: `python -m native up|down|status|demo|migrate|logs`."""
 
 import argparse
 import asyncio
@@ -11,10 +11,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from . import demo, report
+from . import demo, postgres, report
 from .console import Console, follow
 from .fleet import table
-from .programs import ProgramError
+from .hosting import Hosted
+from .programs import ProgramError, run
 from .settings import NativeSettings
 from .state import AlreadyRunningError, StateFolder
 from .supervisor import Supervisor
@@ -34,6 +35,7 @@ def main() -> int:
         "--detach", action="store_true", help="return when everything is ready, and leave it running"
     )
     commands.add_parser("down", help="stop what `up` started, from another terminal")
+    commands.add_parser("migrate", help="bring the four database schemas up to date; `up` does it at every start")
     commands.add_parser("status", help="what runs, where, and whether it is well")
     demo_parser = commands.add_parser("demo", help="a recording in, its transcript out")
     demo_parser.add_argument("file", nargs="?", type=Path, help="any recording; left out, the bundled sample")
@@ -47,6 +49,7 @@ def main() -> int:
     actions: dict[str, Callable[[], int]] = {
         "up": lambda: detached(state, settings) if arguments.detach else asyncio.run(up(state, settings)),
         "down": lambda: down(state),
+        "migrate": lambda: asyncio.run(migrate(state, settings)),
         "status": lambda: asyncio.run(report.status(state, settings)),
         "demo": lambda: demo.run(state, settings, arguments.file, lambda: detached(state, settings)),
         "logs": lambda: logs(state, arguments.name, arguments.lines),
@@ -131,6 +134,22 @@ def down(state: StateFolder) -> int:
     else:
         print("Everything is stopped; the data stays.")
     return 0
+
+
+async def migrate(state: StateFolder, settings: NativeSettings) -> int:
+    """Run the migrations, in the running fleet or with the database started for them alone."""
+    programs = {program.name: program for program in table(state, settings)}
+    migrations = [program for program in programs.values() if program.is_task]
+    if state.holder() is not None:
+        for program in migrations:
+            print(await run(program.command, env=program.env), end="")
+        return 0
+    with Hosted(settings.state_dir, lambda _: [programs[postgres.NAME], *migrations], _print_line).running():
+        return 0
+
+
+def _print_line(name: str, text: str) -> None:
+    print(f"{name}: {text}", flush=True)
 
 
 def logs(state: StateFolder, name: str | None, lines: int) -> int:

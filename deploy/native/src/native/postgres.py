@@ -114,7 +114,8 @@ async def _create_cluster(home: Path, folder: Path, run_as: RunAs, env: Mapping[
     if not _needs_cluster(home, run_as):
         return
     write_private(password_file, password)
-    run_as.adopt(password_file)
+    if run_as.owner is not None:
+        os.chown(password_file, *run_as.owner)
     version = (await run([str(folder / "postgres"), "--version"], env=env)).split()[2]
     builtin_locale = (
         ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"] if int(version.split(".")[0]) >= 17 else []
@@ -132,8 +133,7 @@ def _needs_cluster(home: Path, run_as: RunAs) -> bool:
     """Make the folder fit for the user that the server runs as, and say whether `initdb` must fill it."""
     home.mkdir(parents=True, exist_ok=True)
     home.chmod(0o700)
-    if run_as.owner is not None and home.stat().st_uid != run_as.owner[0]:
-        run_as.adopt(home, *home.rglob("*"))  # the folder came from a run as somebody else
+    run_as.adopt(home)
     if (home / "data" / "PG_VERSION").exists():
         return False
     shutil.rmtree(home / "data", ignore_errors=True)  # an initdb that was interrupted

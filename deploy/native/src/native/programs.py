@@ -29,11 +29,12 @@ class RunAs:
     owner: tuple[int, int] | None = None  # (uid, gid) to become; only root may set it
     prefix: tuple[str, ...] = ()  # a wrapper that changes the user in another way
 
-    def adopt(self, *paths: Path) -> None:
-        """Give files and folders to that user."""
-        if self.owner is not None:
-            for path in paths:
-                os.chown(path, *self.owner)
+    def adopt(self, folder: Path) -> None:
+        """Make a folder and everything in it that user's, also when an earlier run was somebody else."""
+        uid, gid = self.owner or (os.geteuid(), os.getegid())
+        if os.geteuid() == 0 and folder.stat().st_uid != uid:
+            for path in (folder, *folder.rglob("*")):
+                os.chown(path, uid, gid, follow_symlinks=False)
 
 
 @dataclass(frozen=True)
@@ -74,24 +75,24 @@ def plain_environment(home: Path, state: Path) -> dict[str, str]:
     }
 
 
-def unprivileged(*paths: Path) -> RunAs:
-    """How a program that refuses to run as root can run and still reach these paths.
+def unprivileged(programs: Path, data: Path) -> RunAs:
+    """How a program that refuses to run as root can run and still reach its files and its own data folder.
 
     As an ordinary user nothing changes. As root the choice is the account `nobody`; where a parent folder is closed to
     it (a checkout under /root), a user namespace that shows root's files under an unprivileged id.
     """
     if os.geteuid() != 0:
         return RunAs()
-    folders = {parent for path in paths for parent in (path, *path.parents) if parent.exists()}
-    if all(folder.stat().st_mode & 0o001 for folder in folders):
+    on_the_way = {programs, *programs.parents, *data.parents}
+    if all(folder.stat().st_mode & 0o001 for folder in on_the_way):
         account = pwd.getpwnam("nobody")
         return RunAs(owner=(account.pw_uid, account.pw_gid))
     wrapper = ("unshare", "--user", "--map-user=65534", "--map-group=65534", "--")
     if subprocess.run([*wrapper, "true"], check=False, capture_output=True).returncode == 0:
         return RunAs(prefix=wrapper)
     raise ProgramError(
-        f"PostgreSQL refuses to run as root, the account nobody cannot reach {paths[0]}, and user namespaces are not "
-        "allowed here: move the checkout out of a closed folder such as /root, or run as an ordinary user."
+        f"PostgreSQL refuses to run as root, the account nobody cannot reach {programs} or {data}, and user namespaces "
+        "are not allowed here: move the checkout out of a closed folder such as /root, or run as an ordinary user."
     )
 
 

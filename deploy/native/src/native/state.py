@@ -136,15 +136,17 @@ class StateFolder:
     def ports(self, *names: str, companions: dict[str, int] | None = None) -> dict[str, int]:
         """A loopback port for each name, the same as last time unless something else listens there by now.
 
-        `companions` names ports whose program also uses the port that far above.
+        Where a fleet runs in this folder it is that fleet who listens: its ports stay. `companions` names ports whose
+        program also uses the port that far above.
         """
         known: dict[str, int] = self._read("ports.json")
         offsets = companions or {}
         new = [name for name in names if name not in self._ports]
+        in_use = bool(new) and self._lock_file is None and self.holder() is not None
         for name in new:
             offset = offsets.get(name, 0)
             port = known.get(name)
-            if port is None or not (port_is_free(port) and port_is_free(port + offset)):
+            if port is None or not (in_use or (port_is_free(port) and port_is_free(port + offset))):
                 known[name] = free_port((value for key, value in known.items() if key != name), companion=offset)
             self._ports[name] = known[name]
         if new:

@@ -1,0 +1,83 @@
+# Thin on purpose: every target is one or two commands that may as well be typed. `make help` lists them.
+PYTHON ?= python3
+BIN := .venv/bin
+PACKAGES := common auth cleanup gateway jobs metadata transcriber models native
+TESTS := $(wildcard libs/*/tests services/*/tests models/tests deploy/native/tests tests)
+MODEL ?= base
+PYTEST_ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup dev models demo up down status migrate test lint fmt contracts lock test-unit test-integration \
+	test-e2e bench clean clean-data
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## Install what running the platform needs (.venv, locked packages, the message broker)
+	@$(PYTHON) scripts/setup.py
+
+dev: ## Install what the tests and linters need as well (torch, openai-whisper)
+	@$(PYTHON) scripts/setup.py --dev
+
+models: setup ## Bring a Whisper model into MODEL_DIR (MODEL=base)
+	@$(BIN)/python -m models get $(MODEL)
+
+demo: models ## A recording in, its transcript out (FILE=path for your own, KEEP=1 leaves the platform running)
+	@$(BIN)/python -m native demo $(if $(FILE),"$(FILE)")
+
+up: models ## Start the platform and stay; Ctrl-C stops it (DETACH=1 returns when it is ready)
+	@$(BIN)/python -m native up $(if $(DETACH),--detach)
+
+down: ## Stop the platform from another terminal
+	@$(BIN)/python -m native down
+
+status: ## Show what runs, where, and whether it is well
+	@$(BIN)/python -m native status
+
+migrate: setup ## Bring the four database schemas up to date (`make up` does it at every start)
+	@$(BIN)/python -m native migrate
+
+test: ## Everything: linters, types, contracts, unit, integration and end-to-end tests
+	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory test-unit
+	@$(MAKE) --no-print-directory test-integration
+	@$(MAKE) --no-print-directory test-e2e
+
+lint: dev ## Format, lint, types, import contracts, golden documents, lock
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy $(foreach package,$(PACKAGES),-p $(package))
+	@for folder in $(TESTS) scripts; do echo "$(BIN)/mypy $$folder"; $(BIN)/mypy $$folder || exit 1; done
+	$(BIN)/lint-imports
+	$(BIN)/python scripts/contracts.py --check
+	$(BIN)/python scripts/lock.py --check
+
+fmt: dev ## Format the code and fix what can be fixed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+contracts: dev ## Write the golden documents again: event schemas, AsyncAPI, OpenAPI, event table
+	$(BIN)/python scripts/contracts.py
+
+lock: dev ## Pin the dependencies again after a change (needs the network)
+	$(BIN)/python scripts/lock.py
+
+test-unit: dev ## Tests that need nothing but the code
+	$(BIN)/pytest -m "not integration and not e2e" $(PYTEST_ARGS)
+
+test-integration: dev ## Each member against real PostgreSQL, RabbitMQ and object store, started by the run
+	$(BIN)/pytest -m "integration and not e2e" $(PYTEST_ARGS)
+
+test-e2e: dev ## The whole platform through the gateway, with real Whisper
+	@$(BIN)/python -m models get $(MODEL)
+	$(BIN)/pytest -m e2e $(PYTEST_ARGS)
+
+bench: dev ## Measure against the budgets
+	$(BIN)/python -m bench
+
+clean: ## Remove caches, build products and leftovers of tests; data, .venv and models stay
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis web/dist .verbatim/test-*
+	find . -name __pycache__ -not -path './.venv/*' -not -path '*/node_modules/*' -prune -exec rm -rf {} +
+
+clean-data: down ## Delete every job, account and object of this checkout's platform
+	rm -rf .verbatim
