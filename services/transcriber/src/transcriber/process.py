@@ -25,12 +25,12 @@ _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS
 
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
-    """What an engine process is started with. One thread: one process per core is fastest."""
+    """What an engine process is started with; `threads` 0 means one, since one process per core is fastest."""
 
     model_dir: Path
     engine: EngineName = "auto"
     device: DeviceName = "auto"
-    threads: int = 1
+    threads: int = 0
     environment: str = "production"
 
 
@@ -118,7 +118,7 @@ class EngineProcess:
         # From the event loop's own thread: the child dies with the thread that started it.
         self._child = _Child(self._settings)
         try:
-            await self._call("start", (asdict(self._settings),))
+            await self._call("start", ({**asdict(self._settings), "threads": self._child.threads},))
             name, models = await self._call("models", ())
         except Exception:
             await self._end()
@@ -136,13 +136,14 @@ class _Child:
     """The process, the socket to it, and the thread that puts what its libraries print into the service's log."""
 
     def __init__(self, settings: EngineSettings) -> None:
+        self.threads = settings.threads or 1
         ours, theirs = socket.socketpair()
         with theirs:
             command = [sys.executable, "-m", f"{__package__}.engines.child", str(theirs.fileno()), str(os.getpid())]
             self.process = subprocess.Popen(
                 command,
                 pass_fds=[theirs.fileno()],
-                env=os.environ | dict.fromkeys(_THREAD_VARIABLES, str(settings.threads)),
+                env=os.environ | dict.fromkeys(_THREAD_VARIABLES, str(self.threads)),
                 stdin=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
                 text=True,

@@ -88,8 +88,9 @@ def main() -> None:
     """Take the socket's number and the parent's process id from the command line."""
     descriptor, parent = int(sys.argv[1]), int(sys.argv[2])
     _die_with(parent)
-    # Ctrl-C reaches the whole terminal; the parent decides when this process ends.
+    # Ctrl-C and a stopped process group reach this process too; its parent decides when it ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     serve(Connection(descriptor))
 
