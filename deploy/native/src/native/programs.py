@@ -88,12 +88,16 @@ def unprivileged(programs: Path, data: Path) -> RunAs:
         account = pwd.getpwnam("nobody")
         return RunAs(owner=(account.pw_uid, account.pw_gid))
     wrapper = ("unshare", "--user", "--map-user=65534", "--map-group=65534", "--")
-    if subprocess.run([*wrapper, "true"], check=False, capture_output=True).returncode == 0:
+    if _works([*wrapper, "true"]):
         return RunAs(prefix=wrapper)
     raise ProgramError(
         f"PostgreSQL refuses to run as root, the account nobody cannot reach {programs} or {data}, and user namespaces "
         "are not allowed here: move the checkout out of a closed folder such as /root, or run as an ordinary user."
     )
+
+
+def _works(command: Sequence[str]) -> bool:
+    return subprocess.run(command, check=False, capture_output=True).returncode == 0
 
 
 def _launched(command: Sequence[str], run_as: RunAs, death_signal: signal.Signals) -> list[str]:

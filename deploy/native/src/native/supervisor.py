@@ -18,6 +18,7 @@ FIRST_TRIES = 3  # a program that never became ready is given up after these; on
 BACKOFF_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0, 15.0)
 STEADY_SECONDS = 30.0  # up for this long: the next death starts the backoff anew
 PROBE_SECONDS = 0.1
+PORT_PATIENCE_SECONDS = 5.0  # a program's last life may need a moment to let go of its ports
 LOG_LIMIT_BYTES = 20_000_000
 
 Say = Callable[[str, str], None]
@@ -71,12 +72,12 @@ class Supervisor:
         for run in self._runs.values():
             if unknown := {*run.program.needs, *run.program.asks} - set(self._runs):
                 raise ProgramError(f"{run.program.name} needs {', '.join(unknown)}: no such row in the fleet table")
+        self._order = self._in_order()
 
     # -- all rows ---------------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
         """Start everything; returns when every row is ready, raises `ProgramError` for the first that cannot be."""
-        self._in_order()  # a circle of needs would wait for itself
         for run in self._runs.values():
             run.wanted.set()
             self._tasks.append(asyncio.create_task(self._keep(run), name=run.program.name))
@@ -96,7 +97,7 @@ class Supervisor:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         stops: dict[str, asyncio.Task[None]] = {}
-        for name in reversed(self._in_order()):
+        for name in reversed(self._order):
             users = [run.program for run in self._runs.values() if name in (*run.program.needs, *run.program.asks)]
             waits = [stops[user.name] for user in users]
             stops[name] = asyncio.create_task(self._stop_after(waits, self._runs[name]))
@@ -260,7 +261,7 @@ class Supervisor:
 
     async def _await_ports(self, program: Program) -> None:
         """A foreign listener must fail loudly here, or its answers would pass for our readiness."""
-        deadline = time.monotonic() + 5.0  # our own program's last life may need a moment to let go
+        deadline = time.monotonic() + PORT_PATIENCE_SECONDS
         while taken := [port for port in program.ports.values() if not port_is_free(port)]:
             if time.monotonic() > deadline:
                 raise ProgramError(
