@@ -48,12 +48,13 @@ class Upload:
 
     async def complete(self) -> str:
         """Make the object appear and return its SHA-256."""
+        await self._sent()
         if self._upload_id is None:
             await self._client.call(self._put_whole)
         else:
             if self._buffer:
                 await self._send()
-            await self._sent()
+                await self._sent()
             await self._client.call(
                 self._client.s3._complete_multipart_upload,
                 self._client.bucket,
