@@ -1,7 +1,7 @@
 """The event catalogue: one file per publishing owner, one class per routing key."""
 
 from .base import Command, Event, Message, Notice
-from .catalogue import ALL, BY_ROUTING_KEY, COMMANDS, NOTICES, SUBSCRIBERS
+from .catalogue import ALL, BY_ROUTING_KEY, COMMANDS, HEARERS, NOTICES, SUBSCRIBERS, TAKERS
 from .cleanup import JobExpired
 from .control import CancelJob, WorkerHeartbeat
 from .jobs import JobCancelled, JobCompleted, JobCreated, JobDeleted, JobFailed, JobStarted, JobTranscribed
@@ -21,8 +21,10 @@ __all__ = [
     "ALL",
     "BY_ROUTING_KEY",
     "COMMANDS",
+    "HEARERS",
     "NOTICES",
     "SUBSCRIBERS",
+    "TAKERS",
     "AssembleWork",
     "AttemptEvent",
     "AudioPlanned",

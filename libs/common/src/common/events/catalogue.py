@@ -1,4 +1,4 @@
-"""Every message of the platform, and who listens to which event.
+"""Every message of the platform, and who listens to it.
 
 The table is in the order of a job's life. The publisher of an event is the service its module is named after.
 """
@@ -31,8 +31,14 @@ SUBSCRIBERS: dict[type[Event], tuple[str, ...]] = {
 
 ALL: tuple[type[Event], ...] = tuple(SUBSCRIBERS)
 
-COMMANDS: tuple[type[Command], ...] = (PlanWork, ChunkWork, AssembleWork)
+# A command has one taker at a time: which service's processes take it.
+TAKERS: dict[type[Command], str] = {PlanWork: "transcriber", ChunkWork: "transcriber", AssembleWork: "transcriber"}
 
-NOTICES: tuple[type[Notice], ...] = (CancelJob, WorkerHeartbeat)
+COMMANDS: tuple[type[Command], ...] = tuple(TAKERS)
+
+# A notice reaches every process; these are the ones that act on it.
+HEARERS: dict[type[Notice], tuple[str, ...]] = {CancelJob: ("transcriber",), WorkerHeartbeat: ("jobs",)}
+
+NOTICES: tuple[type[Notice], ...] = tuple(HEARERS)
 
 BY_ROUTING_KEY: dict[str, type[Event]] = {event.routing_key: event for event in ALL}

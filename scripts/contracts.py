@@ -1,0 +1,202 @@
+"""Writes the documents that are generated from the event catalogue, or checks that they are up to date.
+
+    python scripts/contracts.py          # write
+    python scripts/contracts.py --check  # exit 1 and name what differs
+
+They are a golden JSON Schema per message, an AsyncAPI document, and the tables of messages in ARCHITECTURE.md. A
+change of a golden schema is a change of the contract between services: adding an optional field is fine, anything
+else needs a new class with the next version in its routing key.
+"""
+
+import argparse
+import inspect
+import json
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic.json_schema import models_json_schema
+
+from common.events import (
+    ALL,
+    COMMANDS,
+    HEARERS,
+    NOTICES,
+    SUBSCRIBERS,
+    TAKERS,
+    Command,
+    Event,
+    Message,
+    Notice,
+    WorkerHeartbeat,
+)
+from common.messaging.topology import CONTROL, EVENTS, EXCHANGES, WORK
+
+ROOT = Path(__file__).resolve().parents[1]
+SCHEMAS = Path("tests/contract/schemas")
+ASYNCAPI = Path("docs/asyncapi.json")
+ARCHITECTURE = Path("ARCHITECTURE.md")
+BEGIN, END = "<!-- events:begin -->", "<!-- events:end -->"
+
+MESSAGES: tuple[type[Message], ...] = (*ALL, *COMMANDS, *NOTICES)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program; returns its exit status."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="write nothing, exit 1 if a document is out of date")
+    check = parser.parse_args(arguments).check
+    if not (ROOT / ARCHITECTURE).exists():
+        print(f"{ARCHITECTURE} does not exist: its tables are skipped")
+    wanted = documents()
+    drifted = [path for path, content in wanted.items() if _read(path) != content]
+    surplus = [path for path in _golden_files() if path not in wanted]
+    if check:
+        for path in (*drifted, *surplus):
+            print(f"{path} is not what the event catalogue says: run python scripts/contracts.py")
+        return 1 if drifted or surplus else 0
+    for path in drifted:
+        (ROOT / path).parent.mkdir(parents=True, exist_ok=True)
+        (ROOT / path).write_text(wanted[path], encoding="utf-8")
+        print(f"wrote {path}")
+    for path in surplus:
+        (ROOT / path).unlink()
+        print(f"removed {path}")
+    return 0
+
+
+def documents() -> dict[Path, str]:
+    """Return the wanted content of every generated document by its path from the root."""
+    wanted = {
+        SCHEMAS / f"{message.type_name()}.json": _json(message.model_json_schema(mode="serialization"))
+        for message in MESSAGES
+    }
+    wanted[ASYNCAPI] = _json(asyncapi())
+    page = _read(ARCHITECTURE)
+    if page is not None:
+        wanted[ARCHITECTURE] = _with_tables(page)
+    return wanted
+
+
+def asyncapi() -> dict[str, Any]:
+    """Describe every message, where it travels, who sends it and who receives it, as AsyncAPI 3.0."""
+    _, definitions = models_json_schema(
+        [(message, "serialization") for message in MESSAGES], ref_template="#/components/schemas/{model}"
+    )
+    return {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "Verbatim's messages",
+            "version": "1",
+            "description": "Generated from the event catalogue in `common.events` by `scripts/contracts.py`.",
+        },
+        "defaultContentType": "application/json",
+        "servers": {"broker": {"host": "localhost:5672", "protocol": "amqp", "description": "RabbitMQ"}},
+        "channels": {message.type_name(): _channel(message) for message in MESSAGES},
+        "operations": dict(_operation(*each) for message in MESSAGES for each in _parties(message)),
+        "components": {
+            "messages": {message.__name__: _message(message) for message in MESSAGES},
+            "schemas": definitions["$defs"],
+        },
+    }
+
+
+def sender(message: type[Message]) -> str:
+    """Tell which service sends a message: the one that an event's module is named after, or the jobs service."""
+    if issubclass(message, Event):
+        return message.__module__.rpartition(".")[2]
+    return "transcriber" if message is WorkerHeartbeat else "jobs"
+
+
+def receivers(message: type[Message]) -> tuple[str, ...]:
+    """Tell which services receive a message."""
+    if issubclass(message, Event):
+        return SUBSCRIBERS[message]
+    if issubclass(message, Command):
+        return (TAKERS[message],)
+    assert issubclass(message, Notice)
+    return HEARERS[message]
+
+
+def sentence(message: type[Message]) -> str:
+    """Return what a message says, from its docstring."""
+    return (inspect.getdoc(message) or "").split("\n\n")[0].replace("\n", " ")
+
+
+def _parties(message: type[Message]) -> Iterable[tuple[type[Message], str, str]]:
+    yield message, "send", sender(message)
+    for service in receivers(message):
+        yield message, "receive", service
+
+
+def _operation(message: type[Message], action: str, service: str) -> tuple[str, dict[str, Any]]:
+    channel = f"#/channels/{message.type_name()}"
+    return f"{service}.{action}.{message.type_name()}", {
+        "action": action,
+        "channel": {"$ref": channel},
+        "messages": [{"$ref": f"{channel}/messages/{message.__name__}"}],
+        "tags": [{"name": service}],
+    }
+
+
+def _channel(message: type[Message]) -> dict[str, Any]:
+    exchange = EVENTS if message in ALL else WORK if message in COMMANDS else CONTROL
+    channel: dict[str, Any] = {
+        "address": message.type_name(),
+        "messages": {message.__name__: {"$ref": f"#/components/messages/{message.__name__}"}},
+    }
+    if message.type_name() == "work.chunk":
+        channel["address"] = "work.chunk.{model}"
+        channel["parameters"] = {"model": {"description": "The model that the job's options name."}}
+    channel["bindings"] = {
+        "amqp": {
+            "is": "routingKey",
+            "exchange": {"name": exchange, "type": EXCHANGES[exchange], "durable": True, "autoDelete": False},
+            "bindingVersion": "0.3.0",
+        }
+    }
+    return channel
+
+
+def _message(message: type[Message]) -> dict[str, Any]:
+    return {
+        "name": message.type_name(),
+        "summary": sentence(message),
+        "payload": {"$ref": f"#/components/schemas/{message.__name__}"},
+        "correlationId": {"location": "$message.payload#/correlation_id"},
+    }
+
+
+def _with_tables(page: str) -> str:
+    """Put the tables between the markers; a page without markers stays as it is."""
+    events = _table(ALL, ("event", "told by", "when", "heard by"))
+    others = _table((*COMMANDS, *NOTICES), ("work and notices", "sent by", "what", "taken by"))
+    generated = f"{BEGIN}\n{events}\n\n{others}\n{END}"
+    return re.sub(f"{BEGIN}.*?{END}", lambda _: generated, page, flags=re.DOTALL)
+
+
+def _table(messages: Iterable[type[Message]], heading: Sequence[str]) -> str:
+    rows = [
+        (f"`{message.type_name()}`", sender(message), sentence(message), ", ".join(receivers(message)) or "nobody yet")
+        for message in messages
+    ]
+    return "\n".join("| " + " | ".join(row) + " |" for row in (heading, ("---",) * 4, *rows))
+
+
+def _golden_files() -> list[Path]:
+    return [path.relative_to(ROOT) for path in sorted((ROOT / SCHEMAS).glob("*.json"))]
+
+
+def _read(path: Path) -> str | None:
+    file = ROOT / path
+    return file.read_text(encoding="utf-8") if file.exists() else None
+
+
+def _json(document: dict[str, Any]) -> str:
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
