@@ -45,7 +45,7 @@ def create_app(settings: Settings) -> FastAPI:
             stack.push_async_callback(store.close)
             verifier = TokenVerifier(settings)
             stack.push_async_callback(verifier.close)
-            hub = LogHub(settings.log_viewers)
+            hub = LogHub(settings.log_viewers, settings.log_viewer_buffer)
             background = Background()
             stack.push_async_callback(background.stop)
 

@@ -14,8 +14,6 @@ from .errors import TooManyViewers
 
 log = structlog.get_logger(__name__)
 
-BUFFERED_RECORDS = 5000
-
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
@@ -27,16 +25,20 @@ class LogLine:
 
 
 class Viewer:
-    """What one viewer has not been sent yet, at most 5,000 records: who falls further behind is dropped."""
+    """What one viewer has not been sent yet, up to a limit; who falls further behind is marked as too slow.
 
-    def __init__(self) -> None:
+    The lines themselves are shared by all viewers of a job.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
         self._lines: deque[LogLine] = deque()
         self._arrived = asyncio.Event()
         self.too_slow = asyncio.Event()
 
     def offer(self, line: LogLine) -> None:
         """Queue a record, or mark the viewer as too slow."""
-        if len(self._lines) >= BUFFERED_RECORDS:
+        if len(self._lines) >= self.limit:
             self.too_slow.set()
             return
         self._lines.append(line)
@@ -57,8 +59,9 @@ class Viewer:
 class LogHub:
     """Hands each log record of a job to the viewers of that job."""
 
-    def __init__(self, max_viewers: int) -> None:
+    def __init__(self, max_viewers: int, buffered: int) -> None:
         self._max_viewers = max_viewers
+        self._buffered = buffered
         self._viewers: dict[str, set[Viewer]] = {}
         self._count = 0
 
@@ -67,7 +70,7 @@ class LogHub:
         """A viewer of the job's records from now on; raises TooManyViewers."""
         if self._count >= self._max_viewers:
             raise TooManyViewers(f"{self._max_viewers} people are watching logs already; try again later.")
-        viewer = Viewer()
+        viewer = Viewer(self._buffered)
         self._viewers.setdefault(job_id, set()).add(viewer)
         self._count += 1
         try:

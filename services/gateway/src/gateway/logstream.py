@@ -16,7 +16,7 @@ from common.web import Identity, TokenVerifier, Unauthorized, bearer_token
 
 from . import metrics
 from .errors import ForeignOrigin
-from .loghub import BUFFERED_RECORDS, LogHub, LogLine, Viewer
+from .loghub import LogHub, LogLine, Viewer
 from .upstreams import Refusal, Upstream
 
 log = structlog.get_logger(__name__)
@@ -27,7 +27,8 @@ PAGE = 500
 # A record may be on its way into the archive while we subscribe: too late for live, too early for the archive's answer.
 # After this time it is there, so the archive is asked once more before live records are sent.
 SETTLE_SECONDS = 1.0
-CLOSE_SECONDS = 2.0
+# Who is dropped for reading slowly needs time to read what is on its way before the reason.
+CLOSE_SECONDS = 10.0
 TOKEN_EXPIRED, TOO_SLOW = 4401, 4408
 
 
@@ -94,7 +95,7 @@ class _Sender:
             return
         # Live and archive overlap in what is buffered at most, so older ids need not be remembered.
         self._seen[line.log_id] = None
-        if len(self._seen) > 2 * BUFFERED_RECORDS:
+        if len(self._seen) > 2 * self._viewer.limit:
             self._seen.popitem(last=False)
         await self._socket.send_text(line.text)
 
@@ -117,7 +118,8 @@ async def _until_over(
         return None, ""
     if slow in done:
         metrics.SLOW_VIEWERS.inc()
-        return TOO_SLOW, f"Too slow: more than {BUFFERED_RECORDS} log records were waiting. Connect again."
+        log.info("slow log viewer dropped")
+        return TOO_SLOW, f"Too slow: more than {viewer.limit} log records were waiting. Connect again."
     if sending in done:
         return _end_of_sending(sending)
     return TOKEN_EXPIRED, "The token has expired. Log in and connect again."

@@ -34,6 +34,7 @@ class Settings(ServiceSettings, BrokerSettings, StorageSettings, IdentitySetting
     web_dir: Path | None = Field(default=None, description="Folder of the built web page.")
     logins_per_minute: int = Field(default=60, ge=1, description="Requests to /token per minute and address.")
     log_viewers: int = Field(default=2000, ge=1, description="Live log viewers at once on this replica.")
+    log_viewer_buffer: int = Field(default=5000, ge=1, description="Records a viewer may lag behind; more drops it.")
 
     @model_validator(mode="before")
     @classmethod

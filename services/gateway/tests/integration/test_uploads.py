@@ -1,0 +1,244 @@
+"""Uploads through the gateway into the real object store and the real jobs service."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from common.storage import ObjectStore
+
+pytestmark = pytest.mark.integration
+
+Uploads = Callable[[], Awaitable[list[str]]]
+Platform = Any
+Eventually = Callable[[Callable[[], Awaitable[bool]]], Awaitable[None]]
+
+BOUNDARY = "----boundary"
+MULTIPART = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
+
+
+def head(name: str, file_name: str | None = None) -> bytes:
+    file_part = f'; filename="{file_name}"\r\nContent-Type: audio/flac' if file_name is not None else ""
+    return f'\r\n--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"{file_part}\r\n\r\n'.encode()
+
+
+END = f"\r\n--{BOUNDARY}--\r\n".encode()
+
+
+async def test_recording_is_stored_as_it_is_and_becomes_a_job(client: httpx.AsyncClient, store: ObjectStore) -> None:
+    recording = bytes(range(256)) * 5000
+    answer = await client.post(
+        "/jobs",
+        files={"file": ("../Zoë's 会議.flac", recording, "audio/flac")},
+        data={"model": "tiny", "language": "DE", "word_timestamps": "true", "initial_prompt": "Grüße"},
+    )
+    assert answer.status_code == 201, answer.text
+    job = answer.json()
+    assert job["file_name"] == "Zoë's 会議.flac"
+    assert job["content_type"] == "audio/flac"
+    assert job["size_bytes"] == len(recording)
+    assert job["sha256"] == hashlib.sha256(recording).hexdigest()
+    assert job["options"] == {
+        "model": "tiny",
+        "language": "de",
+        "task": "transcribe",
+        "word_timestamps": True,
+        "initial_prompt": "Grüße",
+    }
+    assert await store.get(f"uploads/{job['id']}/source") == recording
+    assert (await client.get(f"/jobs/{job['id']}")).json()["id"] == job["id"]
+    assert job["id"] in [item["id"] for item in (await client.get("/jobs", params={"limit": 5})).json()["items"]]
+
+
+async def test_fields_may_stand_before_and_behind_the_file(client: httpx.AsyncClient) -> None:
+    body = (
+        head("language") + b"en" + head("file", "a.flac") + b"sound" + head("task") + b"translate" + head("model") + END
+    )
+    answer = await client.post("/jobs", content=body, headers=MULTIPART)
+    assert answer.status_code == 201, answer.text
+    assert (
+        answer.json()["options"] | {"language": "en", "task": "translate", "model": "base"} == answer.json()["options"]
+    )
+
+
+async def test_empty_recording_is_accepted(client: httpx.AsyncClient, store: ObjectStore) -> None:
+    answer = await client.post("/jobs", files={"file": ("empty.wav", b"", "audio/wav")})
+    assert (answer.status_code, answer.json()["size_bytes"]) == (201, 0)
+    assert await store.get(f"uploads/{answer.json()['id']}/source") == b""
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        (head("model") + b"base" + END, 422, "invalid_form"),
+        (head("file") + b"text" + END, 422, "invalid_form"),
+        (head("file", "") + END, 422, "invalid_form"),
+        (head("file", "a") + b"1" + head("file", "b") + b"2" + END, 422, "invalid_form"),
+        (head("file", "a") + b"1" + head("task") + b"sing" + END, 422, "invalid_form"),
+        (head("file", "a") + b"1" + head("language") + b"german!" + END, 422, "invalid_form"),
+        (head("file", "a") + b"1" + head("langauge") + b"de" + END, 422, "invalid_form"),
+        (head("file", "a") + b"1" + head("model") + b"base" + head("model") + b"tiny" + END, 422, "invalid_form"),
+        (head("file", "a") + b"1" + head("initial_prompt") + b"\xff" + END, 422, "invalid_form"),
+        (head("file", "a") + b"1" + head("initial_prompt") + b"x" * 20_000 + END, 422, "invalid_form"),
+        (head("file", "a") + b"stops here", 400, "bad_upload"),
+        (b"no form at all", 400, "bad_upload"),
+    ],
+)
+async def test_unusable_forms_leave_nothing_behind(
+    client: httpx.AsyncClient, uploads: Uploads, body: bytes, status: int, code: str
+) -> None:
+    before = await uploads()
+    answer = await client.post("/jobs", content=body, headers=MULTIPART)
+    assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert await uploads() == before
+
+
+async def test_upload_needs_a_token_before_a_byte_is_read(platform: Platform, uploads: Uploads) -> None:
+    before = await uploads()
+    sent = 0
+
+    async def body() -> AsyncIterator[bytes]:
+        nonlocal sent
+        for _ in range(200):
+            sent += 1
+            yield b"x" * 65536
+            await asyncio.sleep(0)
+
+    async with httpx.AsyncClient(base_url=platform.urls["gateway"]) as stranger:
+        answer = await stranger.post("/jobs", content=body(), headers=MULTIPART)
+        assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
+        forged = await stranger.post("/jobs", content=b"", headers=MULTIPART | {"Authorization": "Bearer abc"})
+        assert (forged.status_code, forged.json()["code"]) == (401, "invalid_token")
+    assert await uploads() == before
+
+
+async def test_recordings_over_the_limit_are_refused_while_they_arrive(
+    platform: Platform, token: str, uploads: Uploads
+) -> None:
+    before = await uploads()
+
+    async def body(size: int) -> AsyncIterator[bytes]:
+        yield head("file", "big.flac")
+        for _ in range(size // 50_000):
+            yield b"x" * 50_000
+        yield END
+
+    with platform.running("gateway", "small gateway", MAX_UPLOAD_SIZE="1000000") as url:
+        async with httpx.AsyncClient(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=60) as client:
+            announced = await client.post("/jobs", files={"file": ("big.flac", b"x" * 2_000_000)})
+            assert (announced.status_code, announced.json()["code"]) == (413, "upload_too_large")
+            streamed = await client.post("/jobs", content=body(1_050_000), headers=MULTIPART)
+            assert (streamed.status_code, streamed.json()["max_bytes"]) == (413, 1_000_000)
+            assert await uploads() == before
+            exact = await client.post("/jobs", content=body(1_000_000), headers=MULTIPART)
+            assert exact.status_code == 201
+
+
+async def test_client_that_disappears_leaves_nothing_behind(
+    platform: Platform, token: str, uploads: Uploads, eventually: Eventually
+) -> None:
+    before = await uploads()
+    port = int(platform.urls["gateway"].rpartition(":")[2])
+    _, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(
+        f"POST /jobs HTTP/1.1\r\nHost: gateway\r\nAuthorization: Bearer {token}\r\nContent-Length: 50000000\r\n"
+        f"Content-Type: {MULTIPART['Content-Type']}\r\n\r\n".encode()
+    )
+    writer.write(head("file", "gone.flac") + b"x" * 20_000_000)
+    await writer.drain()
+    writer.transport.abort()
+
+    async def logged() -> bool:
+        text = await asyncio.to_thread((platform.logs / "gateway.log").read_text)
+        return '"status":499' in text
+
+    await eventually(logged)
+    assert await uploads() == before
+    async with httpx.AsyncClient(base_url=platform.urls["gateway"]) as client:
+        assert (await client.get("/health/ready")).status_code == 200
+
+
+async def test_silent_client_is_given_up(
+    platform: Platform, token: str, uploads: Uploads, eventually: Eventually
+) -> None:
+    before = await uploads()
+    with platform.running("gateway", "impatient gateway", UPLOAD_IDLE_TIMEOUT="0.5") as url:
+
+        async def body() -> AsyncIterator[bytes]:
+            yield head("file", "slow.flac") + b"x" * 100_000
+            await asyncio.sleep(20)
+
+        async with httpx.AsyncClient(base_url=url, headers={"Authorization": f"Bearer {token}"}) as client:
+            sending = asyncio.create_task(client.post("/jobs", content=body(), headers=MULTIPART))
+
+            async def logged() -> bool:
+                return '"status":400' in await asyncio.to_thread((platform.logs / "impatient gateway.log").read_text)
+
+            await eventually(logged)
+            sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
+    assert await uploads() == before
+
+
+async def test_refusal_of_the_jobs_service_deletes_the_recording(client: httpx.AsyncClient, uploads: Uploads) -> None:
+    before = await uploads()
+    body = head("file", "a.flac") + b"sound" + head("initial_prompt") + b"\x00" + END
+    answer = await client.post("/jobs", content=body, headers=MULTIPART)
+    assert (answer.status_code, answer.json()["service"]) == (422, "jobs")
+    assert await uploads() == before
+
+
+async def test_jobs_service_that_is_down_is_named_and_nothing_is_left(
+    platform: Platform, token: str, uploads: Uploads
+) -> None:
+    before = await uploads()
+    with platform.running("gateway", "lonely gateway", JOBS_URL="http://127.0.0.1:1") as url:
+        async with httpx.AsyncClient(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=60) as client:
+            answer = await client.post("/jobs", files={"file": ("a.flac", b"sound")})
+    assert answer.status_code == 503
+    assert answer.json() | {"code": "service_unavailable", "upstream": "jobs", "service": "gateway"} == answer.json()
+    assert "retry-after" in answer.headers
+    assert await uploads() == before
+
+
+async def test_memory_stays_flat_while_a_large_recording_goes_through(
+    platform: Platform, token: str, store: ObjectStore
+) -> None:
+    size, block = 300 * 1024 * 1024, bytes(range(256)) * 1024
+    digest = hashlib.sha256()
+
+    async def body() -> AsyncIterator[bytes]:
+        yield head("file", "long.flac")
+        for _ in range(size // len(block)):
+            digest.update(block)
+            yield block
+        yield END
+
+    with platform.running("gateway", "measured gateway") as url:
+        status = Path(f"/proc/{platform.processes['measured gateway'].pid}/status")
+        peak = 0
+
+        async def watch() -> None:
+            nonlocal peak
+            while True:
+                text = await asyncio.to_thread(status.read_text)
+                peak = max(peak, *(int(line.split()[1]) for line in text.splitlines() if line.startswith("VmRSS")))
+                await asyncio.sleep(0.05)
+
+        watching = asyncio.create_task(watch())
+        async with httpx.AsyncClient(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=300) as client:
+            answer = await client.post("/jobs", content=body(), headers=MULTIPART)
+        watching.cancel()
+    assert answer.status_code == 201, answer.text
+    assert answer.json()["size_bytes"] == size
+    assert answer.json()["sha256"] == digest.hexdigest()
+    info = await store.stat(f"uploads/{answer.json()['id']}/source")
+    await store.delete(info.key)
+    assert info.size == size
+    print(f"resident memory of the gateway at most {peak / 1024:.0f} MiB")
+    assert peak < 150 * 1024
