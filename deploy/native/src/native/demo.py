@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import textwrap
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -24,6 +25,7 @@ SAMPLE = CHECKOUT / "services/transcriber/src/transcriber/samples/sample.opus"
 POLL_SECONDS = 0.4
 LAST_LINES_SECONDS = 0.6  # the log lines of a job's end may come this long after its state
 TRANSCRIPT_LINES = 60
+WIDTH = 78
 
 
 def run(state: StateFolder, settings: NativeSettings, file: Path | None, start_and_leave: Callable[[], int]) -> int:
@@ -168,11 +170,11 @@ def _short(value: object) -> str:
 
 
 def _print_transcript(text: str, job: dict[str, Any]) -> None:
-    lines = text.strip().splitlines()
+    lines = [part for line in text.strip().splitlines() for part in textwrap.wrap(line, WIDTH) or [""]]
     shown = lines[:TRANSCRIPT_LINES] or [job["reason"] or "(no speech)"]
     if len(lines) > len(shown):
         shown.append(f"… and {len(lines) - len(shown)} more lines")
-    rule = "─" * 78
+    rule = "─" * WIDTH
     print("\n".join(["", rule, *shown, rule]), flush=True)
 
 

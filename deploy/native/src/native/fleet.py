@@ -4,7 +4,7 @@
 | --- | --- | --- |
 | postgres, epmd, seaweedfs | nothing | the server's own word that it is ready; then roles, schemas and the bucket |
 | rabbitmq | epmd | the broker's answer to the AMQP header |
-| migrate-<service> | postgres | exit status 0 |
+| migrate-<service> | postgres | exit status 0; skipped where the schema is known to be current |
 | auth, jobs, metadata, cleanup | their migration, rabbitmq (and seaweedfs where they read it) | GET /health/ready |
 | transcriber-1 … n | rabbitmq, seaweedfs | GET /health/ready, which includes a transcribed known clip |
 | gateway | rabbitmq, seaweedfs | GET /health/ready; stops before the services that it asks |
@@ -18,7 +18,7 @@ from pathlib import Path
 
 from common.settings import StorageSettings
 
-from . import bootstrap, postgres, rabbitmq, seaweedfs
+from . import bootstrap, postgres, rabbitmq, schema_stamps, seaweedfs
 from .hosting import Hosted, silent
 from .programs import STATE_VARIABLE, Program
 from .readiness import http_ok
@@ -101,6 +101,8 @@ class _Wiring:
             command=(sys.executable, "-m", service, "migrate"),
             env=self._environment(service, f"migrate-{service}"),
             ready=None,
+            settled=schema_stamps.is_current(self.state, self._port(postgres.NAME), service),
+            provision=schema_stamps.remember(self.state, self._port(postgres.NAME), service),
             needs=(postgres.NAME,),
             start_seconds=120,
         )

@@ -49,7 +49,8 @@ class Program:
     needs: tuple[str, ...] = ()  # rows that must be ready before this one starts, and stop after it
     asks: tuple[str, ...] = ()  # rows that need not be ready for it to start, but stop after it
     prepare: Step | None = None  # before each start: configuration files, an empty database cluster
-    provision: Step | None = None  # after each start, before dependents: roles, buckets
+    provision: Step | None = None  # after it became ready or a task was done, before dependents: roles, buckets
+    settled: Probe | None = None  # for a task: whether there is nothing to do, so that it is not even started
     run_as: RunAs = field(default_factory=RunAs)
     stop_signal: signal.Signals = signal.SIGTERM
     stop_seconds: float = 20.0

@@ -127,10 +127,10 @@ class StateFolder:
 
     def secret(self, name: str, first: str | None = None) -> str:
         """A credential generated once (or `first`) and kept in `credentials.json`, readable by its owner alone."""
-        known = self._read(CREDENTIALS)
+        known = self.read(CREDENTIALS)
         if name not in known:
             known[name] = first or secrets.token_urlsafe(32)
-            self._write(CREDENTIALS, known)
+            self.write(CREDENTIALS, known)
         return str(known[name])
 
     def ports(self, *names: str, companions: dict[str, int] | None = None) -> dict[str, int]:
@@ -139,7 +139,7 @@ class StateFolder:
         Where a fleet runs in this folder it is that fleet who listens: its ports stay. `companions` names ports whose
         program also uses the port that far above.
         """
-        known: dict[str, int] = self._read("ports.json")
+        known: dict[str, int] = self.read("ports.json")
         offsets = companions or {}
         new = [name for name in names if name not in self._ports]
         in_use = bool(new) and self._lock_file is None and self.holder() is not None
@@ -150,17 +150,19 @@ class StateFolder:
                 known[name] = free_port((value for key, value in known.items() if key != name), companion=offset)
             self._ports[name] = known[name]
         if new:
-            self._write("ports.json", known)
+            self.write("ports.json", known)
         return {name: self._ports[name] for name in names}
 
-    def _read(self, name: str) -> dict[str, Any]:
+    def read(self, name: str) -> dict[str, Any]:
+        """The content of a JSON file of this folder; empty when there is none."""
         try:
             content: dict[str, Any] = json.loads((self.path / name).read_text())
         except FileNotFoundError:
             return {}
         return content
 
-    def _write(self, name: str, content: object) -> None:
+    def write(self, name: str, content: object) -> None:
+        """Replace a JSON file of this folder, in one step and readable by its owner alone."""
         temporary = self.path / f".{name}.{os.getpid()}"
         write_private(temporary, json.dumps(content, indent=2, sort_keys=True))
         temporary.replace(self.path / name)
@@ -169,11 +171,11 @@ class StateFolder:
 
     def publish(self, content: object) -> None:
         """Tell other terminals how the fleet stands."""
-        self._write("status.json", content)
+        self.write("status.json", content)
 
     def published(self) -> dict[str, Any]:
         """What the running fleet last said; empty when there is none."""
-        return self._read("status.json")
+        return self.read("status.json")
 
     # -- leftovers --------------------------------------------------------------------------------------------------
 

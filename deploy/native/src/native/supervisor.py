@@ -196,6 +196,8 @@ class Supervisor:
     async def _live(self, run: Run) -> str:
         """One life of the program, from its preparation to its end; returns how it ended."""
         program = run.program
+        if program.settled is not None and await program.settled():
+            return self._done(run, "nothing to do")
         self._enter(run, Phase.STARTING)
         began = time.monotonic()
         run.process = None
@@ -223,13 +225,19 @@ class Supervisor:
                 await self._end(run)
                 return f"was not ready after {program.start_seconds:g} s"
             if program.is_task and ended.result() == 0:
-                run.ready.set()
-                self._enter(run, Phase.DONE)
-                self._say(program.name, f"done after {time.monotonic() - began:.1f} s")
+                if program.provision is not None:
+                    await program.provision()
+                return self._done(run, f"done after {time.monotonic() - began:.1f} s")
             _kill_group(process.pid)  # what the leader left behind
             return _ending(ended.result())
         finally:
             ended.cancel()
+
+    def _done(self, run: Run, how: str) -> str:
+        run.ready.set()
+        self._enter(run, Phase.DONE)
+        self._say(run.program.name, how)
+        return how
 
     async def _spawn(self, run: Run, output: IO[bytes]) -> asyncio.subprocess.Process:
         """Start the process; a cancellation in between must not lose sight of it."""

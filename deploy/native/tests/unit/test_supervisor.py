@@ -179,3 +179,12 @@ asyncio.run(main())
         assert len(state.leftovers()) == 2
         os.kill(supervisor.pid, signal.SIGKILL)
     asyncio.run(until(lambda: not state.leftovers(), seconds=5))
+
+
+async def test_a_task_with_nothing_to_do_is_not_started(state: StateFolder) -> None:
+    async def settled() -> bool:
+        return True
+
+    task = child(state, "task", "note('worked')", ready=None, settled=settled)
+    async with running(state, task, child(state, "server", needs=("task",))):
+        assert notes(state) == ["server started"]
