@@ -1,0 +1,26 @@
+/** Says what went wrong, in words, and who said so. */
+import type { ReactNode } from "react";
+
+import type { Problem } from "../api/problem";
+import styles from "./Notice.module.css";
+
+export function Notice({ problem, children }: { problem: Problem; children?: ReactNode }) {
+  return (
+    <div className={styles.notice} role="alert">
+      <p>
+        <strong>{problem.title}.</strong> {problem.message}
+      </p>
+      <p className={styles.facts}>
+        <code>{problem.code}</code>
+        {problem.service !== undefined && <> · said by {problem.service}</>}
+        {problem.requestId !== undefined && (
+          <>
+            {" "}
+            · request <code>{problem.requestId}</code>
+          </>
+        )}
+      </p>
+      {children}
+    </div>
+  );
+}
