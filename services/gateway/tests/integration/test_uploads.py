@@ -2,7 +2,9 @@
 
 import asyncio
 import hashlib
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -204,6 +206,60 @@ async def test_jobs_service_that_is_down_is_named_and_nothing_is_left(
     assert answer.json() | {"code": "service_unavailable", "upstream": "jobs", "service": "gateway"} == answer.json()
     assert "retry-after" in answer.headers
     assert await uploads() == before
+
+
+@asynccontextmanager
+async def forgetful(jobs_url: str, lost_answers: int) -> AsyncIterator[tuple[str, list[bytes]]]:
+    """The way to the real jobs service, on which the first answers to POST get lost: no service does that on call."""
+    posts: list[bytes] = []
+    host, port = jobs_url.removeprefix("http://").split(":")
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = await reader.readuntil(b"\r\n\r\n")
+        length = re.search(rb"content-length: (\d+)", request, re.IGNORECASE)
+        request += await reader.readexactly(int(length[1])) if length else b""
+        server_reader, server_writer = await asyncio.open_connection(host, int(port))
+        server_writer.write(request.replace(b"\r\n", b"\r\nConnection: close\r\n", 1))
+        answer = await server_reader.read()
+        server_writer.close()
+        is_post = request.startswith(b"POST")
+        if is_post:
+            posts.append(request)
+        if not is_post or len(posts) > lost_answers:
+            writer.write(answer)
+        writer.close()
+
+    server = await asyncio.start_server(pass_on, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", posts
+
+
+async def test_lost_answer_is_asked_for_again_and_makes_one_job(platform: Platform, token: str) -> None:
+    async with forgetful(platform.urls["jobs"], lost_answers=1) as (jobs_url, posts):
+        with platform.running("gateway", "unlucky gateway", JOBS_URL=jobs_url) as url:
+            async with httpx.AsyncClient(
+                base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=60
+            ) as client:
+                answer = await client.post("/jobs", files={"file": ("a.flac", b"sound")})
+                assert answer.status_code == 201, answer.text
+                recent = (await client.get("/jobs", params={"limit": 10})).json()["items"]
+    assert len(posts) == 2
+    assert [job["id"] for job in recent].count(answer.json()["id"]) == 1
+
+
+async def test_recording_is_kept_while_nobody_can_say_whether_the_job_exists(
+    platform: Platform, token: str, client: httpx.AsyncClient, uploads: Uploads
+) -> None:
+    before = await uploads()
+    async with forgetful(platform.urls["jobs"], lost_answers=2) as (jobs_url, _):
+        with platform.running("gateway", "very unlucky gateway", JOBS_URL=jobs_url) as url:
+            async with httpx.AsyncClient(
+                base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=60
+            ) as lost:
+                answer = await lost.post("/jobs", files={"file": ("a.flac", b"sound")})
+    assert (answer.status_code, answer.json()["upstream"]) == (503, "jobs")
+    (kept,) = set(await uploads()) - set(before)
+    assert (await client.get(f"/jobs/{kept.split('/')[1]}")).status_code == 200
 
 
 async def test_memory_stays_flat_while_a_large_recording_goes_through(
