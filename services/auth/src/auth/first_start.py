@@ -45,7 +45,7 @@ async def _create_admin(session: AsyncSession, settings: Settings, hasher: Passw
     session.add(admin)
     await session.flush()
     repository.record_event(session, "first_admin_created", user_id=admin.id, username=username)
-    log.info("first admin created", username=username, password="from settings" if given else "generated")
+    log.info("first admin created", username=username, password_is="from settings" if given else "generated")
     if given is None:
         # Shown before the commit: if that fails, the next start shows another one. The other way round,
         # a crash in between would leave an account that nobody can enter.

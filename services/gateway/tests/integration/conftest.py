@@ -38,8 +38,8 @@ class Platform:
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     @contextmanager
-    def running(self, service: str, name: str | None = None, **changes: str) -> Iterator[str]:
-        """Run a service as a process of its own; yields its URL once it is ready."""
+    def running(self, service: str, name: str | None = None, *, until: str = "ready", **changes: str) -> Iterator[str]:
+        """Run a service as a process of its own; yields its URL once it is ready, or just live."""
         name = name or service
         port = free_port()
         url = f"http://127.0.0.1:{port}"
@@ -50,7 +50,7 @@ class Platform:
             )
         self.processes[name] = process
         try:
-            self._wait(name, url)
+            self._wait(name, f"{url}/health/{until}")
             yield url
         finally:
             del self.processes[name]
@@ -61,11 +61,11 @@ class Platform:
                 process.kill()
                 process.wait()
 
-    def _wait(self, name: str, url: str) -> None:
+    def _wait(self, name: str, health: str) -> None:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline and self.processes[name].poll() is None:
             try:
-                if httpx.get(f"{url}/health/ready", timeout=5).is_success:
+                if httpx.get(health, timeout=5).is_success:
                     return
             except httpx.HTTPError:
                 pass

@@ -171,3 +171,25 @@ async def test_health_is_answered_in_bounded_time_when_an_essential_service_hang
         == answer.json()["services"]["jobs"]
     )
     assert answer.elapsed.total_seconds() < 5
+
+
+async def test_everything_but_live_logs_works_without_the_message_bus(platform: Platform, token: str) -> None:
+    with platform.running("gateway", "busless gateway", BROKER_URL="amqp://127.0.0.1:1/") as url:
+        async with httpx.AsyncClient(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=30) as client:
+            upload = await client.post("/jobs", files={"file": ("a.mp3", b"sound")})
+            health = await client.get("/health")
+    assert upload.status_code == 201
+    assert (health.status_code, health.json()["status"]) == (200, "degraded")
+    assert health.json()["services"]["message_bus"]["status"] == "unavailable"
+
+
+async def test_missing_object_store_is_a_clear_problem(platform: Platform, token: str) -> None:
+    with platform.running("gateway", "storeless gateway", until="live", S3_ENDPOINT="http://127.0.0.1:1") as url:
+        async with httpx.AsyncClient(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=60) as client:
+            ready = await client.get("/health/ready")
+            health = await client.get("/health")
+            upload = await client.post("/jobs", files={"file": ("a.mp3", b"sound")})
+    assert (ready.status_code, ready.json()["failing"]) == (503, ["object_store"])
+    assert (health.status_code, health.json()["services"]["object_store"]["status"]) == (503, "unavailable")
+    assert (upload.status_code, upload.json()["code"]) == (503, "object_store_unavailable")
+    assert "127.0.0.1" not in upload.text + health.text
