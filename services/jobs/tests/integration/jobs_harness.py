@@ -247,4 +247,4 @@ class Platform:
     sessions: async_sessionmaker[AsyncSession]
     broker: Broker
     workers: Workers
-    person: Callable[[], Person]
+    person: Callable[..., Person]

@@ -1,5 +1,6 @@
 """The API as its owner, a stranger and a retrying gateway see it."""
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -85,7 +86,7 @@ async def test_listing_pages_through_all_jobs_newest_first(platform: Platform) -
     created = [str(await person.create()) for _ in range(5)]
     # Equal times are told apart by the id.
     async with platform.sessions.begin() as session:
-        first = (await person.job(UUID(created[0])))["created_at"]
+        first = datetime.fromisoformat((await person.job(UUID(created[0])))["created_at"])
         await session.execute(update(Job).where(Job.id.in_(created[:3])).values(created_at=first))
     seen, cursor = [], None
     for _ in range(3):

@@ -9,6 +9,7 @@ from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.events import ChunkPlanned, ChunkTranscribed
+from jobs.storable import storable
 from jobs.tables import Chunk
 
 # A row that this statement inserted has no deleting transaction; one that it updated has.
@@ -46,7 +47,7 @@ class LedgerRepository:
             "done_at": func.now(),
             "result_key": event.result_key,
             "result_sha256": event.result_sha256,
-            "text": event.text,
+            "text": storable(event.text),
             "decode_seconds": event.decode_seconds,
             "worker": event.worker,
         }

@@ -23,6 +23,7 @@ from jobs import metrics, states
 from jobs.repository import JobRepository, LedgerRepository
 from jobs.resources import Resources
 from jobs.states import REASONS, Reason, State
+from jobs.storable import storable
 from jobs.tables import Job
 
 from .work import WorkSender
@@ -92,7 +93,7 @@ class JobLifecycle:
         """The recording cannot be transcribed, ever."""
         job = await self._processing(event)
         if job is not None:
-            await self.fail(job, event.reason_code, event.reason)
+            await self.fail(job, storable(event.reason_code), storable(event.reason))
 
     async def chunk_transcribed(self, event: ChunkTranscribed) -> None:
         """A chunk's result is stored."""
@@ -182,7 +183,7 @@ class JobLifecycle:
         """The transcript is fine, its metadata is not to be had."""
         job = await self._jobs.lock_attempt(event.job_id, event.attempt)
         if job is not None and job.state == State.ENRICHING:
-            sentence = REASONS[Reason.ENRICHMENT_FAILED].format(why=event.reason)
+            sentence = REASONS[Reason.ENRICHMENT_FAILED].format(why=storable(event.reason))
             await self.complete(job, Reason.ENRICHMENT_FAILED, sentence)
         else:
             self._stale(event)

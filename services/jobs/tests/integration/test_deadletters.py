@@ -1,0 +1,113 @@
+"""What the broker gives up on: kept, and dead work ends its own job with a reason that names it."""
+
+import asyncio
+from uuid import UUID
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+
+from common.events import ChunkWork, PlanWork
+from common.messaging import RawMessage
+from jobs.deadletters import DeadLetters
+from jobs.resources import Resources
+from jobs.tables import DeadLetter
+
+from .jobs_harness import Person, Platform, chunk_planned, chunk_transcribed, until
+
+pytestmark = pytest.mark.integration
+
+
+async def dead_letters(sessions: async_sessionmaker[AsyncSession]) -> list[DeadLetter]:
+    async with sessions() as session:
+        return list((await session.scalars(select(DeadLetter).order_by(DeadLetter.id))).all())
+
+
+async def dispatched(platform: Platform, person: Person, *, poisoned: bool = False) -> UUID:
+    """Create a job with two chunks and wait until the second is with a worker."""
+    job_id = await person.create()
+
+    async def planned() -> bool:
+        return bool(platform.workers.of(job_id, PlanWork))
+
+    await until(planned)
+    if poisoned:
+        platform.workers.poisoned.add(f"chunk/{job_id}/1/1")
+    for chunk in (0, 1):
+        await platform.broker.publish(chunk_planned(job_id, chunk))
+
+    async def taken() -> bool:
+        return bool(platform.workers.of(job_id, ChunkWork))
+
+    await until(taken)
+    return job_id
+
+
+async def test_dead_work_fails_its_job_and_no_other(platform: Platform) -> None:
+    person = platform.person()
+    bad = await dispatched(platform, person, poisoned=True)
+    good = await dispatched(platform, person)
+
+    async def failed() -> bool:
+        return bool((await person.job(bad))["state"] == "failed")
+
+    await until(failed, timeout=40)
+    job = await person.job(bad)
+    assert job["reason_code"] == "work_dead_lettered"
+    assert job["reason"].startswith("Chunk 1 (0:01:00 to 0:02:00) was given up after 3 deliveries")
+    (letter,) = await dead_letters(platform.sessions)
+    assert (letter.job_id, letter.queue, letter.reason) == (bad, "work.chunk.base", "delivery_limit")
+    assert ChunkWork.model_validate_json(letter.body).chunk == 1
+    assert (await person.job(good))["state"] == "processing"
+    await platform.broker.publish(chunk_transcribed(good, 0))
+
+    async def goes_on() -> bool:
+        return bool((await person.job(good))["chunks_done"] == 1)
+
+    await until(goes_on)
+
+
+async def test_a_dead_copy_of_finished_work_fails_nothing(platform: Platform, resources: Resources) -> None:
+    person = platform.person()
+    job_id = await dispatched(platform, person)
+    await platform.broker.publish(chunk_transcribed(job_id, 1))
+
+    async def done() -> bool:
+        return bool((await person.job(job_id))["chunks_done"] == 1)
+
+    await until(done)
+    work = next(work for work in platform.workers.of(job_id, ChunkWork) if work.chunk == 1)
+    stale = work.model_copy(update={"attempt": 7, "chunk": 0})
+    letters = [_dead(command.queue, command.model_dump_json().encode()) for command in (work, stale)]
+    await DeadLetters(platform.sessions, resources).store(letters)
+    assert (await person.job(job_id))["state"] == "processing"
+    assert len(await dead_letters(platform.sessions)) == 2
+
+
+async def test_dead_events_and_noise_are_kept_as_they_were(
+    sessions: async_sessionmaker[AsyncSession], resources: Resources
+) -> None:
+    noise = _dead(
+        "jobs.events", b"\x00\xff not json", headers={"x-death": [{"reason": "rejected\x00"}], "raw": b"\xff"}
+    )
+    broken = _dead("work.chunk.base", b'{"job_id": "nobody"}')
+    store = DeadLetters(sessions, resources).store
+    await store([noise, broken])
+    await asyncio.gather(store([noise]), store([noise]))  # delivered at least once
+    first, second = await dead_letters(sessions)
+    assert (first.queue, first.body, first.job_id) == ("jobs.events", b"\x00\xff not json", None)
+    assert (second.queue, second.deliveries) == ("work.chunk.base", 3)
+
+
+def _dead(queue: str, body: bytes, headers: dict[str, object] | None = None) -> RawMessage:
+    return RawMessage(
+        routing_key=queue,
+        body=body,
+        headers=headers or {},
+        queue=queue,
+        reason="delivery_limit",
+        count=3,
+        message_id=None,
+        message_type=None,
+        correlation_id=None,
+    )

@@ -1,0 +1,116 @@
+"""The log archive: every line of a job once, in order, readable by its owner, and gone in time."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+import structlog
+from sqlalchemy import func, select, text
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+
+from common import context, logging
+from common.messaging import RawMessage
+from jobs.logarchive import LogArchive
+from jobs.settings import Settings
+from jobs.tables import LogLine
+
+from .jobs_harness import Person, Platform, until
+
+pytestmark = pytest.mark.integration
+
+Sessions = async_sessionmaker[AsyncSession]
+
+
+def line(job_id: UUID | str, event: str, **keys: Any) -> RawMessage:
+    record = {"log_id": uuid4().hex, "timestamp": datetime.now(UTC).isoformat(), "event": event, **keys}
+    return RawMessage(
+        routing_key=f"transcriber.info.{job_id}",
+        body=json.dumps(record).encode(),
+        headers={},
+        queue="jobs.logs",
+        reason=None,
+        count=1,
+        message_id=None,
+        message_type="log",
+        correlation_id=None,
+    )
+
+
+async def archived(sessions: Sessions) -> list[dict[str, Any]]:
+    async with sessions() as session:
+        return list((await session.scalars(select(LogLine.record).order_by(LogLine.seq))).all())
+
+
+async def events_of(person: Person, job_id: UUID) -> list[str]:
+    page = (await person.http.get(f"/jobs/{job_id}/logs")).json()
+    return [item["record"]["event"] for item in page["items"]]
+
+
+async def test_a_jobs_own_log_reaches_its_owner(platform: Platform) -> None:
+    logging.configure(platform.settings, "jobs")
+    person = platform.person()
+    job_id = await person.create()
+    with context.bound(job_id=job_id):
+        structlog.get_logger("test").info("said in the name of the job", answer=42)
+
+    async def all_there() -> list[str] | None:
+        events = await events_of(person, job_id)
+        return events if len(events) >= 3 else None
+
+    events = await until(all_there)
+    assert events.index("job queued") < events.index("job started")
+    assert "said in the name of the job" in events
+    page = (await person.http.get(f"/jobs/{job_id}/logs", params={"limit": 1})).json()
+    assert page["items"][0]["record"]["job_id"] == str(job_id)
+    rest = (await person.http.get(f"/jobs/{job_id}/logs", params={"after": page["next_after"]})).json()
+    assert [item["record"]["event"] for item in rest["items"]] == events[1:]
+    end = (await person.http.get(f"/jobs/{job_id}/logs", params={"after": rest["next_after"]})).json()
+    assert end == {"items": [], "next_after": rest["next_after"]}
+
+
+async def test_lines_of_no_job_are_not_kept_and_repeated_ones_once(sessions: Sessions, settings: Settings) -> None:
+    archive = LogArchive(sessions, settings)
+    job_id = uuid4()
+    batch = [line(job_id, "first"), line("-", "of no job"), line(job_id, "second")]
+    await archive.store(batch)
+    await archive.store([*batch, line(job_id, "third")])
+    assert [record["event"] for record in await archived(sessions)] == ["first", "second", "third"]
+
+
+async def test_one_bad_line_does_not_spoil_the_batch(sessions: Sessions, settings: Settings) -> None:
+    archive = LogArchive(sessions, settings)
+    job_id = uuid4()
+    good = line(job_id, "good", text="a\x00b", half="\ud800", number=float("nan"))
+    bodies = (b"not json", b"[]", b"{}", b'{"log_id": "x"}', b"\xff")
+    bad = [RawMessage(**{**vars(good), "body": body}) for body in bodies]
+    await archive.store([*bad, good, line("not-an-id", "bad key")])
+    (record,) = await archived(sessions)
+    assert (record["event"], record["text"], record["half"], record["number"]) == ("good", "a�b", "?", "NaN")
+
+
+async def test_lines_go_by_age_and_by_number(sessions: Sessions, settings: Settings) -> None:
+    archive = LogArchive(sessions, settings.model_copy(update={"log_retention_lines": 3}))
+    await archive.store([line(uuid4(), f"line {number}") for number in range(5)])
+    assert await archive.prune() == 2
+    assert [record["event"] for record in await archived(sessions)] == ["line 2", "line 3", "line 4"]
+    async with sessions.begin() as session:
+        await session.execute(
+            text("UPDATE log_lines SET received_at = now() - interval '15 days' WHERE record ->> 'event' = 'line 3'")
+        )
+    assert await archive.prune() == 1
+    assert await archive.prune() == 0
+    assert [record["event"] for record in await archived(sessions)] == ["line 2", "line 4"]
+
+
+async def test_deleting_a_job_deletes_its_log(platform: Platform, settings: Settings) -> None:
+    person = platform.person()
+    job_id, other = await person.create(), await person.create()
+    archive = LogArchive(platform.sessions, settings)
+    await archive.store([line(job_id, "mine"), line(other, "another's")])
+    assert (await person.http.delete(f"/jobs/{job_id}")).status_code == 204
+    async with platform.sessions() as session:
+        left = await session.scalar(select(func.count()).where(LogLine.job_id == job_id))
+    assert left == 0
+    assert "another's" in await events_of(person, other)

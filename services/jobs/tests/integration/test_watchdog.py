@@ -1,0 +1,196 @@
+"""The watchdog against a real database: what is stuck is sent again, what is overdue ends, the rest is left alone."""
+
+from uuid import UUID, uuid4
+
+import pytest
+from prometheus_client import REGISTRY
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+
+from common.events import AssembleWork, ChunkWork, JobCompleted, JobFailed, MetadataEnriched, PlanWork
+from jobs.dispatch import Dispatcher
+from jobs.resources import Resources
+from jobs.service import JobCatalogue, JobLifecycle
+from jobs.settings import Settings
+from jobs.watchdog import Watchdog
+
+from .jobs_harness import (
+    a_new_job,
+    audio_planned,
+    chunk_planned,
+    chunk_transcribed,
+    read_job,
+    sent,
+    transcript_ready,
+)
+
+pytestmark = pytest.mark.integration
+
+Sessions = async_sessionmaker[AsyncSession]
+
+
+@pytest.fixture
+def watchdog(sessions: Sessions, resources: Resources) -> Watchdog:
+    return Watchdog(sessions, resources)
+
+
+@pytest.fixture
+async def job_id(engine: AsyncEngine, sessions: Sessions, settings: Settings, resources: Resources) -> UUID:
+    """A job whose plan is ordered."""
+    async with sessions.begin() as session:
+        job = await JobCatalogue(session, resources).create(uuid4(), a_new_job())
+    await Dispatcher(engine, sessions, settings).dispatch()
+    return job.id
+
+
+async def pass_time(sessions: Sessions, minutes: float) -> None:
+    """Move everything that happened so far into the past."""
+    shift = {
+        "jobs": ("created_at", "started_at", "transcribed_at", "work_dispatched_at", "progressed_at", "assembling_at"),
+        "chunks": ("dispatched_at",),
+        "workers": ("last_seen_at",),
+    }
+    async with sessions.begin() as session:
+        for table, columns in shift.items():
+            moved = ", ".join(f"{column} = {column} - make_interval(secs => {60 * minutes})" for column in columns)
+            await session.execute(text(f"UPDATE {table} SET {moved}"))
+
+
+async def test_a_plan_without_progress_is_sent_again_with_growing_patience(
+    sessions: Sessions, watchdog: Watchdog, job_id: UUID
+) -> None:
+    await watchdog.look()
+    await pass_time(sessions, 9)
+    await watchdog.look()
+    assert len(await sent(sessions, PlanWork)) == 1
+    await pass_time(sessions, 2)
+    await watchdog.look()
+    await watchdog.look()
+    first, second = await sent(sessions, PlanWork)
+    assert (second.key, second.source_key) == (first.key, first.source_key)
+    assert second.event_id != first.event_id
+    await pass_time(sessions, 15)
+    await watchdog.look()
+    assert len(await sent(sessions, PlanWork)) == 2, "the second time it waits twice as long"
+    await pass_time(sessions, 6)
+    await watchdog.look()
+    assert len(await sent(sessions, PlanWork)) == 3
+
+
+async def test_a_plan_that_makes_progress_is_left_alone(
+    sessions: Sessions, resources: Resources, watchdog: Watchdog, job_id: UUID
+) -> None:
+    for chunk in range(3):
+        await pass_time(sessions, 8)
+        async with sessions.begin() as session:
+            await JobLifecycle(session, resources).chunk_planned(chunk_planned(job_id, chunk))
+        await watchdog.look()
+    assert len(await sent(sessions, PlanWork)) == 1
+
+
+async def test_a_plan_whose_chunk_was_never_heard_of_is_sent_again(
+    sessions: Sessions, resources: Resources, watchdog: Watchdog, job_id: UUID
+) -> None:
+    async with sessions.begin() as session:
+        lifecycle = JobLifecycle(session, resources)
+        await lifecycle.chunk_planned(chunk_planned(job_id, 0))
+        await lifecycle.chunk_transcribed(chunk_transcribed(job_id, 0))
+        await lifecycle.audio_planned(audio_planned(job_id, 2))
+    await pass_time(sessions, 11)
+    await watchdog.look()
+    assert len(await sent(sessions, PlanWork)) == 2
+
+
+async def test_a_chunk_without_a_result_is_sent_again(
+    engine: AsyncEngine,
+    sessions: Sessions,
+    settings: Settings,
+    resources: Resources,
+    watchdog: Watchdog,
+    job_id: UUID,
+) -> None:
+    async with sessions.begin() as session:
+        lifecycle = JobLifecycle(session, resources)
+        await lifecycle.chunk_planned(chunk_planned(job_id, 0))
+        await lifecycle.chunk_planned(chunk_planned(job_id, 1))
+        await lifecycle.audio_planned(audio_planned(job_id, 2))
+    await Dispatcher(engine, sessions, settings).dispatch()
+    async with sessions.begin() as session:
+        await JobLifecycle(session, resources).chunk_transcribed(chunk_transcribed(job_id, 0))
+    await pass_time(sessions, 11)
+    await watchdog.look()
+    await watchdog.look()
+    first, second, again = await sent(sessions, ChunkWork)
+    assert [first.chunk, second.chunk, again.chunk] == [0, 1, 1]
+    assert again.key == second.key
+    assert again.options == second.options
+    assert len(await sent(sessions, PlanWork)) == 1
+
+
+async def test_an_assembly_without_progress_is_sent_again(
+    sessions: Sessions, resources: Resources, watchdog: Watchdog, job_id: UUID
+) -> None:
+    async with sessions.begin() as session:
+        lifecycle = JobLifecycle(session, resources)
+        await lifecycle.chunk_planned(chunk_planned(job_id, 0))
+        await lifecycle.audio_planned(audio_planned(job_id, 1))
+        await lifecycle.chunk_transcribed(chunk_transcribed(job_id, 0))
+    await pass_time(sessions, 11)
+    await watchdog.look()
+    first, again = await sent(sessions, AssembleWork)
+    assert again.result_keys == first.result_keys != []
+    assert len(await sent(sessions, PlanWork)) == 1
+
+
+async def test_a_job_past_its_deadline_fails(sessions: Sessions, watchdog: Watchdog, job_id: UUID) -> None:
+    await pass_time(sessions, 25 * 60)
+    await watchdog.look()
+    job = await read_job(sessions, job_id)
+    assert (job.state, job.reason_code) == ("failed", "timed_out")
+    assert job.reason is not None
+    assert "1 day" in job.reason
+    assert [event.job_id for event in await sent(sessions, JobFailed)] == [job_id]
+    assert len(await sent(sessions, PlanWork)) == 1
+
+
+async def test_a_transcript_does_not_wait_for_metadata_for_ever(
+    sessions: Sessions, resources: Resources, watchdog: Watchdog, job_id: UUID
+) -> None:
+    async with sessions.begin() as session:
+        await JobLifecycle(session, resources).transcript_ready(transcript_ready(job_id))
+    await watchdog.look()
+    assert (await read_job(sessions, job_id)).state == "enriching"
+    await pass_time(sessions, 6)
+    await watchdog.look()
+    job = await read_job(sessions, job_id)
+    assert (job.state, job.reason_code) == ("completed", "enrichment_timed_out")
+    (completed,) = await sent(sessions, JobCompleted)
+    assert completed.note == job.reason
+    # The metadata that comes after all takes the note back.
+    async with sessions.begin() as session:
+        await JobLifecycle(session, resources).metadata_enriched(
+            MetadataEnriched(job_id=job_id, attempt=1, metadata_key="k")
+        )
+    job = await read_job(sessions, job_id)
+    assert (job.state, job.reason_code, job.reason) == ("completed", None, None)
+    assert len(await sent(sessions, JobCompleted)) == 1
+
+
+async def test_two_watchdogs_repeat_work_once(
+    sessions: Sessions, resources: Resources, watchdog: Watchdog, job_id: UUID
+) -> None:
+    await pass_time(sessions, 11)
+    async with sessions.begin() as session:
+        await session.execute(
+            text("SELECT pg_advisory_xact_lock(hashtextextended('jobs.watchdog/' || current_schema(), 0))")
+        )
+        await Watchdog(sessions, resources).look()
+        assert len(await sent(sessions, PlanWork)) == 1
+    await watchdog.look()
+    assert len(await sent(sessions, PlanWork)) == 2
+
+
+async def test_gauges_tell_what_is_unfinished(sessions: Sessions, watchdog: Watchdog, job_id: UUID) -> None:
+    await watchdog.measure()
+    assert REGISTRY.get_sample_value("verbatim_jobs_unfinished", {"state": "processing"}) == 1
+    assert REGISTRY.get_sample_value("verbatim_jobs_unfinished", {"state": "queued"}) == 0
