@@ -82,7 +82,9 @@ def _write_audio(output: av.container.OutputContainer, samples: Samples, codec: 
         output.mux(packet)
 
 
-def _encode(stream: av.AudioStream, samples: Samples, rate: int, channels: int) -> Iterator[av.Packet[Any]]:
+def _encode(
+    stream: av.AudioStream, samples: Samples, rate: int, channels: int
+) -> Iterator["av.Packet[Any]"]:  # a string: subscriptable in its stub only
     layout = "stereo" if channels == 2 else "mono"
     resampler = av.AudioResampler(format=stream.format, layout=layout, rate=rate, frame_size=stream.frame_size or 1024)
     frame = av.AudioFrame.from_ndarray(samples.reshape(1, -1), format="s16", layout=layout)
