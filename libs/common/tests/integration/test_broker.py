@@ -15,6 +15,7 @@ from common_plumbing import (
     eventually,
     notes,
     running,
+    settle,
     unpublished,
 )
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -212,6 +213,21 @@ async def test_the_sink_keeps_log_records_while_the_broker_is_away(
     publisher.cancel()
     await asyncio.wait([publisher])
     await consumer.stop()
+
+
+async def test_closing_does_not_wait_for_an_absent_broker(
+    broker_settings: BrokerSettings, session_factory: Sessions, rabbitmq_server: RabbitServer
+) -> None:
+    broker = await Broker.connect(broker_settings, "leaving")
+    async with consuming(broker, session_factory, Ledger()) as consumer:
+        await asyncio.sleep(2)  # queues of a broker killed within a second of their declaration are lost
+        await rabbitmq_server.kill()
+        begun = asyncio.get_running_loop().time()
+        await consumer.stop()
+        await broker.close()
+        assert asyncio.get_running_loop().time() - begun < 10
+    await rabbitmq_server.start()
+    await settle(broker_settings)
 
 
 async def test_an_absent_broker_is_waited_for_and_then_reported() -> None:

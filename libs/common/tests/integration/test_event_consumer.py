@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from aio_pika import connect
@@ -16,7 +18,7 @@ from common_plumbing import (
     eventually,
     notes,
 )
-from sqlalchemy import func, select
+from sqlalchemy import func, insert, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from common.events import JobDeleted
@@ -153,6 +155,20 @@ async def test_a_consumer_that_the_broker_cancelled_says_so_and_consumes_again(
         await eventually(lambda: _succeeds(consumer.check))
         await broker.publish(a_job_transcribed("after all"))
         await eventually(lambda: len(ledger.calls) == 1)
+
+
+async def test_marks_of_events_handled_long_ago_are_forgotten(session_factory: Sessions, broker: Broker) -> None:
+    async with session_factory.begin() as session:
+        for days in (1, 31):
+            received = func.now() - timedelta(days=days)
+            await session.execute(insert(Inbox).values(consumer="metadata", event_id=uuid4(), received_at=received))
+    async with consuming(broker, session_factory, Ledger()):
+        await eventually(lambda: _marks(session_factory, 1))
+
+
+async def _marks(session_factory: Sessions, expected: int) -> bool:
+    async with session_factory() as session:
+        return await session.scalar(select(func.count()).select_from(Inbox)) == expected
 
 
 async def _are(session_factory: Sessions, expected: list[str]) -> bool:

@@ -253,6 +253,23 @@ async def test_the_age_of_the_oldest_unpublished_message_is_measured(
     assert REGISTRY.get_sample_value("verbatim_outbox_unpublished") == 1
 
 
+async def test_messages_published_long_ago_are_forgotten(
+    engine: AsyncEngine, session_factory: Sessions, broker: Broker
+) -> None:
+    async with session_factory.begin() as session:
+        for note, age in (("old", timedelta(days=2)), ("recent", timedelta(hours=1))):
+            outbox.add(session, a_job_transcribed(note))
+            await session.flush()
+            await session.execute(
+                update(Outbox).where(Outbox.published_at.is_(None)).values(published_at=func.now() - age)
+            )
+        outbox.add(session, a_job_transcribed("new"))
+    async with running(OutboxRelay(engine, session_factory, broker, Outbox)):
+        await eventually(lambda: _rows(session_factory, 2))
+        await eventually(lambda: _none_left(session_factory))
+    assert await _rows(session_factory, 2)
+
+
 async def test_the_request_that_caused_a_message_is_known_when_it_isconsumed(
     engine: AsyncEngine, session_factory: Sessions, broker: Broker
 ) -> None:
@@ -283,6 +300,11 @@ async def test_the_request_that_caused_a_message_is_known_when_it_isconsumed(
     assert traceparent is not None
     assert traceparent.split("-")[1] == trace
     assert "b7ad6b7169203331" not in traceparent
+
+
+async def _rows(session_factory: Sessions, expected: int) -> bool:
+    async with session_factory() as session:
+        return await session.scalar(select(func.count()).select_from(Outbox)) == expected
 
 
 async def _none_left(session_factory: Sessions) -> bool:

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from math import inf
 from time import monotonic
 from typing import Any
 
@@ -83,8 +84,7 @@ class OutboxRelay:
         self._sessions = sessions
         self._broker = broker
         self._outbox = outbox
-        self._measured = 0.0
-        self._pruned = monotonic()
+        self._measured = self._pruned = -inf
 
     async def run(self) -> None:
         """Publish until cancelled; neither an outage of the broker nor one of the database ends it."""
