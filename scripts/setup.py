@@ -109,7 +109,7 @@ def section(name: str) -> str:
 
 def pip(*arguments: str) -> None:
     """Run the environment's pip."""
-    run([str(PYTHON), "-m", "pip", "--disable-pip-version-check", "--no-input", *arguments[:1], "-q", *arguments[1:]])
+    run([str(PYTHON), "-m", "pip", "--disable-pip-version-check", "--no-input", *arguments[:1], "-qq", *arguments[1:]])
 
 
 def pyprojects() -> list[Path]:
