@@ -1,17 +1,42 @@
-"""Recordings made at test time: real containers and codecs around speech, tones and silence."""
+"""Recordings made at test time, a transcriber that runs, and a stand-in for the jobs service beside it."""
 
-from collections.abc import Callable
+import asyncio
+import importlib.resources
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any, TypeVar
+from uuid import UUID, uuid4
 
+import aio_pika
 import av
 import numpy as np
 import pytest
 from av.audio.resampler import AudioResampler
+from fastapi import FastAPI
 from numpy.typing import NDArray
 
-import transcriber
+from common.events import (
+    BY_ROUTING_KEY,
+    AssembleWork,
+    AttemptEvent,
+    AudioPlanned,
+    AudioRejected,
+    ChunkPlanned,
+    ChunkTranscribed,
+    ChunkWork,
+    JobOptions,
+    PlanWork,
+    TranscriptReady,
+)
+from common.messaging import Broker
+from common.settings import BrokerSettings, StorageSettings
+from common.storage import ObjectStore, keys
+from transcriber.app import create_app
+from transcriber.settings import Settings
 
 Samples = NDArray[np.float32]
 RATE = 16_000
@@ -87,7 +112,7 @@ def studio(tmp_path: Path) -> Studio:
 @pytest.fixture(scope="session")
 def speech() -> Samples:
     """Forty-two seconds of clear speech at 16 kHz."""
-    return read_media(Path(transcriber.__file__).parent / "samples" / "sample.opus")
+    return read_media(SAMPLE)
 
 
 @pytest.fixture(scope="session")
@@ -96,3 +121,147 @@ def tone() -> Callable[..., Samples]:
         return (level * np.sin(2 * np.pi * hertz * np.arange(int(seconds * rate)) / rate)).astype(np.float32)
 
     return make
+
+
+DEADLINE = 60.0
+SAMPLE = Path(str(importlib.resources.files("transcriber"))) / "samples" / "sample.opus"
+E = TypeVar("E", bound=AttemptEvent)
+
+
+class Jobs:
+    """Hears everything a transcriber says, and can give it work as the jobs service would."""
+
+    def __init__(self, broker: Broker, store: ObjectStore) -> None:
+        self.broker = broker
+        self.store = store
+        self.heard: list[AttemptEvent] = []
+        self.dead: list[str] = []
+        self._news = asyncio.Condition()
+
+    async def hear(self, message: Any) -> None:
+        async with message.process(), self._news:
+            event = BY_ROUTING_KEY[message.routing_key].model_validate_json(message.body)
+            assert isinstance(event, AttemptEvent)
+            self.heard.append(event)
+            self._news.notify_all()
+
+    async def hear_dead(self, message: Any) -> None:
+        async with message.process(), self._news:
+            self.dead.append(str(message.routing_key))
+            self._news.notify_all()
+
+    def said(self, job: UUID, kind: type[E]) -> list[E]:
+        return [event for event in self.heard if isinstance(event, kind) and event.job_id == job]
+
+    async def until(self, condition: Callable[[], Any]) -> Any:
+        async with asyncio.timeout(DEADLINE), self._news:
+            await self._news.wait_for(condition)
+            return condition()
+
+    async def upload(self, path: Path, *, options: JobOptions | None = None, attempt: int = 1) -> PlanWork:
+        """Store a recording as the gateway would; the work is not given yet."""
+        job, content = uuid4(), await asyncio.to_thread(path.read_bytes)
+        await self.store.put(keys.source(job), content)
+        return PlanWork(
+            job_id=job,
+            attempt=attempt,
+            source_key=keys.source(job),
+            size_bytes=len(content),
+            options=options or JobOptions(),
+        )
+
+    async def plan(self, work: PlanWork) -> AudioPlanned | AudioRejected:
+        await self.broker.publish(work)
+        found = await self.until(lambda: self.said(work.job_id, AudioPlanned) + self.said(work.job_id, AudioRejected))
+        outcome: AudioPlanned | AudioRejected = found[0]
+        return outcome
+
+    async def transcribe(self, work: PlanWork) -> TranscriptReady:
+        """Play the whole life of a job whose recording can be planned."""
+        planned = await self.plan(work)
+        assert isinstance(planned, AudioPlanned)
+        for chunk in self.said(work.job_id, ChunkPlanned):
+            await self.broker.publish(self.chunk_work(work, chunk))
+
+        def results() -> dict[int, str]:
+            return {event.chunk: event.result_key for event in self.said(work.job_id, ChunkTranscribed)}
+
+        await self.until(lambda: len(results()) == planned.chunks)
+        result_keys = [key for _, key in sorted(results().items())]
+        await self.broker.publish(
+            AssembleWork(
+                job_id=work.job_id,
+                attempt=work.attempt,
+                plan_key=planned.plan_key,
+                result_keys=result_keys,
+                options=work.options,
+            )
+        )
+        ready: TranscriptReady = (await self.until(lambda: self.said(work.job_id, TranscriptReady)))[0]
+        return ready
+
+    @staticmethod
+    def chunk_work(work: PlanWork, chunk: ChunkPlanned) -> ChunkWork:
+        return ChunkWork(
+            job_id=work.job_id, attempt=work.attempt, chunk=chunk.chunk, language=chunk.language, options=work.options
+        )
+
+    async def document(self, key: str) -> Any:
+        return json.loads(await self.store.get(key))
+
+
+@pytest.fixture
+async def store(storage_settings: StorageSettings) -> AsyncIterator[ObjectStore]:
+    store = ObjectStore(storage_settings)
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+async def jobs(broker_settings: BrokerSettings, store: ObjectStore) -> AsyncIterator[Jobs]:
+    broker = await Broker.connect(broker_settings, "jobs")
+    double = Jobs(broker, store)
+    connection = await aio_pika.connect_robust(broker_settings.broker_url)
+    channel = await connection.channel()
+    await (await channel.get_queue("jobs.events")).consume(double.hear)
+    await (await channel.get_queue("dead-letters")).consume(double.hear_dead)
+    yield double
+    await connection.close()
+    await broker.close()
+
+
+@pytest.fixture
+def settings(broker_settings: BrokerSettings, storage_settings: StorageSettings, tmp_path: Path) -> Settings:
+    return Settings(
+        **broker_settings.model_dump(),
+        **storage_settings.model_dump(),
+        environment="test",
+        engine="canned",
+        models=("base",),
+        model_dir=tmp_path,
+        work_dir=tmp_path / "work",
+        max_audio_seconds=300.0,
+        drain_seconds=2.0,
+    )
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[FastAPI]:
+    """A transcriber inside this process, from its start until it is ready, and through its orderly end."""
+    app = create_app(settings)
+    async with app.router.lifespan_context(app):
+        async with asyncio.timeout(DEADLINE):
+            while await app.state.readiness.failing():  # noqa: ASYNC110 (readiness is asked, it does not notify)
+                await asyncio.sleep(0.05)
+        yield app
+
+
+@pytest.fixture
+def start() -> Callable[[Settings], Any]:
+    return running
+
+
+@pytest.fixture
+async def transcriber(settings: Settings) -> AsyncIterator[FastAPI]:
+    async with running(settings) as app:
+        yield app

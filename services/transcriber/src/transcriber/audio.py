@@ -78,6 +78,10 @@ class Decoding:
         """End the process, whatever it is doing."""
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
+        # What is still in the pipe has to be read: asyncio sees the process end only when its pipes have ended.
+        assert self._process.stdout is not None
+        while await self._process.stdout.read(_LARGEST_FRAME):
+            pass
         await self._process.wait()
         await self._complaints
 

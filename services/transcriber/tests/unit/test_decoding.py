@@ -1,5 +1,6 @@
 """Any media becomes 16 kHz mono PCM; what cannot be decoded is told apart, in words."""
 
+import asyncio
 import os
 import signal
 import struct
@@ -249,6 +250,7 @@ async def test_leaving_early_ends_the_decoder(studio: Any, tone: Any) -> None:
     async with decode(path, max_seconds=600.0) as decoding:
         async for _ in decoding:
             break
+        await asyncio.sleep(0.5)  # until the pipe is full and the reader has been paused
     with pytest.raises(ProcessLookupError):
         os.kill(decoding.pid, 0)
 

@@ -1,0 +1,136 @@
+"""What happens when work comes twice, is cancelled, cannot be done, or the process is told to stop."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from common.events import AudioPlanned, CancelJob, ChunkPlanned, ChunkTranscribed, WorkerHeartbeat
+from common.messaging import Broker
+from common.settings import BrokerSettings
+from common.storage import keys
+from transcriber.settings import Settings
+
+pytestmark = pytest.mark.integration
+
+RATE = 16_000
+
+
+async def test_a_result_that_is_there_is_announced_and_not_made_again(
+    transcriber: Any, jobs: Any, studio: Any, speech: Any
+) -> None:
+    work = await jobs.upload(studio.record("a.wav", speech[: 5 * RATE]))
+    await jobs.transcribe(work)
+    (first,) = jobs.said(work.job_id, ChunkTranscribed)
+    marked = json.loads(await jobs.store.get(first.result_key))
+    marked["windows"][0]["text"] = "left as it was"
+    await jobs.store.put(first.result_key, json.dumps(marked).encode())
+
+    (planned,) = jobs.said(work.job_id, ChunkPlanned)
+    await jobs.broker.publish(jobs.chunk_work(work, planned))
+    again = (await jobs.until(lambda: jobs.said(work.job_id, ChunkTranscribed)[1:]))[0]
+    assert again.text == "left as it was"
+    assert again.event_id == first.event_id
+    assert again.decode_seconds == 0.0
+
+
+async def test_two_workers_give_the_same_bytes_as_one(
+    settings: Settings, start: Callable[[Settings], Any], jobs: Any, studio: Any, speech: Any
+) -> None:
+    path = studio.record("talk.flac", np.concatenate([speech] * 5), codec="flac")
+    async with start(settings):
+        alone = await jobs.transcribe(await jobs.upload(path))
+    async with start(settings), start(settings.model_copy(update={"instance": "second"})):
+        together = await jobs.transcribe(await jobs.upload(path))
+    assert alone.transcript_sha256 == together.transcript_sha256
+
+
+async def test_work_of_a_cancelled_job_is_dropped(transcriber: Any, jobs: Any, studio: Any, speech: Any) -> None:
+    cancelled = await jobs.upload(studio.record("a.wav", speech))
+    await jobs.broker.broadcast(CancelJob(job_id=cancelled.job_id))
+    other = await jobs.upload(studio.record("b.wav", speech[: 5 * RATE]))
+    await jobs.plan(other)
+    await jobs.broker.publish(cancelled)
+    last = await jobs.upload(studio.record("c.wav", speech[: 5 * RATE]))
+    await jobs.plan(last)
+    assert not [event for event in jobs.heard if event.job_id == cancelled.job_id]
+    assert jobs.dead == []
+
+
+async def test_work_that_cannot_be_done_is_dead_after_three_tries_and_holds_up_nothing(
+    transcriber: Any, jobs: Any, studio: Any, speech: Any
+) -> None:
+    work = await jobs.upload(studio.record("a.wav", speech[: 5 * RATE]))
+    await jobs.plan(work)
+    (planned,) = jobs.said(work.job_id, ChunkPlanned)
+    await jobs.store.delete(keys.chunk_audio(work.job_id, 1, 0))
+    await jobs.broker.publish(jobs.chunk_work(work, planned))
+    other = await jobs.upload(studio.record("b.wav", speech[: 5 * RATE]))
+    await jobs.transcribe(other)
+    await jobs.until(lambda: jobs.dead)
+    assert jobs.dead == ["work.chunk.base"]
+
+
+async def test_plans_survive_a_store_that_is_away_for_a_while(
+    transcriber: Any, jobs: Any, studio: Any, speech: Any, s3_server: Any
+) -> None:
+    work = await jobs.upload(studio.record("a.wav", speech))
+    await asyncio.to_thread(lambda: s3_server.programs.run(s3_server.stop()))
+    await jobs.broker.publish(work)
+    await asyncio.sleep(1.0)  # let it find the store away
+    await asyncio.to_thread(lambda: s3_server.programs.run(s3_server.start()))
+    (planned,) = await jobs.until(lambda: jobs.said(work.job_id, AudioPlanned))
+    assert planned.chunks == 2
+    assert jobs.dead == []
+
+
+async def test_stopping_hands_back_what_is_in_hand(
+    settings: Settings, start: Callable[[Settings], Any], jobs: Any, studio: Any, speech: Any
+) -> None:
+    work = await jobs.upload(studio.record("long.flac", np.concatenate([speech] * 7), codec="flac"))
+    async with start(settings.model_copy(update={"drain_seconds": 0.0})):
+        await jobs.broker.publish(work)
+        await jobs.until(lambda: jobs.said(work.job_id, ChunkPlanned))
+    assert not jobs.said(work.job_id, AudioPlanned)
+    async with start(settings):
+        await jobs.until(lambda: jobs.said(work.job_id, AudioPlanned))
+    assert jobs.dead == []
+
+
+async def test_nothing_is_left_in_the_work_folder(
+    transcriber: Any, settings: Settings, jobs: Any, studio: Any, speech: Any
+) -> None:
+    await jobs.plan(await jobs.upload(studio.record("a.wav", speech[: 5 * RATE])))
+    await jobs.plan(await jobs.upload(studio.film("b.mp4")))
+    assert list(settings.work_dir.iterdir()) == []
+
+
+async def test_a_worker_tells_what_it_serves(
+    broker_settings: BrokerSettings, settings: Settings, start: Callable[[Settings], Any]
+) -> None:
+    broker = await Broker.connect(broker_settings, "listener")
+    beats: asyncio.Queue[WorkerHeartbeat] = asyncio.Queue()
+
+    async def on_control(key: str, body: bytes) -> None:
+        if key == WorkerHeartbeat.name:
+            beats.put_nowait(WorkerHeartbeat.model_validate_json(body))
+
+    listener = await broker.listen("control", ["#"], on_control)
+    async with start(settings), asyncio.timeout(20):
+        beat = await beats.get()
+    assert (beat.worker, beat.models, beat.engine, beat.busy) == (settings.instance, ["base"], "canned", None)
+    await listener.close()
+    await broker.close()
+
+
+async def test_a_worker_without_a_model_is_not_ready(settings: Settings) -> None:
+    from transcriber.app import create_app  # noqa: PLC0415 (only this test starts one that must not become ready)
+
+    app = create_app(settings.model_copy(update={"models": ("no-such-model",)}))
+    async with app.router.lifespan_context(app), asyncio.timeout(20):
+        while "background" not in (failing := await app.state.readiness.failing()):  # noqa: ASYNC110 (as in conftest.py)
+            await asyncio.sleep(0.05)
+    assert {"engine", "consumers"} <= set(failing)

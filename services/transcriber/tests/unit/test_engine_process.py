@@ -1,0 +1,145 @@
+"""The engine's process: one request at a time, noticed when it dies, gone when its parent is."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from transcriber.engines.base import DecodeOptions, EngineDied, EngineError, Window
+from transcriber.process import EngineProcess, EngineSettings
+from transcriber.selftest import SelfTestFailed, clip, selftest
+
+OPTIONS = DecodeOptions(language="en")
+
+
+def noise(seed: int) -> Window:
+    return np.random.default_rng(seed).normal(0, 0.1, 32_000).astype(np.float32)
+
+
+@pytest.fixture
+async def engine(tmp_path: Path) -> AsyncIterator[EngineProcess]:
+    process = EngineProcess(EngineSettings(model_dir=tmp_path, engine="canned", environment="test"))
+    yield process
+    await process.close()
+
+
+async def test_requests_are_answered_in_a_process_of_its_own(engine: EngineProcess) -> None:
+    name, models = await engine.models()
+    assert name == "canned"
+    assert "base" in models
+    assert engine.pid not in (None, os.getpid())
+    info = await engine.info("small")
+    assert (info.name, info.model) == ("canned", "small")
+    assert await engine.detect_language("base", [noise(1)]) == ("en", 1.0)
+
+
+async def test_requests_at_the_same_time_get_their_own_answers(engine: EngineProcess) -> None:
+    apart = [await engine.decode("base", [noise(seed)], OPTIONS) for seed in range(5)]
+    together = await asyncio.gather(*(engine.decode("base", [noise(seed)], OPTIONS) for seed in range(5)))
+    assert apart == together
+
+
+async def test_a_caller_that_gives_up_does_not_leave_its_answer_to_the_next(engine: EngineProcess) -> None:
+    [expected] = await engine.decode("base", [noise(2)], OPTIONS)
+    given_up = asyncio.create_task(engine.decode("base", [noise(1)] * 50, OPTIONS))
+    await asyncio.sleep(0)
+    given_up.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await given_up
+    assert await engine.decode("base", [noise(2)], OPTIONS) == [expected]
+
+
+async def test_death_is_noticed_and_the_next_request_starts_a_new_process(engine: EngineProcess) -> None:
+    await engine.models()
+    first = engine.pid
+    assert first is not None
+    os.kill(first, signal.SIGKILL)
+    with pytest.raises(EngineDied, match="SIGKILL"):
+        await engine.decode("base", [noise(1)], OPTIONS)
+    assert len(await engine.decode("base", [noise(1)], OPTIONS)) == 1
+    assert engine.pid not in (None, first)
+
+
+async def test_a_stopped_process_group_leaves_the_work_in_hand_to_the_parent(engine: EngineProcess) -> None:
+    await engine.models()
+    assert engine.pid is not None
+    os.kill(engine.pid, signal.SIGTERM)
+    os.kill(engine.pid, signal.SIGINT)
+    assert len(await engine.decode("base", [noise(1)], OPTIONS)) == 1
+
+
+async def test_closing_ends_a_request_in_hand(engine: EngineProcess) -> None:
+    await engine.models()
+    request = asyncio.create_task(engine.decode("base", [noise(1)] * 2_000, OPTIONS))
+    await asyncio.sleep(0.01)
+    await engine.close()
+    with pytest.raises(EngineDied):
+        await request
+    with pytest.raises(EngineDied, match="was closed"):
+        await engine.models()
+
+
+async def test_errors_of_the_engine_come_through(tmp_path: Path) -> None:
+    refused = EngineProcess(EngineSettings(model_dir=tmp_path, engine="canned", environment="production"))
+    with pytest.raises(EngineError, match="refuses to run"):
+        await refused.models()
+    await refused.close()
+
+
+async def test_an_unexpected_error_names_itself_and_the_process_goes_on(engine: EngineProcess) -> None:
+    with pytest.raises(EngineError, match="TypeError"):
+        await engine.decode("base", [None], OPTIONS)  # type: ignore[list-item]
+    assert len(await engine.decode("base", [noise(1)], OPTIONS)) == 1
+
+
+def test_the_process_dies_with_its_parent(tmp_path: Path) -> None:
+    program = (
+        "import asyncio, sys, pathlib, time\n"
+        "from transcriber.process import EngineProcess, EngineSettings\n"
+        "async def main():\n"
+        "    engine = EngineProcess(EngineSettings(pathlib.Path(sys.argv[1]), engine='canned', environment='test'))\n"
+        "    await engine.models()\n"
+        "    print('child', engine.pid, flush=True)\n"
+        "    time.sleep(60)\n"
+        "asyncio.run(main())\n"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        line = next(line for line in parent.stdout if line.startswith("child "))
+        parent.kill()
+    child = Path("/proc") / line.split()[1]
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline and child.exists() and "\nState:\tZ" not in (child / "status").read_text():
+        time.sleep(0.02)
+    assert not child.exists() or "\nState:\tZ" in (child / "status").read_text()
+
+
+async def test_the_canned_engine_has_no_self_test_to_pass(engine: EngineProcess) -> None:
+    await selftest(engine, "base")
+
+
+async def test_a_deaf_engine_fails_the_self_test(engine: EngineProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    info = await engine.info("base")
+
+    async def pretend(_model: str) -> object:
+        return type(info)("ctranslate2", "4", "base", "", "int8", "cpu")
+
+    monkeypatch.setattr(engine, "info", pretend)
+    with pytest.raises(SelfTestFailed, match="where the clip says 'Every worker"):
+        await selftest(engine, "base")
+
+
+def test_the_self_test_clip_is_a_few_seconds_of_speech() -> None:
+    audio, text = clip()
+    assert 3 < len(audio) / 16_000 < 6
+    assert text.startswith("Every worker")
+    assert float(np.abs(audio).max()) > 0.1
