@@ -2,13 +2,14 @@
 import type { ReactNode } from "react";
 
 import type { Problem } from "../api/problem";
+import { sentence } from "./formats";
 import styles from "./Notice.module.css";
 
 export function Notice({ problem, children }: { problem: Problem; children?: ReactNode }) {
   return (
     <div className={styles.notice} role="alert">
       <p>
-        <strong>{problem.title}.</strong> {problem.message}
+        <strong>{problem.title}.</strong> {sentence(problem.message)}
       </p>
       <p className={styles.facts}>
         <code>{problem.code}</code>

@@ -1,6 +1,9 @@
 import { describe, expect, it } from "vitest";
 
-import { ago, bytes, duration, language, percent, plural, position, speed } from "./formats";
+import { ago, bytes, duration, language, percent, plural, position, sentence, speed } from "./formats";
+
+/** As people see it: which of the spaces may not break is of no interest here. */
+const seen = (text: string) => text.replaceAll("\u00a0", " ");
 
 describe("formats", () => {
   it.each([
@@ -10,7 +13,7 @@ describe("formats", () => {
     [4_810_233, "4.8 MB"],
     [250_000_000, "250 MB"],
     [2_147_483_648, "2.1 GB"],
-  ])("writes %d bytes as %s", (count, words) => expect(bytes(count)).toBe(words));
+  ])("writes %d bytes as %s", (count, words) => expect(seen(bytes(count))).toBe(words));
 
   it.each([
     [0, "0 s"],
@@ -19,7 +22,7 @@ describe("formats", () => {
     [59.6, "1 min"],
     [200, "3 min 20 s"],
     [3_905, "1 h 05 min"],
-  ])("writes %d seconds as %s", (seconds, words) => expect(duration(seconds)).toBe(words));
+  ])("writes %d seconds as %s", (seconds, words) => expect(seen(duration(seconds))).toBe(words));
 
   it.each([
     [0, "0:00"],
@@ -46,10 +49,16 @@ describe("formats", () => {
     expect(language("not a code")).toBe("not a code");
   });
 
+  it.each([
+    ["no worker serves tiny; served: base", "No worker serves tiny; served: base."],
+    ["Already one.", "Already one."],
+    ["", ""],
+  ])("makes a sentence of %j", (text, words) => expect(sentence(text)).toBe(words));
+
   it("rounds shares and speeds, and counts", () => {
     expect(percent(0.426)).toBe("43%");
-    expect(speed(24.4)).toBe("24× real time");
-    expect(speed(1.26)).toBe("1.3× real time");
+    expect(seen(speed(24.4))).toBe("24× real time");
+    expect(seen(speed(1.26))).toBe("1.3× real time");
     expect(plural(1, "recording")).toBe("1 recording");
     expect(plural(1_200, "word")).toBe("1,200 words");
   });

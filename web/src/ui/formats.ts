@@ -1,5 +1,8 @@
 /** Numbers, times and names as people read them. */
 
+/** Keeps a number and its unit on one line. */
+const NBSP = "\u00a0";
+
 const SIZES = ["bytes", "kB", "MB", "GB", "TB"];
 
 export function bytes(count: number): string {
@@ -9,17 +12,17 @@ export function bytes(count: number): string {
     size /= 1000;
     unit += 1;
   }
-  return `${unit === 0 || size >= 100 ? Math.round(size) : size.toFixed(1)} ${SIZES[unit]}`;
+  return `${unit === 0 || size >= 100 ? Math.round(size) : size.toFixed(1)}${NBSP}${SIZES[unit]}`;
 }
 
 /** A length of time: "0.8 s", "42 s", "3 min 20 s", "1 h 05 min". */
 export function duration(seconds: number): string {
-  if (seconds < 9.95) return `${(Math.round(seconds * 10) / 10).toString()} s`;
+  if (seconds < 9.95) return `${(Math.round(seconds * 10) / 10).toString()}${NBSP}s`;
   const whole = Math.round(seconds);
-  if (whole < 60) return `${whole} s`;
+  if (whole < 60) return `${whole}${NBSP}s`;
   const [hours, minutes, rest] = [Math.floor(whole / 3600), Math.floor((whole % 3600) / 60), whole % 60];
-  if (hours > 0) return `${hours} h ${String(minutes).padStart(2, "0")} min`;
-  return rest === 0 ? `${minutes} min` : `${minutes} min ${String(rest).padStart(2, "0")} s`;
+  if (hours > 0) return `${hours}${NBSP}h${NBSP}${String(minutes).padStart(2, "0")}${NBSP}min`;
+  return rest === 0 ? `${minutes}${NBSP}min` : `${minutes}${NBSP}min${NBSP}${String(rest).padStart(2, "0")}${NBSP}s`;
 }
 
 /** A place in a recording: "0:07", "12:40", "1:02:03". */
@@ -36,7 +39,7 @@ export function percent(share: number): string {
 
 /** How much faster than listening: "24× real time". */
 export function speed(factor: number): string {
-  return `${factor >= 10 ? Math.round(factor) : factor.toFixed(1)}× real time`;
+  return `${factor >= 10 ? Math.round(factor) : factor.toFixed(1)}×${NBSP}real${NBSP}time`;
 }
 
 const STEPS: [Intl.RelativeTimeFormatUnit, number][] = [
@@ -72,6 +75,13 @@ export function language(code: string): string {
   } catch {
     return code;
   }
+}
+
+/** A text as a sentence: services write some of theirs without capital and full stop. */
+export function sentence(text: string): string {
+  const trimmed = text.trim();
+  const capital = trimmed.charAt(0).toUpperCase() + trimmed.slice(1);
+  return capital === "" || /[.!?…]$/.test(capital) ? capital : `${capital}.`;
 }
 
 export function plural(count: number, one: string, many = `${one}s`): string {

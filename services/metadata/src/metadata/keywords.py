@@ -24,6 +24,7 @@ _UNREADABLE = frozenset({"bo", "km", "lo", "my", "th"})
 
 _WORDS_PER_KEYWORD = 2
 _SIMILARITY = 0.75  # two keywords more alike than this are one
+_ENDING = 2  # letters that an inflection adds
 _SHORT_WORD = 5  # letters; longer words are content however often they are said
 _COMMON_SHARE = 0.01  # of all words said
 
@@ -67,10 +68,16 @@ def extract(text: str, language: str | None, limit: int) -> list[Keyword]:
 
 
 def _is_term(keyword: str, spoken: str, better: list[str]) -> bool:
-    """Two words that met once are no term, and a word of a better term needs no second mention."""
+    """Two words that met once are no term, and a better term's words, inflected or not, need no second mention."""
     if " " in keyword:
         return spoken.count(keyword) > 1
-    return not any(keyword in term.split() for term in better)
+    return not any(_same_word(keyword, word) for term in better for word in term.split())
+
+
+def _same_word(one: str, other: str) -> bool:
+    """Tell, without knowing the language, whether two words differ in an ending at most: letter and letters."""
+    shorter, longer = sorted((one, other), key=len)
+    return longer.startswith(shorter) and len(longer) - len(shorter) <= (_ENDING if len(shorter) > _ENDING + 1 else 0)
 
 
 def _relative(weighed: list[tuple[str, float]]) -> list[Keyword]:

@@ -48,6 +48,11 @@ def test_the_same_text_gives_the_same_keywords() -> None:
     assert extract(ENGLISH, "en", 10) == extract(ENGLISH, "en", 10)
 
 
+def test_a_word_in_two_endings_is_named_once() -> None:
+    found = words("The letter was cut in steel. Letters were cast in lead, and every letter was set by hand.", "en")
+    assert len({"letter", "letters", "Letters"} & set(found)) == 1
+
+
 def test_limit_is_kept() -> None:
     assert len(words(ENGLISH, "en", 3)) == 3
 

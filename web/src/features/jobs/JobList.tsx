@@ -4,14 +4,14 @@ import { useEffect, useState } from "react";
 import type { Job, State } from "../../api/types";
 import { Link } from "../../app/navigation";
 import { useSession } from "../../app/session";
-import { ago, moment } from "../../ui/formats";
+import { ago, duration, moment } from "../../ui/formats";
 import { Notice } from "../../ui/Notice";
 import { usePolled } from "../../ui/usePolled";
 import { useUploads } from "../upload/uploads";
 import styles from "./JobList.module.css";
 import { Progress } from "./Progress";
 import { StateBadge } from "./StateBadge";
-import { isActive, summary, timings, wordsFor } from "./words";
+import { isActive, summary, wordsFor } from "./words";
 
 const PAGE = 25;
 const BUSY_PAUSE = 1_500;
@@ -44,7 +44,7 @@ export function JobList() {
   }, [arrived, refresh]);
 
   return (
-    <section aria-labelledby="jobs">
+    <section className={styles.section} aria-labelledby="jobs">
       <div className={styles.head}>
         <h2 id="jobs">Recordings</h2>
         <label className="unseen" htmlFor="filter">
@@ -99,7 +99,7 @@ export function JobList() {
 
 function JobRow({ job }: { job: Job }) {
   const words = wordsFor(job);
-  const facts = job.state === "completed" ? timings(job).filter(([name]) => name !== "Waited" && name !== "Keywords in") : [];
+  const took = job.timings.transcription_seconds;
   return (
     <li className={styles.job}>
       <Link to={{ name: "job", id: job.id }} className={styles.name}>
@@ -108,12 +108,7 @@ function JobRow({ job }: { job: Job }) {
       <StateBadge job={job} />
       <p className={styles.facts}>
         {summary(job)}
-        {facts.map(([name, value]) => (
-          <span key={name}>
-            {" · "}
-            {name === "Speed" ? value : `${name.toLowerCase()} ${value}`}
-          </span>
-        ))}
+        {took !== null && ` · transcribed in ${duration(took)}`}
       </p>
       <time className={styles.time} dateTime={job.created_at} title={moment(job.created_at)}>
         {ago(job.created_at)}

@@ -57,18 +57,17 @@ function Details({ job }: { job: Job }) {
   return (
     <>
       <header className={styles.head}>
-        <h1 ref={heading} tabIndex={-1}>
-          {job.file_name}
-        </h1>
+        <div className={styles.title}>
+          <h1 ref={heading} tabIndex={-1}>
+            {job.file_name}
+          </h1>
+          <DeleteJob job={job} onDeleted={() => go({ name: "jobs" })} />
+        </div>
         <p className={styles.state} role="status">
           <StateBadge job={job} /> <span>{words.sentence}</span>
         </p>
         <Progress job={job} />
-        <div className="row">
-          <Downloads job={job} />
-          <span className={styles.gap} />
-          <DeleteJob job={job} onDeleted={() => go({ name: "jobs" })} />
-        </div>
+        <Downloads job={job} />
       </header>
       <div className={styles.columns}>
         <div className={styles.main}>

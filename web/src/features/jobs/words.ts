@@ -1,6 +1,6 @@
 /** A job's state and numbers in words. */
 import type { Job } from "../../api/types";
-import { duration, language, speed } from "../../ui/formats";
+import { duration, language, sentence, speed } from "../../ui/formats";
 
 export type Tone = "waiting" | "working" | "good" | "bad" | "ended";
 
@@ -23,11 +23,11 @@ export function wordsFor(job: Job): Words {
     case "enriching":
       return { label: "Readable", tone: "working", sentence: "The text is ready. Its keywords are being found." };
     case "completed":
-      return { label: "Done", tone: "good", sentence: job.reason ?? "The text is ready." };
+      return { label: "Done", tone: "good", sentence: sentence(job.reason ?? "The text is ready.") };
     case "failed":
-      return { label: "Failed", tone: "bad", sentence: job.reason ?? "The job ended without a text, and nobody said why." };
+      return { label: "Failed", tone: "bad", sentence: sentence(job.reason ?? "The job ended without a text, and nobody said why.") };
     case "cancelled":
-      return { label: "Cancelled", tone: "ended", sentence: job.reason ?? "The job was stopped on request." };
+      return { label: "Cancelled", tone: "ended", sentence: sentence(job.reason ?? "The job was stopped on request.") };
   }
 }
 

@@ -28,7 +28,7 @@ export function DropZone({ onFiles }: { onFiles: (files: File[]) => void }) {
       }}
     >
       <Upload />
-      <p>
+      <p className={styles.choice}>
         <strong>Drop recordings here</strong>
         <span className={styles.or}> or </span>
         <button type="button" onClick={() => input.current?.click()}>

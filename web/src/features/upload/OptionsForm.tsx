@@ -33,7 +33,7 @@ export function OptionsForm({ options, onChange }: Props) {
           ))}
         </select>
       </div>
-      <div>
+      <div className={styles.task}>
         <label htmlFor="task">Text</label>
         <select
           id="task"

@@ -1,6 +1,7 @@
 /** New recordings: choose them, say how, watch them go. */
 import { useState } from "react";
 
+import type { UploadOptions } from "../../api/types";
 import { bytes, percent, plural } from "../../ui/formats";
 import { Close } from "../../ui/icons";
 import { Notice } from "../../ui/Notice";
@@ -51,7 +52,7 @@ export function UploadPanel() {
         {queue.length > 0 && (
           <ul className={styles.files} aria-label="Uploads">
             {queue.map((entry) => (
-              <UploadRow key={entry.id} entry={entry} />
+              <UploadRow key={entry.id} entry={entry} options={options} />
             ))}
           </ul>
         )}
@@ -60,7 +61,8 @@ export function UploadPanel() {
   );
 }
 
-function UploadRow({ entry }: { entry: Entry }) {
+/** The options are those chosen now: trying again with other ones is how a refusal is answered. */
+function UploadRow({ entry, options }: { entry: Entry; options: UploadOptions }) {
   const { retry, remove } = useUploads();
   const { file, sentBytes, state } = entry;
   const share = file.size === 0 ? 1 : sentBytes / file.size;
@@ -70,7 +72,7 @@ function UploadRow({ entry }: { entry: Entry }) {
         <span className={styles.name}>{file.name}</span>
         <span className="muted small">
           {state === "waiting" && `${bytes(file.size)}, waiting`}
-          {state === "failed" && "not uploaded"}
+          {state === "failed" && "not accepted"}
           {state === "sending" && (share < 1 ? `${bytes(sentBytes)} of ${bytes(file.size)}, ${percent(share)}` : "storing…")}
         </span>
         <button
@@ -88,7 +90,7 @@ function UploadRow({ entry }: { entry: Entry }) {
       {entry.problem !== undefined && (
         <Notice problem={entry.problem}>
           <p className={styles.retry}>
-            <button type="button" onClick={() => retry(entry.id)}>
+            <button type="button" onClick={() => retry(entry.id, options)}>
               Try again
             </button>
           </p>

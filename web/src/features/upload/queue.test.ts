@@ -23,8 +23,8 @@ describe("the upload queue", () => {
 
   it("starts anew, without the old problem, when a failed one is tried again", () => {
     const failed = after(ADDED, { type: "progress", id: 1, sentBytes: 1 }, { type: "fail", id: 1, problem: unreachable() });
-    const [entry] = change(failed, { type: "retry", id: 1 });
-    expect(entry).toMatchObject({ state: "waiting", sentBytes: 0 });
+    const [entry] = change(failed, { type: "retry", id: 1, options: { ...DEFAULTS, model: "small" } });
+    expect(entry).toMatchObject({ state: "waiting", sentBytes: 0, options: { model: "small" } });
     expect(entry).not.toHaveProperty("problem");
   });
 

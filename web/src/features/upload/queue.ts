@@ -16,7 +16,7 @@ export type Change =
   | { type: "start"; id: number }
   | { type: "progress"; id: number; sentBytes: number }
   | { type: "fail"; id: number; problem: Problem }
-  | { type: "retry"; id: number }
+  | { type: "retry"; id: number; options: UploadOptions }
   | { type: "remove"; id: number };
 
 export function change(queue: Entry[], action: Change): Entry[] {
@@ -44,7 +44,7 @@ function changed(entry: Entry, action: Exclude<Change, { type: "add" | "remove" 
     case "fail":
       return { ...rest, state: "failed", problem: action.problem };
     case "retry":
-      return { ...rest, state: "waiting", sentBytes: 0 };
+      return { ...rest, options: action.options, state: "waiting", sentBytes: 0 };
   }
 }
 

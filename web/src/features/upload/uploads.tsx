@@ -12,7 +12,7 @@ interface Uploads {
   /** Counts the recordings that became jobs: whoever lists jobs asks again when it changes. */
   arrived: number;
   add: (files: File[], options: UploadOptions) => void;
-  retry: (id: number) => void;
+  retry: (id: number, options: UploadOptions) => void;
   /** Take a recording out of the queue; one that is being sent is stopped. */
   remove: (id: number) => void;
 }
@@ -79,9 +79,9 @@ export function UploadsProvider({ children }: { children: ReactNode }) {
         dispatch({ type: "add", files, options, firstId: ids.current + 1 });
         ids.current += files.length;
       },
-      retry: (id) => {
+      retry: (id, options) => {
         if (sending.current?.id === id) sending.current = undefined;
-        dispatch({ type: "retry", id });
+        dispatch({ type: "retry", id, options });
       },
       remove: (id) => {
         if (sending.current?.id === id) sending.current.stop.abort();
