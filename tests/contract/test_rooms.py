@@ -37,7 +37,11 @@ def test_no_banned_room_names() -> None:
 
 
 def test_files_stay_readable() -> None:
-    long = {str(path.relative_to(ROOT)): lines for path in sources() if (lines := len(path.read_text().splitlines())) > LIMIT}
+    long = {
+        str(path.relative_to(ROOT)): lines
+        for path in sources()
+        if (lines := len(path.read_text().splitlines())) > LIMIT
+    }
     assert not long
 
 
