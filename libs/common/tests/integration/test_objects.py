@@ -6,7 +6,7 @@ import hashlib
 import resource
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -145,6 +145,20 @@ async def test_a_prefix_of_more_than_a_thousand_objects_is_listed_and_deleted(st
     assert [item.key async for item in store.list("jobs/")] == ["jobs/10/plan.json"]
     assert await store.delete_many(["jobs/10/plan.json", "jobs/missing"]) == 2
     assert [item async for item in store.list("")] == []
+
+
+async def test_folders_are_named_once_each(store: ObjectStore) -> None:
+    for key in ("jobs/b/plan.json", "jobs/a/plan.json", "jobs/a/a1/peaks.json", "jobs/stray", "uploads/c/source"):
+        await store.put(key, b"x")
+    assert [name async for name in store.folders("jobs/")] == ["a", "b"]
+
+
+async def test_uploads_whose_process_died_are_taken_back(store: ObjectStore) -> None:
+    client = store._client
+    await client.call(client.s3._create_multipart_upload, client.bucket, "uploads/dead/source", {})
+    assert await store.abort_uploads(datetime.now(UTC) - timedelta(hours=1)) == 0
+    assert await store.abort_uploads(datetime.now(UTC) + timedelta(hours=1)) == 1
+    assert await _uploads(store) == []
 
 
 async def test_the_bucket_cannot_be_emptied_by_mistake(store: ObjectStore) -> None:
