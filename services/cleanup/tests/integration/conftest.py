@@ -1,13 +1,16 @@
 """A migrated database, a bucket, and the rules' resources."""
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import pytest
+from sqlalchemy import func, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from cleanup.app import MIGRATIONS
 from cleanup.settings import Settings
 from cleanup.sweeps import Resources
+from cleanup.tables import Catalogue
 from common import database
 from common.settings import BrokerSettings, StorageSettings
 from common.storage import ObjectStore
@@ -48,8 +51,12 @@ async def store(storage_settings: StorageSettings) -> AsyncIterator[ObjectStore]
 
 
 @pytest.fixture
-def resources(engine: AsyncEngine, store: ObjectStore, settings: Settings) -> Resources:
-    return Resources(database.sessions(engine), store, settings)
+async def resources(engine: AsyncEngine, store: ObjectStore, settings: Settings) -> Resources:
+    """The rules' resources, over a catalogue that has heard of jobs for a day."""
+    sessions = database.sessions(engine)
+    async with sessions.begin() as session:
+        await session.execute(update(Catalogue).values(since=func.now() - timedelta(days=1)))
+    return Resources(sessions, store, settings)
 
 
 def make_settings(db_url: str, storage: StorageSettings, broker: BrokerSettings) -> Settings:
