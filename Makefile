@@ -32,7 +32,7 @@ down: ## Stop the platform from another terminal
 	@$(BIN)/python -m native down
 
 status: ## Show what runs, where, and whether it is well
-	@$(BIN)/python -m native status
+	@$(BIN)/python -m native status || test $$? -eq 3
 
 migrate: setup ## Bring the four database schemas up to date (`make up` does it at every start)
 	@$(BIN)/python -m native migrate
@@ -56,7 +56,7 @@ fmt: dev ## Format the code and fix what can be fixed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-contracts: dev ## Write the golden documents again: event schemas, AsyncAPI, OpenAPI, event table
+contracts: dev ## Write the golden documents again: event schemas, AsyncAPI, event table
 	$(BIN)/python scripts/contracts.py
 
 lock: dev ## Pin the dependencies again after a change (needs the network)
@@ -73,7 +73,7 @@ test-e2e: dev ## The whole platform through the gateway, with real Whisper
 	$(BIN)/pytest -m e2e $(PYTEST_ARGS)
 
 bench: dev ## Measure against the budgets
-	$(BIN)/python -m bench
+	PYTHONPATH=tests $(BIN)/python -m bench
 
 clean: ## Remove caches, build products and leftovers of tests; data, .venv and models stay
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis web/dist .verbatim/test-*

@@ -5,13 +5,13 @@ class ModelError(Exception):
     """A model cannot be used or brought in; the message is a sentence for people."""
 
 
-class SourceUnavailable(ModelError):  # noqa: N818 (errors here are named as the state they report)
+class SourceUnavailable(ModelError):
     """The place a model should come from cannot be reached."""
 
 
-class ContentRefused(ModelError):  # noqa: N818 (errors here are named as the state they report)
+class ContentRefused(ModelError):
     """The bytes are not what they should be: another checksum, another shape, or not a model at all."""
 
 
-class ToolMissing(ModelError):  # noqa: N818 (errors here are named as the state they report)
+class ToolMissing(ModelError):
     """Bringing the model in needs something that is not installed."""

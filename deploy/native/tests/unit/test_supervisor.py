@@ -10,11 +10,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from native_children import child, notes, until
 
 from native.programs import Program, ProgramError
 from native.state import StateFolder
 from native.supervisor import Phase, Supervisor
+
+from .native_children import child, notes, until
 
 
 @pytest.fixture
@@ -161,7 +162,7 @@ def test_a_need_without_a_row_is_refused(state: StateFolder) -> None:
 def test_nothing_survives_the_supervisor_being_killed(state: StateFolder) -> None:
     script = f"""
 import asyncio, sys
-sys.path.insert(0, {str(Path(__file__).parents[1])!r})
+sys.path.insert(0, {str(Path(__file__).parent)!r})
 from native_children import child
 from native.state import StateFolder
 from native.supervisor import Supervisor

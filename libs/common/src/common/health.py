@@ -14,7 +14,7 @@ log = structlog.get_logger(__name__)
 RESTARTS = Counter("verbatim_loop_restarts_total", "Background loops that crashed and were started again.", ["loop"])
 
 
-class LoopFailing(Exception):  # noqa: N818 (errors here are named as the state they report)
+class LoopFailing(Exception):
     """A background loop crashed and has not run steadily since."""
 
 

@@ -1,8 +1,6 @@
 """Places of their own for tests of the plumbing: a schema with the messaging tables, a broker, a bucket."""
 
-import sys
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
@@ -12,10 +10,7 @@ from common.messaging import Broker
 from common.settings import BrokerSettings, DatabaseSettings, StorageSettings
 from common.storage import ObjectStore
 
-# pytest's importlib mode leaves sys.path alone, and mypy knows helper modules by their plain names only.
-sys.path.append(str(Path(__file__).parent))
-
-from common_plumbing import Base
+from .common_plumbing import Base
 
 
 @pytest.fixture

@@ -5,19 +5,6 @@ import json
 
 import pytest
 from aio_pika import connect
-from common_plumbing import (
-    Ledger,
-    Outbox,
-    Sessions,
-    a_job_transcribed,
-    a_plan_work,
-    consuming,
-    eventually,
-    notes,
-    running,
-    settle,
-    unpublished,
-)
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from common.events import CancelJob, JobOptions, JobStarted, PlanWork
@@ -37,6 +24,20 @@ from common.messaging import (
 from common.messaging.envelope import Envelope
 from common.settings import BrokerSettings
 from native.testing import RabbitServer, free_port
+
+from .common_plumbing import (
+    Ledger,
+    Outbox,
+    Sessions,
+    a_job_transcribed,
+    a_plan_work,
+    consuming,
+    eventually,
+    notes,
+    running,
+    settle,
+    unpublished,
+)
 
 pytestmark = pytest.mark.integration
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
-from common_plumbing import Outbox, Sessions, a_job_transcribed, eventually
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -17,6 +16,8 @@ from common.database import DatabaseUnavailable, Notifications, SchemaOutdated, 
 from common.messaging import outbox
 from common.settings import DatabaseSettings
 from native.testing import PostgresServer, free_port
+
+from .common_plumbing import Outbox, Sessions, a_job_transcribed, eventually
 
 pytestmark = pytest.mark.integration
 

@@ -7,7 +7,17 @@ from uuid import uuid4
 
 import pytest
 from aio_pika import connect
-from common_plumbing import (
+from sqlalchemy import func, insert, select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from common.events import JobDeleted
+from common.messaging import Broker, BrokerUnavailable
+from common.messaging.envelope import Envelope
+from common.settings import BrokerSettings
+from common.storage import StoreUnavailable
+from native.testing import PostgresServer
+
+from .common_plumbing import (
     Inbox,
     Ledger,
     Sessions,
@@ -18,15 +28,6 @@ from common_plumbing import (
     eventually,
     notes,
 )
-from sqlalchemy import func, insert, select
-from sqlalchemy.ext.asyncio import AsyncEngine
-
-from common.events import JobDeleted
-from common.messaging import Broker, BrokerUnavailable
-from common.messaging.envelope import Envelope
-from common.settings import BrokerSettings
-from common.storage import StoreUnavailable
-from native.testing import PostgresServer
 
 pytestmark = pytest.mark.integration
 

@@ -4,7 +4,17 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-from common_plumbing import (
+from prometheus_client import REGISTRY
+from sqlalchemy import func, select, update
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from common import context
+from common.events import JobStarted
+from common.messaging import Broker, EventConsumer, OutboxRelay, outbox
+from common.messaging.envelope import Envelope
+from native.testing import PostgresServer
+
+from .common_plumbing import (
     SERVICE,
     SUBSCRIPTIONS,
     Inbox,
@@ -20,15 +30,6 @@ from common_plumbing import (
     running,
     unpublished,
 )
-from prometheus_client import REGISTRY
-from sqlalchemy import func, select, update
-from sqlalchemy.ext.asyncio import AsyncEngine
-
-from common import context
-from common.events import JobStarted
-from common.messaging import Broker, EventConsumer, OutboxRelay, outbox
-from common.messaging.envelope import Envelope
-from native.testing import PostgresServer
 
 pytestmark = pytest.mark.integration
 

@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from common_plumbing import a_plan_work, consumed, dead_letters, eventually
 
 from common import context
 from common.events import PlanWork
@@ -14,6 +13,8 @@ from common.messaging import Broker, BrokerUnavailable, Delivery, WorkConsumer
 from common.messaging.envelope import Envelope
 from common.settings import BrokerSettings
 from native.testing import RabbitServer
+
+from .common_plumbing import a_plan_work, consumed, dead_letters, eventually
 
 pytestmark = pytest.mark.integration
 

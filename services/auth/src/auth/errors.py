@@ -39,5 +39,5 @@ class NoSigningKey(Problem):
     title = "No signing key"
 
 
-class SecretKeyMismatch(Exception):  # noqa: N818 (errors here are named as the state they report)
+class SecretKeyMismatch(Exception):
     """The signing keys in the database were sealed under another SECRET_KEY."""

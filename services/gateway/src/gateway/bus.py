@@ -7,7 +7,7 @@ from common.messaging import Broker, LogPublisher
 from common.settings import BrokerSettings
 
 
-class NotConnected(Exception):  # noqa: N818 (errors here are named as the state they report)
+class NotConnected(Exception):
     """The message bus has not been reached yet, or was lost."""
 
 

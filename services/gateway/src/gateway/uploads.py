@@ -85,7 +85,7 @@ async def receive(request: Request, store: ObjectStore, jobs: Upstream, limits: 
         return relayed(answer)
 
 
-class _Undecided(Exception):  # noqa: N818 (not an error: the outcome is not known)
+class _Undecided(Exception):
     """The jobs service may or may not have accepted the job."""
 
     def __init__(self, reason: Exception) -> None:

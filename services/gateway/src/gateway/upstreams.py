@@ -31,7 +31,7 @@ CONNECT_SECONDS = 2.0
 KEEPALIVE_SECONDS = 10.0
 
 
-class Refusal(Exception):  # noqa: N818 (named after what it is: the service's answer, not a failure of ours)
+class Refusal(Exception):
     """A service answered with a problem of its own, which goes to the caller as it is."""
 
     def __init__(self, response: httpx.Response) -> None:

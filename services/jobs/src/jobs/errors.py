@@ -44,5 +44,5 @@ class InvalidCursor(BadRequest):
     title = "Invalid cursor"
 
 
-class IllegalTransition(RuntimeError):  # noqa: N818 (named as what it reports)
+class IllegalTransition(RuntimeError):
     """The state machine was asked for a step that its table does not have: an error in this service."""

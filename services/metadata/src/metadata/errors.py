@@ -10,5 +10,5 @@ class MetadataNotFound(NotFound):
     title = "Metadata not found"
 
 
-class TranscriptUnreadable(ValueError):  # noqa: N818 (errors here are named as the state they report)
+class TranscriptUnreadable(ValueError):
     """The stored transcript is not one: trying again cannot help."""

@@ -13,7 +13,7 @@ SENTENCES: Final = {
 }
 
 
-class Rejected(Exception):  # noqa: N818 (named as the state it reports)
+class Rejected(Exception):
     """A recording that can never be transcribed as asked: `code` for programs, `reason` for people."""
 
     def __init__(self, code: str, reason: str | None = None, **values: str) -> None:
@@ -22,19 +22,19 @@ class Rejected(Exception):  # noqa: N818 (named as the state it reports)
         super().__init__(self.reason)
 
 
-class DecoderDied(Exception):  # noqa: N818 (named as the state it reports)
+class DecoderDied(Exception):
     """The decoder process was ended from outside, so the recording is not to blame and may be tried again."""
 
 
-class NoRoom(OSError):  # noqa: N818 (named as the state it reports)
+class NoRoom(OSError):
     """There is no room for the recording on this worker's disk now; another worker, or a later hour, may have it."""
 
 
-class ModelNotServed(Exception):  # noqa: N818 (named as the state it reports)
+class ModelNotServed(Exception):
     """This worker cannot do the work because none of its models fits; another worker may."""
 
 
-class WorkCancelled(Exception):  # noqa: N818 (named as the state it reports)
+class WorkCancelled(Exception):
     """The job was cancelled while its work was in hand; the work is dropped, and that is not a failure."""
 
 

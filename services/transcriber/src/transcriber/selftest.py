@@ -17,7 +17,7 @@ log = structlog.get_logger(__name__)
 _LEAST_SIMILARITY = 0.7
 
 
-class SelfTestFailed(RuntimeError):  # noqa: N818 (errors here are named as the state they report)
+class SelfTestFailed(RuntimeError):
     """The engine runs, but does not understand the known sentence."""
 
 

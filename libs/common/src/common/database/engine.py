@@ -18,7 +18,7 @@ log = structlog.get_logger(__name__)
 _PASSING_SQLSTATES = ("08", "53", "57P", "40", "55P03")
 
 
-class DatabaseUnavailable(ConnectionError):  # noqa: N818 (errors here are named as the state they report)
+class DatabaseUnavailable(ConnectionError):
     """PostgreSQL did not answer in time."""
 
 

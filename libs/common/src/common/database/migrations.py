@@ -19,7 +19,7 @@ from sqlalchemy.pool import NullPool
 _TEMPLATE = Path(__file__).with_name("revision.py.mako")
 
 
-class SchemaOutdated(RuntimeError):  # noqa: N818 (errors here are named as the state they report)
+class SchemaOutdated(RuntimeError):
     """The database's schema is not the one this code was written for."""
 
 

@@ -1,11 +1,11 @@
 """What can go wrong with the message broker; all of it may pass, so all of it is a ConnectionError."""
 
 
-class BrokerUnavailable(ConnectionError):  # noqa: N818 (errors here are named as the state they report)
+class BrokerUnavailable(ConnectionError):
     """The broker did not answer, or does not count us as connected."""
 
 
-class PublishFailed(ConnectionError):  # noqa: N818 (errors here are named as the state they report)
+class PublishFailed(ConnectionError):
     """The broker did not confirm a message; it may have arrived all the same."""
 
 

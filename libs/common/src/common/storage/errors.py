@@ -1,7 +1,7 @@
 """What can go wrong with the object store."""
 
 
-class ObjectMissing(LookupError):  # noqa: N818 (errors here are named as the state they report)
+class ObjectMissing(LookupError):
     """There is no object under the key."""
 
     def __init__(self, key: str) -> None:
@@ -10,5 +10,5 @@ class ObjectMissing(LookupError):  # noqa: N818 (errors here are named as the st
         self.key = key
 
 
-class StoreUnavailable(ConnectionError):  # noqa: N818 (errors here are named as the state they report)
+class StoreUnavailable(ConnectionError):
     """The object store did not answer, or answered with an error of its own; trying again later may help."""

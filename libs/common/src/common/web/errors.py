@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 MEDIA_TYPE = "application/problem+json"
 
 
-class Problem(Exception):  # noqa: N818 (errors here are named as the state they report)
+class Problem(Exception):
     """An error with a stable code and an HTTP status; services derive their own from the subclasses below.
 
     `detail` is a sentence for people and is shown to them; `extensions` become members of the document.

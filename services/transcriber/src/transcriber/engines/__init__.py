@@ -17,7 +17,7 @@ _PACKAGES = {"ctranslate2": "ctranslate2", "openai-whisper": "whisper"}
 _EXTRAS = {"ctranslate2": "ctranslate2", "openai-whisper": "torch"}
 
 
-class NotForProduction(EngineError):  # noqa: N818 (errors here are named as the state they report)
+class NotForProduction(EngineError):
     """The canned engine was asked to serve people."""
 
 

@@ -20,19 +20,19 @@ class EngineError(Exception):
     """An engine could not do what it was asked to do."""
 
 
-class EngineDied(EngineError):  # noqa: N818 (errors here are named as the state they report)
+class EngineDied(EngineError):
     """The engine's process ended in the middle of a request; the next request starts a new one."""
 
 
-class DeviceFailed(EngineError):  # noqa: N818 (errors here are named as the state they report)
+class DeviceFailed(EngineError):
     """The accelerator is in a state that only a new process can leave."""
 
 
-class ModelUnavailable(EngineError):  # noqa: N818 (errors here are named as the state they report)
+class ModelUnavailable(EngineError):
     """The model is not in MODEL_DIR in the form this engine reads; permanent until somebody brings it in."""
 
 
-class LanguageUnsupported(EngineError):  # noqa: N818 (errors here are named as the state they report)
+class LanguageUnsupported(EngineError):
     """The model does not know the language or the task; permanent."""
 
 
