@@ -17,7 +17,7 @@ TRANSCRIPTION_SECONDS = Histogram(
     buckets=(1, 2, 5, 10, 30, 60, 180, 600, 1800, 3600, 14_400),
 )
 AUDIO_SECONDS = Counter("verbatim_job_audio_seconds_total", "Seconds of recordings transcribed.")
-DECODE_SECONDS = Counter("verbatim_chunk_decode_seconds_total", "Seconds that workers spent on chunk results.")
+DECODE_SECONDS = Counter("verbatim_job_decode_seconds_total", "Seconds that workers spent on chunk results.")
 STALE_RESULTS = Counter(
     "verbatim_stale_results_total", "Results ignored because the job is gone, over, or at another attempt.", ["event"]
 )
