@@ -40,7 +40,7 @@ def summary(state: StateFolder, settings: NativeSettings, seconds: float | None 
         ["user", user],
         ["password", f"admin_password in {state.path / CREDENTIALS}"],
         ["logs", f"{state.logs}/<program>.log"],
-        ["stop", "Ctrl-C here, or `make down` anywhere"],
+        ["stop", "`make down`" if seconds is None else "Ctrl-C here, or `make down` anywhere"],
     ]
     took = "" if seconds is None else f" after {seconds:.1f} s"
     return f"Verbatim is ready{took}.\n\n{aligned(rows)}"

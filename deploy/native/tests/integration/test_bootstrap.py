@@ -64,7 +64,8 @@ async def test_a_role_is_no_superuser(database: Hosted) -> None:
 
 
 def test_a_second_start_has_nothing_to_migrate_and_a_missing_schema_is_made_again(native_state: Path) -> None:
-    folder, said = native_state / "migrated-twice", []
+    folder = native_state / "migrated-twice"
+    said: list[str] = []
 
     def start(*drop: str) -> list[str]:
         said.clear()
