@@ -46,7 +46,10 @@ def cut(text: str, words: Sequence[Word], seconds: float) -> tuple[Segment, ...]
         return (Segment(0.0, round(seconds, 2), text, ()),) if text else ()
     timed = _within(_tamed(_joined(words)), seconds)
     runs = [piece for run in _runs(timed) for piece in _fitting(run)]
-    return tuple(_segment(run, seconds) for run in _together(runs))
+    segments: list[Segment] = []
+    for run in _together(runs):
+        segments.append(_segment(run, segments[-1].end if segments else 0.0, seconds))
+    return tuple(segments)
 
 
 def _joined(words: Iterable[Word]) -> list[Word]:
@@ -155,10 +158,11 @@ def _together(runs: Sequence[list[Word]]) -> Iterator[list[Word]]:
         yield held
 
 
-def _segment(words: Sequence[Word], seconds: float) -> Segment:
+def _segment(words: Sequence[Word], earliest: float, seconds: float) -> Segment:
+    """Give a segment the span of its words, stretched to a visible length where the window has room for it."""
     text = "".join(word.word for word in words).strip()
-    start = min(words[0].start, max(0.0, seconds - _SHORTEST_SECONDS))
-    end = min(max(words[-1].end, start + _SHORTEST_SECONDS), max(seconds, start))
+    start = max(earliest, min(words[0].start, seconds - _SHORTEST_SECONDS))
+    end = max(start, min(max(words[-1].end, start + _SHORTEST_SECONDS), seconds))
     return Segment(round(start, 2), round(end, 2), text, tuple(words))
 
 

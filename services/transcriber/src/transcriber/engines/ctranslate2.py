@@ -121,7 +121,7 @@ class CTranslate2Engine:
         if not decoded.tokens:
             return []
         start = self._vocabulary.start_sequence(options.language, options.task)
-        frames = max(1, len(window) // HOP_SAMPLES)
+        frames = max(2, len(window) // HOP_SAMPLES)
         [aligned] = self._model.align(encoded, start, [list(decoded.tokens)], frames)
         return self._words(decoded.tokens, aligned, options.language)
 

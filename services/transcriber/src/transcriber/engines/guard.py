@@ -33,7 +33,7 @@ class Decoded:
     @property
     def is_short(self) -> bool:
         """Whether there is far less text than speech of this length has."""
-        return len(self.text.encode()) < self.seconds * _MIN_BYTES_PER_SECOND
+        return len(self.text.encode()) < max(1.0, self.seconds) * _MIN_BYTES_PER_SECOND
 
     @property
     def loops(self) -> bool:
