@@ -1,10 +1,16 @@
 """What happens when work comes twice, is cancelled, cannot be done, or the process is told to stop."""
 
 import asyncio
+import contextlib
 import json
+import os
+import signal
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 
@@ -12,6 +18,7 @@ from common.events import AudioPlanned, CancelJob, ChunkPlanned, ChunkTranscribe
 from common.messaging import Broker
 from common.settings import BrokerSettings
 from common.storage import keys
+from native.testing import free_port
 from transcriber.settings import Settings
 
 pytestmark = pytest.mark.integration
@@ -134,3 +141,51 @@ async def test_a_worker_without_a_model_is_not_ready(settings: Settings) -> None
         while "background" not in (failing := await app.state.readiness.failing()):  # noqa: ASYNC110 (as in conftest.py)
             await asyncio.sleep(0.05)
     assert {"engine", "consumers"} <= set(failing)
+
+
+async def test_a_process_told_to_stop_hands_its_work_back_and_ends_well(
+    settings: Settings, jobs: Any, studio: Any, speech: Any, tmp_path: Path
+) -> None:
+    port = free_port()
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PORT": str(port),
+        "MODELS": "base",
+        "ENGINE": "canned",
+        "ENVIRONMENT": "test",
+        "DRAIN_SECONDS": "0",
+        "BROKER_URL": settings.broker_url,
+        "S3_ENDPOINT": settings.s3_endpoint,
+        "S3_BUCKET": settings.s3_bucket,
+        "AWS_ACCESS_KEY_ID": settings.aws_access_key_id,
+        "AWS_SECRET_ACCESS_KEY": settings.aws_secret_access_key.get_secret_value(),
+        "WORK_DIR": str(tmp_path),
+        "MODEL_DIR": str(tmp_path),
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "transcriber", "serve", env=environment, stdout=asyncio.subprocess.DEVNULL
+    )
+    try:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client, asyncio.timeout(30):
+            while not await answers(client):  # noqa: ASYNC110 (readiness is asked, it does not notify)
+                await asyncio.sleep(0.1)
+        work = await jobs.upload(studio.record("long.flac", np.concatenate([speech] * 7), codec="flac"))
+        await jobs.broker.publish(work)
+        await jobs.until(lambda: jobs.said(work.job_id, ChunkPlanned))
+        process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(20):
+            assert await process.wait() == 0
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+    left = await asyncio.to_thread(lambda: list(tmp_path.glob("verbatim-plan-*")))
+    assert left == []
+    assert jobs.dead == []
+
+
+async def answers(client: httpx.AsyncClient) -> bool:
+    try:
+        return (await client.get("/health/ready")).status_code == 200
+    except httpx.TransportError:
+        return False

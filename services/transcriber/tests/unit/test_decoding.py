@@ -1,12 +1,14 @@
 """Any media becomes 16 kHz mono PCM; what cannot be decoded is told apart, in words."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import struct
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -14,6 +16,7 @@ from numpy.typing import NDArray
 from transcriber import audio
 from transcriber.audio import Decoding, decode
 from transcriber.errors import DecoderDied, Rejected
+from transcriber.media import Media
 
 
 async def run(path: Path, max_seconds: float = 600.0) -> tuple[NDArray[np.float64], Decoding]:
@@ -202,8 +205,6 @@ async def test_surround_sound_keeps_its_centre(studio: Any, tone: Any) -> None:
 
 async def test_sound_that_sets_in_later_than_the_picture_starts_with_silence(studio: Any, tone: Any) -> None:
     path = studio.folder / "late.mkv"
-    import av  # noqa: PLC0415 (only this test writes timestamps by hand)
-
     source = studio.record("late.wav", tone(2.0))
     with av.open(str(source)) as read, av.open(str(path), "w") as write:
         copied = write.add_stream_from_template(read.streams.audio[0])
@@ -272,3 +273,31 @@ async def test_a_wav_of_many_channels_without_places_is_mixed(tmp_path: Path) ->
     samples, decoding = await run(path)
     assert decoding.source["channels"] == 5
     assert rms(samples[8000:-8000]) == pytest.approx(0.3 / 2**0.5, rel=0.05)
+
+
+def test_a_video_decoder_is_never_opened(studio: Any, tone: Any) -> None:
+    path = studio.record("film.mp4", tone(1.0), codec="aac", video=True)
+    before = av.logging.get_level()
+    av.logging.set_level(av.logging.DEBUG)
+    try:
+        with av.logging.Capture() as lines, path.open("rb") as file:
+            heard = sum(block.shape[1] for block in Media(file).blocks())
+    finally:
+        av.logging.set_level(before)
+    assert heard > 15_000
+    film = [text for _, name, text in lines if name == "mpeg4"]
+    assert film
+    assert all("not on whitelist" in text for text in film)
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_broken_files_are_decoded_or_rejected_but_nothing_else(studio: Any, speech: Any, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    name, codec, video = [("a.mp3", "libmp3lame", False), ("a.mp4", "aac", True), ("a.flac", "flac", False)][seed % 3]
+    path = studio.record(name, speech[: 5 * 16_000], codec=codec, video=video)
+    content = bytearray(path.read_bytes())
+    for _ in range(100):
+        content[rng.integers(len(content))] = rng.integers(256)
+    path.write_bytes(bytes(content))
+    with contextlib.suppress(Rejected):
+        await run(path)

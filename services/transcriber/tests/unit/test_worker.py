@@ -1,0 +1,95 @@
+"""The parts around the work: settings, cancellations, heartbeats, folders, patience."""
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from pydantic import ValidationError
+
+from common.storage import StoreUnavailable
+from transcriber import patience
+from transcriber.cancellations import Cancellations
+from transcriber.errors import WorkCancelled
+from transcriber.patience import patiently
+from transcriber.settings import Settings
+from transcriber.worker import Worker
+from transcriber.workspace import folder, sweep
+
+NEEDED: dict[str, Any] = {
+    "broker_url": "amqp://guest:guest@127.0.0.1/",
+    "aws_access_key_id": "a",
+    "aws_secret_access_key": "b",
+}
+
+
+def test_models_are_a_comma_separated_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODELS", "base, tiny.en")
+    assert Settings(**NEEDED).models == ("base", "tiny.en")
+    monkeypatch.setenv("MODELS", "")
+    assert Settings(**NEEDED).models == ()
+
+
+def test_the_canned_engine_is_refused_in_production() -> None:
+    with pytest.raises(ValidationError, match="canned"):
+        Settings(**NEEDED, engine="canned")
+    assert Settings(**NEEDED, engine="canned", environment="test").engine == "canned"
+
+
+def test_a_cancelled_job_is_remembered_and_others_are_not_touched() -> None:
+    cancellations, job = Cancellations(), uuid4()
+    cancellations.add(job)
+    with pytest.raises(WorkCancelled):
+        cancellations.check(job)
+    cancellations.check(uuid4())
+
+
+def test_the_oldest_cancellations_are_forgotten() -> None:
+    cancellations, first = Cancellations(), uuid4()
+    cancellations.add(first)
+    for _ in range(10_000):
+        cancellations.add(uuid4())
+    cancellations.check(first)
+
+
+def test_a_heartbeat_names_the_work_in_hand() -> None:
+    worker = Worker(name="w1", engine="canned", device="cpu", models=["base"])
+    with worker.holding("work.plan", "plan/1/1"):
+        beat = worker.heartbeat()
+    assert (beat.busy, beat.pid, beat.models) == ("plan/1/1", os.getpid(), ["base"])
+    assert worker.heartbeat().busy is None
+
+
+def test_only_folders_of_dead_processes_are_swept(tmp_path: Path) -> None:
+    (tmp_path / "verbatim-plan-4194305-dead").mkdir()
+    (tmp_path / "something-else").mkdir()
+    with folder(tmp_path) as ours:
+        (ours / "source").write_bytes(b"x")
+        sweep(tmp_path)
+        assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["something-else", ours.name])
+    assert not ours.exists()
+
+
+async def test_a_store_that_comes_back_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "_FIRST_PAUSE", 0.001)
+    tries = 0
+
+    async def attempt() -> str:
+        nonlocal tries
+        tries += 1
+        if tries < 4:
+            raise StoreUnavailable("away")
+        return "here"
+
+    assert await patiently(attempt) == "here"
+
+
+async def test_patience_ends() -> None:
+    async def attempt() -> None:
+        raise StoreUnavailable("away")
+
+    with pytest.raises(StoreUnavailable):
+        async with asyncio.timeout(5):
+            await patiently(attempt, seconds=0.1)
