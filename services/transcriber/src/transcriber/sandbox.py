@@ -20,12 +20,13 @@ CPU_PATIENCE: Final = 60
 def confine(*, parent: int, memory_bytes: int) -> None:
     """Tie this process to its parent and cap its memory; call before loading libraries and threads."""
     libc = ctypes.CDLL(None, use_errno=True)
+    # A network of its own, with nobody on it. Refused where user namespaces are off: `seal` closes that door as well.
+    libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET)
+    libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    # Last, since a change of credentials can undo it.
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         sys.exit("the parent is gone")
-    libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    # A network of its own, with nobody on it. Refused where user namespaces are off: `seal` closes that door as well.
-    libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET)
     os.chdir("/")
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))

@@ -5,6 +5,9 @@ import contextlib
 import os
 import signal
 import struct
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -301,3 +304,26 @@ async def test_broken_files_are_decoded_or_rejected_but_nothing_else(studio: Any
     path.write_bytes(bytes(content))
     with contextlib.suppress(Rejected):
         await run(path)
+
+
+def test_the_decoder_ends_with_the_process_that_started_it(studio: Any, tone: Any) -> None:
+    path = studio.record("long.flac", tone(120.0), codec="flac")
+    program = (
+        "import asyncio, sys, pathlib\n"
+        "from transcriber.audio import decode\n"
+        "async def main():\n"
+        "    async with decode(pathlib.Path(sys.argv[1]), max_seconds=600.0) as decoding:\n"
+        "        await anext(aiter(decoding))\n"
+        "        print(decoding.pid, flush=True)\n"
+        "        await asyncio.sleep(60)\n"
+        "asyncio.run(main())\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program, str(path)], stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        decoder = Path("/proc", parent.stdout.readline().decode().strip(), "stat")
+        assert decoder.exists()
+        parent.kill()
+    deadline = time.monotonic() + 5
+    while decoder.exists() and decoder.read_text().rpartition(")")[2].split()[0] != "Z":
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
