@@ -23,6 +23,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+import numpy.typing as npt
 import onnxruntime
 from piper.phonemize_espeak import EspeakPhonemizer
 
@@ -30,6 +31,8 @@ SAMPLES = Path(__file__).parent.parent / "services/transcriber/src/transcriber/s
 VOICE_RATE = 24_000
 SELFTEST_RATE = 16_000
 SPEED = 0.95
+
+Samples = npt.NDArray[np.float32]
 SENTENCE_PAUSE, PARAGRAPH_PAUSE = 0.30, 0.80  # seconds
 PARAGRAPH_VOICES = ("jf_gongitsune", "jm_kumo")
 SELFTEST_VOICE = "jm_kumo"
@@ -67,7 +70,7 @@ class Voice:
             self._styles = {name: styles[name] for name in styles.files}
         self._phonemizer = EspeakPhonemizer()
 
-    def say(self, text: str, voice: str) -> np.ndarray:
+    def say(self, text: str, voice: str) -> Samples:
         """Return float32 samples at 24 kHz: sentence by sentence, with a pause after each."""
         spoken = []
         for sentence in self._phonemizer.phonemize("en-us", text):
@@ -77,24 +80,24 @@ class Voice:
             spoken += [self._utter(sounds, voice), silence(SENTENCE_PAUSE)]
         return np.concatenate(spoken)
 
-    def _utter(self, sounds: str, voice: str) -> np.ndarray:
+    def _utter(self, sounds: str, voice: str) -> Samples:
         tokens = [self._vocabulary[sound] for sound in sounds]
         style = self._styles[voice][len(tokens) - 1].astype(np.float32).reshape(1, 256)
         inputs = {"tokens": np.array([[0, *tokens, 0]]), "style": style, "speed": np.array([SPEED], np.float32)}
-        audio = self._session.run(None, inputs)[0].ravel()
+        audio: Samples = self._session.run(None, inputs)[0].ravel()
         heard = np.flatnonzero(np.abs(audio) > 0.01)
         return audio[max(0, heard[0] - 700) : heard[-1] + 700]
 
 
-def silence(seconds: float) -> np.ndarray:
+def silence(seconds: float) -> Samples:
     return np.zeros(int(seconds * VOICE_RATE), np.float32)
 
 
-def to_int16(audio: np.ndarray) -> np.ndarray:
-    return (np.clip(audio, -1, 1) * 32_767).astype("<i2")
+def to_int16(audio: Samples) -> npt.NDArray[np.int16]:
+    return (np.clip(audio, -1, 1) * 32_767).astype(np.int16)
 
 
-def write_opus(path: Path, audio: np.ndarray) -> None:
+def write_opus(path: Path, audio: Samples) -> None:
     with av.open(str(path), "w", format="ogg") as container:
         stream = container.add_stream("libopus", rate=VOICE_RATE, layout="mono", bit_rate=40_000)
         frame = av.AudioFrame.from_ndarray(to_int16(audio).reshape(1, -1), format="s16", layout="mono")
@@ -103,7 +106,7 @@ def write_opus(path: Path, audio: np.ndarray) -> None:
             container.mux(packet)
 
 
-def write_wav(path: Path, audio: np.ndarray) -> None:
+def write_wav(path: Path, audio: Samples) -> None:
     resampler = av.AudioResampler(format="s16", layout="mono", rate=SELFTEST_RATE)
     frame = av.AudioFrame.from_ndarray(to_int16(audio).reshape(1, -1), format="s16", layout="mono")
     frame.sample_rate = VOICE_RATE
