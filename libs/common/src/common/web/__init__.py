@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from .answers import problems
 from .app import Readiness, build_app
 from .errors import (
     BadRequest,
@@ -44,6 +45,7 @@ __all__ = [
     "UpstreamFailed",
     "bearer_token",
     "build_app",
+    "problems",
     "serve",
 ]
 

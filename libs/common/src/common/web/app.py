@@ -11,7 +11,8 @@ from pydantic import BaseModel
 
 from common import metrics
 
-from .errors import MEDIA_TYPE, ProblemDocument, Unavailable, install_error_handlers
+from .answers import described
+from .errors import ProblemDocument, Unavailable, install_error_handlers
 from .middleware import RequestMiddleware
 
 log = structlog.get_logger(__name__)
@@ -94,19 +95,16 @@ class Version(BaseModel):
 
 
 class _Application(FastAPI):
-    """FastAPI whose document says that errors are problem documents."""
+    """FastAPI whose document tells how errors are answered."""
+
+    def __init__(self, *, service: str, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._service = service
 
     def openapi(self) -> dict[str, Any]:
         if self.openapi_schema is None:
-            for operation in _operations(super().openapi()):
-                content = operation["responses"]["default"]["content"]
-                content[MEDIA_TYPE] = content.pop("application/json")
-        assert self.openapi_schema is not None
+            self.openapi_schema = described(super().openapi(), self._service)
         return self.openapi_schema
-
-
-def _operations(document: dict[str, Any]) -> Sequence[dict[str, Any]]:
-    return [operation for path in document.get("paths", {}).values() for operation in path.values()]
 
 
 def build_app(
@@ -118,6 +116,7 @@ def build_app(
     """
     version = metrics.service_version(name)
     app = _Application(
+        service=name,
         title=title,
         version=version,
         lifespan=lifespan,

@@ -149,7 +149,9 @@ def install_error_handlers(app: FastAPI, service: str) -> None:
         app.add_exception_handler(expected, answer)
 
 
-class _InvalidRequest(Invalid):
+class InvalidRequest(Invalid):
+    """A part of the request has not the form that the interface describes; `errors` names each."""
+
     code = "invalid_request"
     title = "The request is not valid"
 
@@ -160,7 +162,7 @@ def _invalid_request(error: RequestValidationError | WebSocketRequestValidationE
         {"location": ".".join(str(part) for part in item["loc"]), "message": item["msg"], "type": item["type"]}
         for item in error.errors()
     ]
-    return _InvalidRequest("; ".join(f"{item['location']}: {item['message']}" for item in errors), errors=errors)
+    return InvalidRequest("; ".join(f"{item['location']}: {item['message']}" for item in errors), errors=errors)
 
 
 def _from_http_exception(error: HTTPException) -> Problem:

@@ -13,7 +13,7 @@ import httpx
 import jwt
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from common.settings import IdentitySettings
@@ -219,4 +219,5 @@ async def admin(identity: Annotated[Identity, Depends(identity)]) -> Identity:
 
 
 IdentityDep = Annotated[Identity, Depends(identity)]
-AdminDep = Annotated[Identity, Depends(admin)]
+# The role stands in the OpenAPI document, where the gateway and the tests of every route's rights read it.
+AdminDep = Annotated[Identity, Security(admin, scopes=["admin"])]

@@ -1,0 +1,61 @@
+"""What a service's document says about its errors without being told, and what it is told."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from fastapi import APIRouter, FastAPI
+
+from common.web import AdminDep, Conflict, IdentityDep, Readiness, build_app, problems
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class Locked(Conflict):
+    """Somebody else holds it."""
+
+    code = "locked"
+
+
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    router = APIRouter(tags=["things"])
+
+    @router.get("/open/{number}", responses=problems(Locked))
+    async def open_to_all(number: int) -> None: ...
+
+    @router.get("/mine")
+    async def mine(_: IdentityDep) -> None: ...
+
+    @router.get("/admin/all")
+    async def everything(_: AdminDep) -> None: ...
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+
+    return build_app(name="things", title="T", lifespan=lifespan, routers=[router], readiness=Readiness()).openapi()
+
+
+def codes(operation: dict[str, Any], status: str) -> set[str]:
+    return set(operation["responses"].get(status, {}).get("content", {}).get(MEDIA_TYPE, {}).get("examples", ()))
+
+
+def test_a_stated_problem_stands_in_the_document_with_an_example_of_the_service(document: dict[str, Any]) -> None:
+    operation = document["paths"]["/open/{number}"]["get"]
+    locked = operation["responses"]["409"]["content"][MEDIA_TYPE]["examples"]["locked"]["value"]
+    assert (locked["status"], locked["service"], locked["detail"]) == (409, "things", "Somebody else holds it.")
+
+
+def test_what_can_be_sent_can_be_invalid(document: dict[str, Any]) -> None:
+    assert codes(document["paths"]["/open/{number}"]["get"], "422") == {"invalid_request"}
+    assert codes(document["paths"]["/mine"]["get"], "422") == set()
+
+
+def test_needed_tokens_and_roles_can_be_read_from_the_document(document: dict[str, Any]) -> None:
+    operations = {path: document["paths"][path]["get"] for path in ("/open/{number}", "/mine", "/admin/all")}
+    wanted = {path: operation.get("security") for path, operation in operations.items()}
+    assert wanted == {"/open/{number}": None, "/mine": [{"HTTPBearer": []}], "/admin/all": [{"HTTPBearer": ["admin"]}]}
+    assert [codes(operation, "401") for operation in operations.values()] == [set(), {"unauthorized"}, {"unauthorized"}]
+    assert [codes(operation, "403") for operation in operations.values()] == [set(), set(), {"admin_only"}]
