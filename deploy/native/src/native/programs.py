@@ -26,8 +26,8 @@ class ProgramError(RuntimeError):
 class RunAs:
     """Who a program runs as when the fleet's own user will not do."""
 
-    owner: tuple[int, int] | None = None  # (uid, gid) to become; only root may set it
-    prefix: tuple[str, ...] = ()  # a wrapper that changes the user in another way
+    owner: tuple[int, int] | None = None  # (uid, gid) to become and to give files to; only root may set it
+    prefix: tuple[str, ...] = ()  # a wrapper that does the becoming
 
     def adopt(self, folder: Path) -> None:
         """Make a folder and everything in it that user's, also when an earlier run was somebody else."""
@@ -79,21 +79,24 @@ def plain_environment(home: Path, state: Path) -> dict[str, str]:
 def unprivileged(programs: Path, data: Path) -> RunAs:
     """How a program that refuses to run as root can run and still reach its files and its own data folder.
 
-    As an ordinary user nothing changes. As root the choice is the account `nobody`; where a parent folder is closed to
-    it (a checkout under /root), a user namespace that shows root's files under an unprivileged id.
+    As an ordinary user nothing changes. Root becomes `nobody`; where a folder on the way is closed to everybody else (a
+    checkout under /root), `nobody` keeps the one capability that passes through. User namespaces would do as well, but
+    containers and chroots forbid them.
     """
     if os.geteuid() != 0:
         return RunAs()
-    on_the_way = {programs, *programs.parents, *data.parents}
-    if all(folder.stat().st_mode & 0o001 for folder in on_the_way):
-        account = pwd.getpwnam("nobody")
-        return RunAs(owner=(account.pw_uid, account.pw_gid))
-    wrapper = ("unshare", "--user", "--map-user=65534", "--map-group=65534", "--")
-    if _works([*wrapper, "true"]):
-        return RunAs(prefix=wrapper)
+    account = pwd.getpwnam("nobody")
+    nobody = RunAs(owner=(account.pw_uid, account.pw_gid))
+    if all(folder.stat().st_mode & 0o001 for folder in {programs, *programs.parents, *data.parents}):
+        return nobody
+    only = "-all,+dac_override"
+    wrapper = ["setpriv", f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups"]
+    wrapper += [f"--inh-caps={only}", f"--ambient-caps={only}", f"--bounding-set={only}", "--"]
+    if _works([*wrapper, "test", "-x", str(programs / "postgres")]):
+        return RunAs(owner=nobody.owner, prefix=tuple(wrapper))
     raise ProgramError(
-        f"PostgreSQL refuses to run as root, the account nobody cannot reach {programs} or {data}, and user namespaces "
-        "are not allowed here: move the checkout out of a closed folder such as /root, or run as an ordinary user."
+        f"PostgreSQL refuses to run as root, and the account nobody cannot reach {programs} or {data}: "
+        "move the checkout out of a closed folder such as /root, or run as an ordinary user."
     )
 
 
@@ -102,7 +105,8 @@ def _works(command: Sequence[str]) -> bool:
 
 
 def _launched(command: Sequence[str], run_as: RunAs, death_signal: signal.Signals) -> list[str]:
-    owner = "-" if run_as.owner is None else f"{run_as.owner[0]}:{run_as.owner[1]}"
+    becomes = None if run_as.prefix else run_as.owner
+    owner = "-" if becomes is None else f"{becomes[0]}:{becomes[1]}"
     launcher = [sys.executable, "-I", "-S", str(LAUNCHER), str(os.getpid()), str(int(death_signal)), owner]
     return [*run_as.prefix, *launcher, *command]
 

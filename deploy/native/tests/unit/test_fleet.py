@@ -100,12 +100,14 @@ def test_root_runs_the_database_as_nobody_where_nobody_can_go(monkeypatch: pytes
     assert owner[0] != 0
 
 
-def test_root_takes_a_user_namespace_where_nobody_cannot_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nobody_keeps_one_capability_where_folders_are_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(programs, "_works", lambda _: True)
-    assert programs.unprivileged(Path("/usr/bin"), closed / "data").prefix[0] == "unshare"
+    run_as = programs.unprivileged(Path("/usr/bin"), closed / "data")
+    assert run_as.owner is not None
+    assert "--inh-caps=-all,+dac_override" in run_as.prefix
     monkeypatch.setattr(programs, "_works", lambda _: False)
-    with pytest.raises(programs.ProgramError, match="user namespaces"):
+    with pytest.raises(programs.ProgramError, match="the account nobody cannot reach"):
         programs.unprivileged(Path("/usr/bin"), closed / "data")
