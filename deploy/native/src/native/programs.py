@@ -91,7 +91,8 @@ def unprivileged(programs: Path, data: Path) -> RunAs:
         return nobody
     only = "-all,+dac_override"
     wrapper = ["setpriv", f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups"]
-    wrapper += [f"--inh-caps={only}", f"--ambient-caps={only}", f"--bounding-set={only}", "--"]
+    wrapper += [f"--inh-caps={only}", f"--ambient-caps={only}", f"--bounding-set={only}"]
+    wrapper += ["--securebits=+no_setuid_fixup", "--"]  # or access(2), which PostgreSQL asks, ignores it
     if _works([*wrapper, "test", "-x", str(programs / "postgres")]):
         return RunAs(owner=nobody.owner, prefix=tuple(wrapper))
     raise ProgramError(

@@ -19,7 +19,7 @@ class NativeSettings(BaseSettings):
     gateway_port: int = Field(default=0, ge=0, le=65535, description="The public port; 0 = chosen once and kept.")
     model_dir: Path = Field(default=CHECKOUT / "models/weights", description="Folder of the Whisper models.")
     web_dir: Path = Field(default=CHECKOUT / "web/dist", description="The built web page; served when it exists.")
-    admin_username: str = "admin"
+    admin_username: str = Field(default="admin", description="First admin's name.")
     admin_password: str | None = Field(default=None, description="First admin's password; generated when left out.")
     sample: Path | None = Field(default=None, description="The recording that the demo sends when it is given none.")
     keep: bool = Field(default=False, description="Leave the fleet that the demo started running.")
