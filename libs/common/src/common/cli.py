@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from fastapi import FastAPI
 
-from common import logging, metrics, settings, web
+from common import logging, metrics, retired, settings, web
 
 SettingsT = TypeVar("SettingsT", bound=settings.ServiceSettings)
 
@@ -29,6 +29,7 @@ def main(
     def serve() -> None:
         effective = settings.load(settings_type)
         logging.configure(effective, name)
+        retired.warn(name)
         metrics.build_info(name)
         web.serve(create_app(effective), effective)
 

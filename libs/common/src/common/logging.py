@@ -20,6 +20,7 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any, TextIO
 from uuid import uuid4
+from zoneinfo import ZoneInfo
 
 import structlog
 
@@ -98,7 +99,8 @@ def configure(settings: ServiceSettings, service: str) -> LogSink:
         old.close()
     builder = _RecordBuilder(service, settings.instance)
     if settings.log_to_stdout:
-        root.addHandler(_Stdout(builder, console=settings.log_format == "console"))
+        zone = ZoneInfo(settings.timezone) if settings.log_format == "console" else None
+        root.addHandler(_Stdout(builder, zone))
     if settings.log_dir is not None:
         settings.log_dir.mkdir(parents=True, exist_ok=True)
         root.addHandler(_File(builder, settings, service))
@@ -198,12 +200,13 @@ class _Ours(logging.Handler):
 
 
 class _Stdout(_Ours):
-    """Writes lines to whatever sys.stdout is at the time."""
+    """Writes lines to whatever sys.stdout is at the time: JSON, or for people, with the times of their zone."""
 
-    def __init__(self, builder: _RecordBuilder, *, console: bool) -> None:
+    def __init__(self, builder: _RecordBuilder, zone: ZoneInfo | None) -> None:
         super().__init__()
         self._builder = builder
-        self._console = structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty()) if console else None
+        self._zone = zone
+        self._console = structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty()) if zone is not None else None
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
@@ -217,6 +220,7 @@ class _Stdout(_Ours):
         if self._console is None:
             return _as_json(built)
         shown = {name: value for name, value in built.items() if name not in ("log_id", "instance", "trace_id")}
+        shown["timestamp"] = datetime.fromisoformat(built["timestamp"]).astimezone(self._zone).isoformat()
         return str(self._console(None, "", shown))
 
 

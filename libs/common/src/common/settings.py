@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, TypeVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
@@ -31,17 +32,37 @@ def _instance() -> str:
 class ServiceSettings(_Part):
     """What every process has: where it runs, where it listens and how it logs."""
 
-    environment: Literal["production", "development", "test"] = "production"
-    host: str = "127.0.0.1"
-    port: int = Field(default=8000, ge=0, le=65535)
-    metrics_port: int = Field(default=0, ge=0, le=65535)  # 0 = no metrics server
-    instance: str = Field(default_factory=_instance)
-    log_level: str = "INFO"
-    log_format: Literal["json", "console"] = "json"
-    log_to_stdout: bool = True
-    log_dir: Path | None = None
-    log_max_bytes: int = Field(default=10_000_000, ge=0)
-    log_backup_count: int = Field(default=5, ge=0)
+    environment: Literal["production", "development", "test"] = Field(
+        default="production", description="Which kind of installation this is; the canned engine refuses `production`."
+    )
+    host: str = Field(default="127.0.0.1", description="Address to listen on.")
+    port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on.")
+    metrics_port: int = Field(
+        default=0, ge=0, le=65535, description="Port of `GET /metrics`; 0 switches that listener off."
+    )
+    instance: str = Field(
+        default_factory=_instance, description="Name of this process in logs; left out: host name and process id."
+    )
+    log_level: str = Field(
+        default="INFO", description="Least severe records kept: DEBUG, INFO, WARNING, ERROR, CRITICAL."
+    )
+    log_format: Literal["json", "console"] = Field(
+        default="json", description="Form of the records on stdout (`plain` and `text` mean `console`); files are JSON."
+    )
+    log_to_stdout: bool = Field(default=True, description="Whether records go to stdout.")
+    log_dir: Path | None = Field(
+        default=None, description="Folder of the rotating file `<service>.log`; left out: none."
+    )
+    log_max_bytes: int = Field(
+        default=10_000_000, ge=0, description="Size at which the log file is turned over, in bytes; 0 = never."
+    )
+    log_backup_count: int = Field(default=5, ge=0, description="Turned-over log files kept.")
+    timezone: str = Field(
+        default="UTC",
+        description="IANA name of the zone in which `LOG_FORMAT=console` shows times; records, files and API keep UTC.",
+    )
+    # Whether administrators may end this process, for good or to be started again.
+    enable_server_control: bool = False
 
     @field_validator("log_level")
     @classmethod
@@ -50,38 +71,84 @@ class ServiceSettings(_Part):
             raise ValueError(f"use one of {', '.join(LEVELS)}")
         return value.upper()
 
+    @field_validator("log_format", mode="before")
+    @classmethod
+    def _former_names(cls, value: object) -> object:
+        return "console" if value in ("plain", "text") else value
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError, OSError):  # also of a folder of the zone database
+            raise ValueError("use an IANA time zone name such as Europe/Berlin") from None
+        return value
+
 
 class DatabaseSettings(_Part):
     """Where a service's own schema lives."""
 
-    db_url: str = Field(examples=["postgresql+asyncpg://verbatim:password@127.0.0.1:5432/verbatim"])
-    db_connect_attempts: int = Field(default=10, ge=1)
+    db_url: str = Field(
+        examples=["postgresql+asyncpg://verbatim:password@127.0.0.1:5432/verbatim"],
+        description="The service's PostgreSQL database, as `postgresql+asyncpg://role:password@host:port/database`.",
+    )
+    db_connect_attempts: int = Field(default=10, ge=1, description="Tries to reach the database at the start.")
+
+    @field_validator("db_url")
+    @classmethod
+    def _for_asyncpg(cls, value: str) -> str:
+        scheme, separator, rest = value.partition("://")
+        database, _, _driver = scheme.partition("+")
+        if not separator or database not in ("postgresql", "postgres"):
+            raise ValueError(
+                "it must name a PostgreSQL database: postgresql+asyncpg://role:password@host:port/database"
+            )
+        # Former installations name other drivers; there is one here.
+        return f"postgresql+asyncpg://{rest}"
 
 
 class BrokerSettings(_Part):
     """Where the message broker is and how patient to be with it."""
 
-    broker_url: str = Field(examples=["amqp://verbatim:password@127.0.0.1:5672/"])
-    broker_connect_attempts: int = Field(default=20, ge=1)
-    broker_ping_timeout: float = Field(default=10.0, gt=0)  # seconds
+    broker_url: str = Field(
+        examples=["amqp://verbatim:password@127.0.0.1:5672/"],
+        description="The RabbitMQ server, as `amqp://user:password@host:port/vhost`.",
+    )
+    broker_connect_attempts: int = Field(default=20, ge=1, description="Tries to reach the broker at the start.")
+    broker_ping_timeout: float = Field(
+        default=10.0, gt=0, description="Seconds that the broker may take to answer before it counts as away."
+    )
+
+    @field_validator("broker_url")
+    @classmethod
+    def _amqp(cls, value: str) -> str:
+        if not value.startswith(("amqp://", "amqps://")):
+            raise ValueError("it must name a RabbitMQ server: amqp://user:password@host:port/vhost")
+        return value
 
 
 class StorageSettings(_Part):
     """Where the object store is and how to sign in."""
 
-    s3_endpoint: str = "http://127.0.0.1:9000"
-    aws_access_key_id: str = Field(examples=["verbatim"])
-    aws_secret_access_key: SecretStr = Field(examples=["a secret"])
-    s3_bucket: str = "verbatim"
-    s3_region: str = "us-east-1"
+    s3_endpoint: str = Field(
+        default="http://127.0.0.1:9000", description="Address of the object store: any server that speaks S3."
+    )
+    aws_access_key_id: str = Field(examples=["verbatim"], description="Access key of the object store.")
+    aws_secret_access_key: SecretStr = Field(examples=["a secret"], description="Secret key of the object store.")
+    s3_bucket: str = Field(default="verbatim", description="Bucket for recordings and transcripts.")
+    s3_region: str = Field(default="us-east-1", description="Region of the bucket.")
 
 
 class IdentitySettings(_Part):
     """Whose tokens are believed."""
 
-    jwks_url: str = Field(examples=["http://127.0.0.1:8001/.well-known/jwks.json"])
-    token_issuer: str = "verbatim"  # noqa: S105 - a name, not a password
-    token_audience: str = "verbatim"  # noqa: S105 - a name, not a password
+    jwks_url: str = Field(
+        examples=["http://127.0.0.1:8001/.well-known/jwks.json"],
+        description="Where auth publishes the keys that tokens are verified with; the gateway takes AUTH_URL's.",
+    )
+    token_issuer: str = Field(default="verbatim", description="Issuer that access tokens name.")
+    token_audience: str = Field(default="verbatim", description="Audience that access tokens name.")
 
 
 SettingsT = TypeVar("SettingsT", bound=BaseSettings)

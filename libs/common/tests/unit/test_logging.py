@@ -144,6 +144,15 @@ def test_stdout_gets_one_line_of_json_per_record(configure: Configure, capsys: p
     assert json.loads(second)["event"] == "second"
 
 
+def test_the_console_shows_times_of_the_zone_that_is_set(
+    configure: Configure, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sink = configure(log_to_stdout=True, log_format="console", timezone="Asia/Kolkata")
+    structlog.get_logger("test").info("lunch")
+    assert "+05:30" in capsys.readouterr().out
+    assert sink.drain(1)[0]["timestamp"].endswith("+00:00")
+
+
 def test_the_console_format_is_made_for_people(configure: Configure, capsys: pytest.CaptureFixture[str]) -> None:
     configure(log_to_stdout=True, log_format="console")
     log.info("chunk decoded", chunk=3)

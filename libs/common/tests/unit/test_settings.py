@@ -127,3 +127,46 @@ def test_settings_cannot_be_changed_after_they_were_read(environment: pytest.Mon
     loaded = settings.load(Settings)
     with pytest.raises(ValueError, match="frozen"):
         setattr(loaded, "port", 1)  # noqa: B010 - mypy knows that the plain assignment is wrong
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["postgresql+asyncpg://a:b@db/v", "postgresql://a:b@db/v", "postgres://a:b@db/v", "postgresql+psycopg2://a:b@db/v"],
+)
+def test_every_form_of_a_postgresql_address_is_understood(environment: pytest.MonkeyPatch, given: str) -> None:
+    environment.setenv("DB_URL", given)
+    assert settings.load(Settings).db_url == "postgresql+asyncpg://a:b@db/v"
+
+
+@pytest.mark.parametrize("given", ["sqlite:///whisper.db", "mysql://a:b@db/v", "somewhere"])
+def test_another_kind_of_database_is_refused_with_the_form_wanted(
+    environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], given: str
+) -> None:
+    environment.setenv("DB_URL", given)
+    with pytest.raises(SystemExit):
+        settings.load(Settings)
+    assert "DB_URL is not valid: it must name a PostgreSQL database: postgresql+asyncpg://" in capsys.readouterr().err
+
+
+def test_a_broker_that_is_none_is_refused_by_name(
+    environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    environment.setenv("BROKER_URL", "redis://cache/0")
+    with pytest.raises(SystemExit):
+        settings.load(settings.BrokerSettings)
+    assert "BROKER_URL is not valid: it must name a RabbitMQ server" in capsys.readouterr().err
+
+
+def test_former_names_of_log_formats_are_understood(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("LOG_FORMAT", "plain")
+    assert settings.load(Settings).log_format == "console"
+
+
+@pytest.mark.parametrize("zone", ["Nowhere/Town", "Europe", "../etc/passwd"])
+def test_a_time_zone_nobody_knows_is_refused_by_name(
+    environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], zone: str
+) -> None:
+    environment.setenv("TIMEZONE", zone)
+    with pytest.raises(SystemExit):
+        settings.load(Settings)
+    assert "TIMEZONE is not valid: use an IANA time zone name such as Europe/Berlin." in capsys.readouterr().err

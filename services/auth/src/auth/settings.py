@@ -18,9 +18,9 @@ class Settings(ServiceSettings, DatabaseSettings, BrokerSettings):
         description="Encrypts the signing keys in the database; at least 32 characters.",
         examples=["an example that is never used to encrypt anything"],
     )
-    token_issuer: str = Field(default="verbatim")
-    token_audience: str = Field(default="verbatim")
-    access_token_expire_minutes: int = Field(default=60, ge=1, le=24 * 60)
+    token_issuer: str = Field(default="verbatim", description="Issuer that access tokens name.")
+    token_audience: str = Field(default="verbatim", description="Audience that access tokens name.")
+    access_token_expire_minutes: int = Field(default=60, ge=1, le=24 * 60, description="Life of an access token.")
 
     admin_username: str | None = Field(default=None, max_length=150, description="Name of the first admin.")
     admin_password: SecretStr | None = Field(default=None, description="Password of the first admin; used once.")
@@ -29,9 +29,9 @@ class Settings(ServiceSettings, DatabaseSettings, BrokerSettings):
 
     login_attempts: int = Field(default=10, ge=1, description="Failures per user and address within the window.")
     login_attempts_per_address: int = Field(default=100, ge=1, description="Failures per address, all users together.")
-    login_window_seconds: int = Field(default=300, ge=1)
+    login_window_seconds: int = Field(default=300, ge=1, description="The window in which failures are counted.")
     password_hash_concurrency: int = Field(default=2, ge=1, le=64, description="Hashes at once; each takes 46 MiB.")
-    audit_retention_days: int = Field(default=365, ge=1)
+    audit_retention_days: int = Field(default=365, ge=1, description="Days that security events are kept.")
     trusted_proxies: str = Field(
         default=PRIVATE_NETWORKS, description="Addresses or networks whose X-Forwarded-For is believed, by commas."
     )

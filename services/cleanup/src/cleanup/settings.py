@@ -10,20 +10,33 @@ from common.settings import BrokerSettings, DatabaseSettings, ServiceSettings, S
 class Settings(ServiceSettings, DatabaseSettings, BrokerSettings, StorageSettings):
     """Everything the process reads from its environment."""
 
-    # Off: nothing is removed on a schedule. What a user deletes is removed in any case.
-    cleanup_enabled: bool = True
-    # Days that a finished job is kept; 0 keeps jobs for ever.
-    cleanup_days: float = Field(default=30.0, ge=0)
-    # Seconds between two rounds of all rules.
-    cleanup_interval_seconds: float = Field(default=3600.0, gt=0)
-    # Hours that objects of an unknown job, or parts of an unfinished upload, are left alone.
-    orphan_age_hours: float = Field(default=24.0, ge=0)
-    # Hours after a job's completion in which its chunk audio stays, for a look at what went wrong.
-    chunk_audio_hours: float = Field(default=24.0, ge=0)
-    # Seconds after which a deleted job's objects are looked for again: a worker may still have been writing.
-    deletion_recheck_seconds: float = Field(default=900.0, gt=0)
-    # Seconds between looks at the table when nothing rings.
-    cleanup_poll_seconds: float = Field(default=30.0, gt=0)
+    cleanup_enabled: bool = Field(
+        default=True, description="Off: nothing is removed on a schedule. What a user deletes is removed in any case."
+    )
+    cleanup_days: float = Field(
+        default=30.0, ge=0, description="Days that a finished job is kept; 0 keeps jobs for ever."
+    )
+    cleanup_interval_seconds: float = Field(
+        default=3600.0, gt=0, description="Seconds between two rounds of all rules."
+    )
+    orphan_age_hours: float = Field(
+        default=24.0,
+        ge=0,
+        description="Hours that objects of an unknown job, or parts of an unfinished upload, are left alone.",
+    )
+    chunk_audio_hours: float = Field(
+        default=24.0,
+        ge=0,
+        description="Hours after a job's completion in which its chunk audio stays, for a look at what went wrong.",
+    )
+    deletion_recheck_seconds: float = Field(
+        default=900.0,
+        gt=0,
+        description="Seconds until a deleted job's objects are looked for again: a worker may have been writing.",
+    )
+    cleanup_poll_seconds: float = Field(
+        default=30.0, gt=0, description="Seconds between looks at the table when nothing rings."
+    )
 
     @property
     def retention(self) -> timedelta:

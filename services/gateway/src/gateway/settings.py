@@ -17,10 +17,10 @@ class Settings(ServiceSettings, BrokerSettings, StorageSettings, IdentitySetting
     JWKS_URL may be left out: it follows from AUTH_URL.
     """
 
-    auth_url: str = Field(examples=["http://127.0.0.1:8001"])
-    jobs_url: str = Field(examples=["http://127.0.0.1:8002"])
-    metadata_url: str = Field(examples=["http://127.0.0.1:8003"])
-    cleanup_url: str = Field(examples=["http://127.0.0.1:8004"])
+    auth_url: str = Field(examples=["http://127.0.0.1:8001"], description="Where the auth service is.")
+    jobs_url: str = Field(examples=["http://127.0.0.1:8002"], description="Where the jobs service is.")
+    metadata_url: str = Field(examples=["http://127.0.0.1:8003"], description="Where the metadata service is.")
+    cleanup_url: str = Field(examples=["http://127.0.0.1:8004"], description="Where the cleanup service is.")
     upstream_timeout: float = Field(default=30.0, gt=0, description="Seconds that a service may take to answer.")
     api_health_timeout: float = Field(default=3.0, gt=0, description="Seconds within which /health answers.")
 

@@ -10,27 +10,53 @@ from common.settings import BrokerSettings, DatabaseSettings, IdentitySettings, 
 class Settings(ServiceSettings, DatabaseSettings, BrokerSettings, IdentitySettings):
     """The shared parts, and the numbers behind dispatch, patience and retention."""
 
-    # Slots: how many jobs are processed at once on the whole platform.
-    max_concurrent_jobs: int = Field(default=4, ge=1)
-    # How many chunks of one job may be with the workers, so that a long recording never starves a short one.
-    chunks_in_flight_per_job: int = Field(default=4, ge=1)
-    # How many chunks of one model may be out per live worker that serves it: enough that no worker idles between two
-    # chunks. What is already in the broker's queue can no longer be ordered fairly.
-    chunks_in_flight_per_worker: int = Field(default=4, ge=1)
+    max_concurrent_jobs: int = Field(default=4, ge=1, description="Jobs processed at once on the whole platform.")
+    chunks_in_flight_per_job: int = Field(
+        default=4,
+        ge=1,
+        description="Chunks of one job with the workers at once; few, so that a long recording starves no short one.",
+    )
+    chunks_in_flight_per_worker: int = Field(
+        default=4,
+        ge=1,
+        # Enough that no worker idles between two; what is in the broker's queue can no longer be ordered fairly.
+        description="Chunks of one model that may be out, per live worker that serves it.",
+    )
 
-    # Work that shows no progress for this long is sent again; the second repetition waits twice as long, and so on.
-    work_timeout_seconds: float = Field(default=600, gt=0)
-    # The longest that an attempt may take from its start to the transcript.
-    whisper_timeout_seconds: float = Field(default=86_400, gt=0)
-    # A transcript without metadata is complete after this.
-    enrichment_timeout_seconds: float = Field(default=300, gt=0)
-    watchdog_interval_seconds: float = Field(default=5, gt=0)
-    # A worker not heard for this long is not counted as live.
-    worker_timeout_seconds: float = Field(default=60, gt=0)
+    work_timeout_seconds: float = Field(
+        default=600,
+        gt=0,
+        description="Seconds without progress after which work is sent again; each repetition waits twice as long.",
+    )
+    whisper_timeout_seconds: float = Field(
+        default=86_400, gt=0, description="Longest time from the start of an attempt to its transcript, in seconds."
+    )
+    enrichment_timeout_seconds: float = Field(
+        default=300, gt=0, description="Seconds that a transcript waits for its metadata; then it is complete without."
+    )
+    watchdog_interval_seconds: float = Field(
+        default=5, gt=0, description="Seconds between two looks for work without progress."
+    )
+    worker_timeout_seconds: float = Field(
+        default=60, gt=0, description="Seconds of silence after which a worker is not counted as live."
+    )
 
-    # The log archive of jobs: lines are removed by age and by number, whichever comes first.
-    log_retention_days: float = Field(default=14, gt=0)
-    log_retention_lines: int = Field(default=2_000_000, ge=0)
+    log_retention_days: float = Field(
+        default=14,
+        gt=0,
+        description="Days that lines stay in the log archive of jobs.",
+    )
+    log_retention_lines: int = Field(
+        default=2_000_000, ge=0, description="Lines kept in the log archive of jobs, the newest ones."
+    )
+    system_log_retention_days: float = Field(
+        default=7, gt=0, description="Age at which archived log lines without a job go; the same for HTTP access lines."
+    )
+    system_log_retention_lines: int = Field(
+        default=500_000,
+        ge=0,
+        description="Lines without a job that are kept, and lines about HTTP requests; they push out no job's.",
+    )
 
     @property
     def work_timeout(self) -> timedelta:
@@ -52,7 +78,8 @@ class Settings(ServiceSettings, DatabaseSettings, BrokerSettings, IdentitySettin
         """Patience with a silent worker."""
         return timedelta(seconds=self.worker_timeout_seconds)
 
-    @property
-    def log_retention(self) -> timedelta:
-        """The age at which archived log lines go."""
-        return timedelta(days=self.log_retention_days)
+    def log_limits(self, *, of_jobs: bool) -> tuple[timedelta, int]:
+        """The age at which archived log lines go, and how many are kept."""
+        if of_jobs:
+            return timedelta(days=self.log_retention_days), self.log_retention_lines
+        return timedelta(days=self.system_log_retention_days), self.system_log_retention_lines

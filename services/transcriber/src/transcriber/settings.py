@@ -14,14 +14,27 @@ from models import default_dir
 class Settings(BrokerSettings, StorageSettings, ServiceSettings):
     """Where the models are, what runs them, and how much of a recording is accepted."""
 
-    model_dir: Path = Field(default_factory=default_dir)
-    engine: Literal["auto", "ctranslate2", "openai-whisper", "canned"] = "auto"
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    models: Annotated[tuple[str, ...], NoDecode] = ()  # empty = every model in MODEL_DIR
-    threads: int = Field(default=0, ge=0)  # of the engine; 0 = as many as it thinks best
-    max_audio_seconds: float = Field(default=86_400.0, gt=0)
-    work_dir: Path = Field(default_factory=lambda: Path(tempfile.gettempdir()))
-    drain_seconds: float = Field(default=20.0, ge=0)  # for the work in hand when told to stop, then it is handed back
+    model_dir: Path = Field(
+        default_factory=default_dir, description="Folder of the Whisper models; left out: `models/weights`."
+    )
+    engine: Literal["auto", "ctranslate2", "openai-whisper", "canned"] = Field(
+        default="auto", description="What runs the models; `auto` is the fastest for the device, `canned` for tests."
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        default="auto", description="Where the models run; `auto` takes a GPU where there is one."
+    )
+    models: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="Models served, by commas; empty = every model in MODEL_DIR."
+    )
+    threads: int = Field(default=0, ge=0, description="Threads of the engine; 0 = as many as it thinks best.")
+    max_audio_seconds: float = Field(default=86_400.0, gt=0, description="Longest recording accepted, in seconds.")
+    work_dir: Path = Field(
+        default_factory=lambda: Path(tempfile.gettempdir()),
+        description="Folder for temporary files; left out: the system's.",
+    )
+    drain_seconds: float = Field(
+        default=20.0, ge=0, description="Seconds for the work in hand when told to stop; then it is handed back."
+    )
 
     @field_validator("models", mode="before")
     @classmethod
