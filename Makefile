@@ -66,6 +66,7 @@ test-unit: dev ## Tests that need nothing but the code
 	$(BIN)/pytest -m "not integration and not e2e" $(PYTEST_ARGS)
 
 test-integration: dev ## Each member against real PostgreSQL, RabbitMQ and object store, started by the run
+	@$(BIN)/python -m models get $(MODEL)
 	$(BIN)/pytest -m "integration and not e2e" $(PYTEST_ARGS)
 
 test-e2e: dev ## The whole platform through the gateway, with real Whisper

@@ -35,8 +35,8 @@ def ports(state: StateFolder) -> dict[str, int]:
     return {names[name]: port for name, port in chosen.items()}
 
 
-def program(state: StateFolder, *, provision: Step | None = None) -> Program:
-    """The row of the fleet table."""
+def program(state: StateFolder, *, provision: Step | None = None, volumes: int = 0) -> Program:
+    """The row of the fleet table; `volumes` is how many files of objects there may be, 0 = as the disk allows."""
     home = state.path / NAME
     chosen = ports(state)
 
@@ -54,7 +54,7 @@ def program(state: StateFolder, *, provision: Step | None = None) -> Program:
 
     return Program(
         name=NAME,
-        command=(str(binary()), "-logtostderr=true", "mini", *_options(home, chosen)),
+        command=(str(binary()), "-logtostderr=true", "mini", *_options(home, chosen, volumes)),
         env=plain_environment(home, state.path),
         ports=chosen,
         prepare=prepare,
@@ -72,7 +72,7 @@ async def _can_place_objects(chosen: dict[str, int]) -> bool:
     return room > 0 and await http_status(f"http://127.0.0.1:{chosen['s3']}/") in {200, 403}
 
 
-def _options(home: Path, chosen: dict[str, int]) -> list[str]:
+def _options(home: Path, chosen: dict[str, int], volumes: int) -> list[str]:
     options: dict[str, object] = {
         "dir": home / "data",
         "ip": "127.0.0.1",  # both: by default it announces the host's address and listens everywhere
@@ -83,7 +83,7 @@ def _options(home: Path, chosen: dict[str, int]) -> list[str]:
         "master.port.grpc": chosen["master.grpc"],
         "master.telemetry": "false",  # on by default
         "master.volumeSizeLimitMB": 1024,
-        "volume.max": 0,
+        "volume.max": volumes,
         "volume.port": chosen["volume"],
         "volume.port.grpc": chosen["volume.grpc"],
         "filer.port": chosen["filer"],

@@ -24,6 +24,9 @@ from .state import StateFolder, free_port
 if TYPE_CHECKING:
     from common.settings import BrokerSettings, StorageSettings
 
+# Every test has a bucket and every bucket takes several volumes: more than the disk could hold, were they full.
+MANY_VOLUMES = 20_000
+
 _numbers = itertools.count(1)
 
 __all__ = ["ObjectStoreServer", "PostgresServer", "RabbitServer", "free_port"]
@@ -169,7 +172,7 @@ def s3_server(native_state: Path) -> Iterator[ObjectStoreServer]:
     """A running S3 server."""
 
     def table(state: StateFolder) -> list[Program]:
-        return [seaweedfs.program(state)]
+        return [seaweedfs.program(state, volumes=MANY_VOLUMES)]
 
     with Hosted(native_state / "s3", table).running() as programs:
         yield ObjectStoreServer(programs, seaweedfs.NAME)
