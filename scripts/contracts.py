@@ -24,13 +24,14 @@ from common.events import (
     COMMANDS,
     HEARERS,
     NOTICES,
+    SENDERS,
+    SERVICES,
     SUBSCRIBERS,
     TAKERS,
     Command,
     Event,
     Message,
     Notice,
-    WorkerHeartbeat,
 )
 from common.messaging.topology import CONTROL, EVENTS, EXCHANGES, WORK
 
@@ -103,11 +104,11 @@ def asyncapi() -> dict[str, Any]:
     }
 
 
-def sender(message: type[Message]) -> str:
-    """Tell which service sends a message: the one that an event's module is named after, or the jobs service."""
+def senders(message: type[Message]) -> tuple[str, ...]:
+    """Tell which services send a message: the one that an event's module is named after, jobs all work."""
     if issubclass(message, Event):
-        return message.__module__.rpartition(".")[2]
-    return "transcriber" if message is WorkerHeartbeat else "jobs"
+        return (message.__module__.rpartition(".")[2],)
+    return SENDERS[message] if issubclass(message, Notice) else ("jobs",)
 
 
 def receivers(message: type[Message]) -> tuple[str, ...]:
@@ -126,7 +127,8 @@ def sentence(message: type[Message]) -> str:
 
 
 def _parties(message: type[Message]) -> Iterable[tuple[type[Message], str, str]]:
-    yield message, "send", sender(message)
+    for service in senders(message):
+        yield message, "send", service
     for service in receivers(message):
         yield message, "receive", service
 
@@ -179,10 +181,14 @@ def _with_tables(page: str) -> str:
 
 def _table(messages: Iterable[type[Message]], heading: Sequence[str]) -> str:
     rows = [
-        (f"`{message.type_name()}`", sender(message), sentence(message), ", ".join(receivers(message)) or "nobody yet")
+        (f"`{message.type_name()}`", _named(senders(message)), sentence(message), _named(receivers(message)))
         for message in messages
     ]
     return "\n".join("| " + " | ".join(row) + " |" for row in (heading, ("---",) * 4, *rows))
+
+
+def _named(services: Sequence[str]) -> str:
+    return "every service" if set(services) == set(SERVICES) else ", ".join(services) or "nobody yet"
 
 
 def _golden_files() -> list[Path]:

@@ -61,8 +61,9 @@ class ServiceSettings(_Part):
         default="UTC",
         description="IANA name of the zone in which `LOG_FORMAT=console` shows times; records, files and API keep UTC.",
     )
-    # Whether administrators may end this process, for good or to be started again.
-    enable_server_control: bool = False
+    enable_server_control: bool = Field(
+        default=False, description="Whether administrators may end this process over the API, or have it restarted."
+    )
 
     @field_validator("log_level")
     @classmethod

@@ -14,6 +14,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from common import database, logging
 from common.health import Background
 from common.messaging import Broker, LogPublisher
+from common.presence import attend
 from common.settings import IdentitySettings
 from common.web import Readiness, TokenVerifier, build_app
 
@@ -81,6 +82,7 @@ def create_app(settings: Settings) -> FastAPI:
             background = Background()
             stack.push_async_callback(background.stop)
             background.start("logs", lambda: _ship_logs(settings))
+            background.start("presence", lambda: attend(settings, settings, service="auth", app=app))
             background.start("pruning", lambda: _prune(sessions, timedelta(days=settings.audit_retention_days)))
 
             async def database_answers() -> None:

@@ -10,6 +10,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from common import metrics
 from common.health import Background
+from common.presence import attend
 from common.storage import ObjectStore, StoreUnavailable
 from common.web import Readiness, TokenVerifier, build_app
 from common.web.errors import problem_response
@@ -51,6 +52,7 @@ def create_app(settings: Settings) -> FastAPI:
 
             bus = Bus(settings, NAME, hub.on_record)
             background.start("bus", bus.run)
+            background.start("presence", lambda: attend(settings, settings, service=NAME, app=app))
 
             app.state.verifier = verifier
             app.state.resources = Resources(

@@ -10,7 +10,15 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from common import database, logging
 from common.health import Background
-from common.messaging import Broker, DeadLetterConsumer, EventConsumer, LogPublisher, OutboxRelay, QueueConsumer
+from common.messaging import (
+    Broker,
+    DeadLetterConsumer,
+    EventConsumer,
+    LogPublisher,
+    OutboxRelay,
+    QueueConsumer,
+)
+from common.presence import Presence
 from common.web import Readiness, TokenVerifier, build_app
 
 from .cancellations import Cancellations
@@ -57,6 +65,7 @@ def create_app(settings: Settings) -> FastAPI:
             background.start("outbox relay", OutboxRelay(engine, sessions, broker, Outbox).run)
             background.start("cancellations", partial(resources.cancellations.run, broker))
             background.start("dispatcher", Dispatcher(engine, sessions, settings).run)
+            background.start("presence", Presence(broker, service="jobs", settings=settings, app=app).run)
             background.start("watchdog", Watchdog(sessions, resources).run)
             background.start("log retention", archive.run)
 

@@ -10,10 +10,12 @@ from common.events import (
     JobExpired,
     MetadataEnriched,
     MetadataFailed,
+    ResetRequested,
     TranscriptReady,
 )
 from common.messaging import Subscriptions
 
+from .administration.reset import Reset
 from .resources import Resources
 from .service import JobCatalogue, JobLifecycle
 
@@ -58,6 +60,11 @@ async def on_job_expired(event: JobExpired, session: AsyncSession, resources: Re
     await JobCatalogue(session, resources).expire(event)
 
 
+async def on_reset_requested(event: ResetRequested, session: AsyncSession, resources: Resources) -> None:
+    """All jobs are deleted."""
+    await Reset(session, resources).carry_out(event)
+
+
 SUBSCRIPTIONS: Subscriptions[Resources] = {
     ChunkPlanned: on_chunk_planned,
     AudioPlanned: on_audio_planned,
@@ -67,4 +74,5 @@ SUBSCRIPTIONS: Subscriptions[Resources] = {
     MetadataEnriched: on_metadata_enriched,
     MetadataFailed: on_metadata_failed,
     JobExpired: on_job_expired,
+    ResetRequested: on_reset_requested,
 }

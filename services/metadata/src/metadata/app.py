@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from common import database, logging
 from common.health import Background
 from common.messaging import Broker, EventConsumer, LogPublisher, OutboxRelay
+from common.presence import Presence
 from common.storage import ObjectStore
 from common.web import Readiness, TokenVerifier, build_app
 
@@ -45,6 +46,7 @@ def create_app(settings: Settings) -> FastAPI:
             background = Background()
             stack.push_async_callback(background.stop)
             background.start("logs", LogPublisher(broker, logging.sink()).run)
+            background.start("presence", Presence(broker, service="metadata", settings=settings, app=app).run)
             background.start("outbox", OutboxRelay(engine, sessions, broker, Outbox).run)
             background.start("enrichment", EnrichmentWorker(engine, sessions, store, settings).run)
 

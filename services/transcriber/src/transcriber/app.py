@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from common import logging
 from common.health import Background
 from common.messaging import Broker, LogPublisher
+from common.presence import Presence
 from common.storage import ObjectStore
 from common.web import Readiness, build_app
 
@@ -21,7 +22,7 @@ def create_app(settings: Settings) -> FastAPI:
     readiness = Readiness()
 
     @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             sweep(settings.work_dir)
             store = ObjectStore(settings)
@@ -32,6 +33,7 @@ def create_app(settings: Settings) -> FastAPI:
             background = Background()
             stack.push_async_callback(background.stop)
             background.start("logs", LogPublisher(broker, logging.sink()).run)
+            background.start("presence", Presence(broker, service="transcriber", settings=settings, app=app).run)
 
             service = TranscriberService(settings, store, broker)
             background.start("worker", service.run)

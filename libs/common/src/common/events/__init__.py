@@ -1,9 +1,18 @@
 """The event catalogue: one file per publishing owner, one class per routing key."""
 
 from .base import Command, Event, Message, Notice
-from .catalogue import ALL, BY_ROUTING_KEY, COMMANDS, HEARERS, NOTICES, SUBSCRIBERS, TAKERS
-from .cleanup import JobExpired
-from .control import CancelJob, WorkerHeartbeat
+from .catalogue import ALL, BY_ROUTING_KEY, COMMANDS, HEARERS, NOTICES, SENDERS, SERVICES, SUBSCRIBERS, TAKERS
+from .cleanup import JobExpired, ResetRequested
+from .control import (
+    CancelJob,
+    EndProcesses,
+    GpuUse,
+    PauseWorkers,
+    ServiceHeartbeat,
+    StorageMeasured,
+    StorageUse,
+    WorkerHeartbeat,
+)
 from .jobs import JobCancelled, JobCompleted, JobCreated, JobDeleted, JobFailed, JobStarted, JobTranscribed
 from .metadata import MetadataEnriched, MetadataFailed
 from .options import JobOptions
@@ -23,6 +32,8 @@ __all__ = [
     "COMMANDS",
     "HEARERS",
     "NOTICES",
+    "SENDERS",
+    "SERVICES",
     "SUBSCRIBERS",
     "TAKERS",
     "AssembleWork",
@@ -34,7 +45,9 @@ __all__ = [
     "ChunkTranscribed",
     "ChunkWork",
     "Command",
+    "EndProcesses",
     "Event",
+    "GpuUse",
     "JobCancelled",
     "JobCompleted",
     "JobCreated",
@@ -48,7 +61,12 @@ __all__ = [
     "MetadataEnriched",
     "MetadataFailed",
     "Notice",
+    "PauseWorkers",
     "PlanWork",
+    "ResetRequested",
+    "ServiceHeartbeat",
+    "StorageMeasured",
+    "StorageUse",
     "TranscriptReady",
     "WorkerHeartbeat",
 ]

@@ -4,8 +4,15 @@ The table is in the order of a job's life. The publisher of an event is the serv
 """
 
 from .base import Command, Event, Notice
-from .cleanup import JobExpired
-from .control import CancelJob, WorkerHeartbeat
+from .cleanup import JobExpired, ResetRequested
+from .control import (
+    CancelJob,
+    EndProcesses,
+    PauseWorkers,
+    ServiceHeartbeat,
+    StorageMeasured,
+    WorkerHeartbeat,
+)
 from .jobs import JobCancelled, JobCompleted, JobCreated, JobDeleted, JobFailed, JobStarted, JobTranscribed
 from .metadata import MetadataEnriched, MetadataFailed
 from .transcriber import AudioPlanned, AudioRejected, ChunkPlanned, ChunkTranscribed, TranscriptReady
@@ -27,6 +34,7 @@ SUBSCRIBERS: dict[type[Event], tuple[str, ...]] = {
     JobCancelled: ("cleanup",),
     JobExpired: ("jobs",),
     JobDeleted: ("metadata", "cleanup"),
+    ResetRequested: ("jobs",),
 }
 
 ALL: tuple[type[Event], ...] = tuple(SUBSCRIBERS)
@@ -36,8 +44,25 @@ TAKERS: dict[type[Command], str] = {PlanWork: "transcriber", ChunkWork: "transcr
 
 COMMANDS: tuple[type[Command], ...] = tuple(TAKERS)
 
-# A notice reaches every process; these are the ones that act on it.
-HEARERS: dict[type[Notice], tuple[str, ...]] = {CancelJob: ("transcriber",), WorkerHeartbeat: ("jobs",)}
+SERVICES = ("gateway", "auth", "jobs", "transcriber", "metadata", "cleanup")
+
+# A notice reaches every process; these are the ones that send it, and those that act on it.
+SENDERS: dict[type[Notice], tuple[str, ...]] = {
+    CancelJob: ("jobs",),
+    PauseWorkers: ("jobs",),
+    WorkerHeartbeat: ("transcriber",),
+    ServiceHeartbeat: SERVICES,
+    StorageMeasured: ("cleanup",),
+    EndProcesses: ("jobs",),
+}
+HEARERS: dict[type[Notice], tuple[str, ...]] = {
+    CancelJob: ("transcriber",),
+    PauseWorkers: ("transcriber",),
+    WorkerHeartbeat: ("jobs",),
+    ServiceHeartbeat: ("jobs",),
+    StorageMeasured: ("jobs",),
+    EndProcesses: SERVICES,
+}
 
 NOTICES: tuple[type[Notice], ...] = tuple(HEARERS)
 

@@ -1,4 +1,4 @@
-"""Facts that the cleanup service tells about retention."""
+"""Facts that the cleanup service tells about retention and reset."""
 
 from uuid import UUID
 
@@ -14,3 +14,10 @@ class JobExpired(Event):
     job_id: UUID
     owner_id: UUID
     finished_at: AwareDatetime
+
+
+class ResetRequested(Event):
+    """An administrator wants every job that existed at this moment to be gone, with all that belongs to it."""
+
+    routing_key = "reset.requested.v1"
+    requested_by: UUID

@@ -176,9 +176,9 @@ class ObjectStore:
         """Return what the store knows about an object. Raises ObjectMissing."""
         return _info(await self._client.call(self._s3.stat_object, self._bucket, key))
 
-    async def list(self, prefix: str) -> AsyncGenerator[ObjectInfo, None]:
-        """Yield every object whose key begins with the prefix, in the order of the keys."""
-        found = iter(self._s3.list_objects(self._bucket, prefix=prefix, recursive=True))
+    async def list(self, prefix: str, *, after: str | None = None) -> AsyncGenerator[ObjectInfo, None]:
+        """Yield every object whose key begins with the prefix and follows `after`, in the order of the keys."""
+        found = iter(self._s3.list_objects(self._bucket, prefix=prefix, recursive=True, start_after=after))
         while page := await self._client.call(_take, found):
             for item in page:
                 yield _info(item)

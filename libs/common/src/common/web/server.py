@@ -10,14 +10,21 @@ from common import metrics
 from common.settings import ServiceSettings
 
 GRACE_SECONDS = 20  # for answers in progress, below the 30 s that orchestrators wait before they kill
+# WebSockets here carry short text to many viewers: compressing it for each of them costs more than it saves, and nobody
+# has much to say in return.
+SOCKET_MESSAGE_BYTES = 16 * 1024
 KEEP_ALIVE_SECONDS = 30  # longer than our HTTP clients keep idle connections, so that they are the ones to close
+
+# How a process ends that an administrator told to end; supervisors decide by it.
+EXIT_SHUTDOWN = 0  # stay down
+EXIT_RESTART = 75  # start again: the number that sysexits.h gives to what is worth another try
 
 
 def serve(app: FastAPI, settings: ServiceSettings) -> None:
     """Serve the application on HOST:PORT, and metrics on METRICS_PORT unless it is 0, until SIGTERM or SIGINT.
 
     A signal makes the service not ready, then answers in progress get up to 20 s, then the lifespan ends.
-    Exits with a code other than 0 if the start fails.
+    Exits with a code other than 0 if the start fails, and with the one given to `end`.
     """
     metrics_server = metrics.serve(settings.metrics_port, settings.host) if settings.metrics_port else None
     config = uvicorn.Config(
@@ -28,20 +35,39 @@ def serve(app: FastAPI, settings: ServiceSettings) -> None:
         access_log=False,
         server_header=False,
         proxy_headers=False,  # whom to believe about client addresses is each service's own decision
+        ws_per_message_deflate=False,
+        ws_max_size=SOCKET_MESSAGE_BYTES,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
+    server = _Server(config, app)
     try:
-        _Server(config, app).run()
+        server.run()
     finally:
         if metrics_server is not None:
             metrics_server.stop()
+    if server.exit_code:
+        raise SystemExit(server.exit_code)
+
+
+def end(app: FastAPI, exit_code: int) -> None:
+    """End the process that serves the application, as a signal would, with this exit code.
+
+    An application that no server of ours runs, as in a test, is only not ready any more.
+    """
+    app.state.readiness.drain()
+    server: _Server | None = getattr(app.state, "server", None)
+    if server is not None:
+        server.exit_code = exit_code
+        server.should_exit = True
 
 
 class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
         super().__init__(config)
         self._app = app
+        self.exit_code = 0
+        app.state.server = self
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's signature
         """Start the end; a second SIGINT ends at once.

@@ -1,0 +1,53 @@
+"""The end of all jobs at once: what a reset means for the catalogue."""
+
+import structlog
+from sqlalchemy import delete, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from common.events import JobCancelled, JobDeleted, ResetRequested
+from common.messaging import outbox
+from jobs import metrics
+from jobs.repository import JobRepository
+from jobs.resources import Resources
+from jobs.states import State
+from jobs.tables import DeadLetter, Job, LogLine
+
+log = structlog.get_logger(__name__)
+
+_BATCH = 500
+
+
+class Reset:
+    """Deletes every job there was at a moment, each as its owner would: cleanup and metadata hear of each."""
+
+    def __init__(self, session: AsyncSession, resources: Resources) -> None:
+        """Work inside the caller's transaction."""
+        self._session = session
+        self._resources = resources
+
+    async def carry_out(self, event: ResetRequested) -> None:
+        """Delete the jobs that were created before the reset was asked for, with their logs and dead letters."""
+        deleted = 0
+        while batch := await self._batch(event):
+            for job in batch:
+                if not State(job.state).final:
+                    outbox.add(self._session, JobCancelled(job_id=job.id, owner_id=job.owner_id, attempt=job.attempt))
+                    self._resources.cancellations.after_commit(self._session, job.id)
+                    metrics.JOBS_FINISHED.labels(State.CANCELLED, "").inc()
+                outbox.add(self._session, JobDeleted(job_id=job.id, owner_id=job.owner_id))
+            ids = [job.id for job in batch]
+            for statement in (
+                delete(LogLine).where(LogLine.job_id.in_(ids)),
+                delete(DeadLetter).where(DeadLetter.job_id.in_(ids)),
+                delete(Job).where(Job.id.in_(ids)),
+            ):
+                await self._session.execute(statement, execution_options={"synchronize_session": False})
+            await self._session.flush()
+            self._session.expunge_all()
+            deleted += len(batch)
+        await JobRepository(self._session).wake_dispatch()
+        log.warning("all jobs are deleted", jobs=deleted, requested_by=str(event.requested_by))
+
+    async def _batch(self, event: ResetRequested) -> list[Job]:
+        query = select(Job).where(Job.created_at <= event.occurred_at).order_by(Job.id).limit(_BATCH).with_for_update()
+        return list((await self._session.scalars(query, execution_options={"populate_existing": True})).all())
