@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import AliasChoices, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 CHECKOUT = Path(__file__).resolve().parents[4]
@@ -16,7 +16,14 @@ class NativeSettings(BaseSettings):
 
     state_dir: Path = Field(default=CHECKOUT / ".verbatim", description="Data, credentials and logs of this fleet.")
     transcribers: int = Field(default=0, ge=0, description="Worker processes; 0 = one per GPU, else one per core.")
-    gateway_port: int = Field(default=0, ge=0, le=65535, description="The public port; 0 = chosen once and kept.")
+    gateway_port: int = Field(
+        default=0,
+        ge=0,
+        le=65535,
+        # PORT is what the former system's public port was called.
+        validation_alias=AliasChoices("gateway_port", "port"),
+        description="The public port; 0 = chosen once and kept.",
+    )
     model_dir: Path = Field(default=CHECKOUT / "models/weights", description="Folder of the Whisper models.")
     web_dir: Path = Field(default=CHECKOUT / "web/dist", description="The built web page; served when it exists.")
     admin_username: str = Field(default="admin", description="First admin's name.")

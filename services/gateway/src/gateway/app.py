@@ -62,7 +62,7 @@ def create_app(settings: Settings) -> FastAPI:
                 store=store,
                 logs=LogStream(hub, upstreams.jobs, verifier, settings.allowed_origins),
                 logins=RateLimit(settings.logins_per_minute),
-                uploads=UploadLimits(settings.max_upload_size, settings.upload_idle_timeout),
+                uploads=UploadLimits(settings.max_upload_size, settings.upload_idle_timeout, settings.whisper_language),
                 health_checks=health.service_checks(upstreams, settings.api_health_timeout)
                 | {"object_store": lambda _: store.check(), "message_bus": lambda _: bus.check()},
             )

@@ -103,7 +103,7 @@ UPLOAD_FORM = _form(
         "language": {
             "type": "string",
             "default": "auto",
-            "description": "ISO 639 code, or auto to have it detected.",
+            "description": "ISO 639 code, or auto to have it detected; left out: WHISPER_LANGUAGE decides, else auto.",
             "examples": ["en"],
         },
         "task": {"type": "string", "enum": ["transcribe", "translate"], "default": "transcribe"},

@@ -1,5 +1,6 @@
 """What the gateway can be told through its environment."""
 
+import re
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,6 +27,9 @@ class Settings(ServiceSettings, BrokerSettings, StorageSettings, IdentitySetting
 
     max_upload_size: int = Field(default=2 * GIB, ge=1, description="Largest recording, in bytes.")
     upload_idle_timeout: float = Field(default=60.0, gt=0, description="Seconds without a byte that end an upload.")
+    whisper_language: str = Field(
+        default="auto", description="Language of recordings whose upload names none: an ISO 639 code, or `auto`."
+    )
 
     cors_origins: str = Field(default="", description="Origins by commas, or * for all; empty allows none.")
     trusted_proxies: str = Field(
@@ -42,6 +46,13 @@ class Settings(ServiceSettings, BrokerSettings, StorageSettings, IdentitySetting
         if isinstance(values, dict) and not values.get("jwks_url") and values.get("auth_url"):
             return values | {"jwks_url": f"{values['auth_url'].rstrip('/')}/.well-known/jwks.json"}
         return values
+
+    @field_validator("whisper_language")
+    @classmethod
+    def _language(cls, value: str) -> str:
+        if not re.fullmatch(r"auto|[a-z]{2,3}", value.lower()):
+            raise ValueError("use an ISO 639 code such as en, or auto to have it detected")
+        return value.lower()
 
     @field_validator("cors_origins")
     @classmethod

@@ -36,10 +36,11 @@ _LANGUAGE = re.compile(r"[a-z]{2,3}")
 
 @dataclass(frozen=True, slots=True)
 class UploadLimits:
-    """Bytes a recording may have, and seconds that may pass without one."""
+    """Bytes a recording may have, seconds that may pass without one, and the language of forms that name none."""
 
     max_bytes: int
     idle_seconds: float
+    default_language: str = "auto"
 
 
 @dataclass
@@ -70,7 +71,7 @@ async def receive(request: Request, store: ObjectStore, jobs: Upstream, limits: 
         try:
             body = with_idle_timeout(request.stream(), limits.idle_seconds)
             await _read(FormReader(request.headers.get("content-type"), body), form, store, limits.max_bytes)
-            options = _options(form.fields)
+            options = _options(form.fields, limits.default_language)
             answer = await _create_job(request, jobs, form, options)
         except _Undecided as undecided:
             metrics.UPLOADS.labels("undecided").inc()
@@ -149,10 +150,10 @@ async def _text(reader: FormReader, name: str) -> str:
         raise InvalidForm(f"The field {name} is not UTF-8 text.") from error
 
 
-def _options(fields: dict[str, str]) -> JobOptions:
+def _options(fields: dict[str, str], default_language: str) -> JobOptions:
     # An empty field is how an HTML form says "not chosen".
     chosen = {name: value for name, value in fields.items() if value.strip()}
-    language = chosen.pop("language", "auto").strip().lower()
+    language = chosen.pop("language", default_language).strip().lower()
     if language != "auto":
         if not _LANGUAGE.fullmatch(language):
             raise InvalidForm("The field language must be an ISO 639 code such as en, or auto to have it detected.")

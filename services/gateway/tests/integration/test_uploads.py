@@ -67,6 +67,16 @@ async def test_fields_may_stand_before_and_behind_the_file(client: httpx.AsyncCl
     )
 
 
+async def test_installation_may_have_a_language_of_its_own(platform: Platform, token: str) -> None:
+    spoken = {}
+    with platform.running("gateway", "german gateway", WHISPER_LANGUAGE="de") as url:
+        async with httpx.AsyncClient(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=60) as client:
+            for field in ("", "auto", "fr"):
+                answer = await client.post("/jobs", files={"file": ("a.flac", b"sound")}, data={"language": field})
+                spoken[field] = answer.json()["options"]["language"]
+    assert spoken == {"": "de", "auto": None, "fr": "fr"}
+
+
 async def test_empty_recording_is_accepted(client: httpx.AsyncClient, store: ObjectStore) -> None:
     answer = await client.post("/jobs", files={"file": ("empty.wav", b"", "audio/wav")})
     assert (answer.status_code, answer.json()["size_bytes"]) == (201, 0)

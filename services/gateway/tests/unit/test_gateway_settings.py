@@ -42,3 +42,16 @@ def test_origins_are_origins(environment: pytest.MonkeyPatch, capsys: pytest.Cap
     with pytest.raises(SystemExit):
         load(Settings)
     assert "no origin" in capsys.readouterr().err
+
+
+def test_default_language_is_detected_or_a_code(
+    environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    environment.delenv("WHISPER_LANGUAGE", raising=False)
+    assert load(Settings).whisper_language == "auto"
+    environment.setenv("WHISPER_LANGUAGE", "DE")
+    assert load(Settings).whisper_language == "de"
+    environment.setenv("WHISPER_LANGUAGE", "German, please")
+    with pytest.raises(SystemExit):
+        load(Settings)
+    assert "WHISPER_LANGUAGE is not valid: use an ISO 639 code such as en" in capsys.readouterr().err

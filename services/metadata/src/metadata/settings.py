@@ -1,6 +1,8 @@
 """Settings of the metadata service."""
 
-from pydantic import Field
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, field_validator
 
 from common.settings import BrokerSettings, DatabaseSettings, IdentitySettings, ServiceSettings, StorageSettings
 
@@ -8,13 +10,50 @@ from common.settings import BrokerSettings, DatabaseSettings, IdentitySettings, 
 class Settings(ServiceSettings, DatabaseSettings, BrokerSettings, StorageSettings, IdentitySettings):
     """Everything the process reads from its environment."""
 
-    # Keywords kept of each transcript.
-    keyword_limit: int = Field(default=12, ge=1, le=100)
-    # Tries before a transcript goes on without metadata.
-    enrichment_tries: int = Field(default=6, ge=1)
-    # Seconds after which a try that was not finished belongs to another worker: its process died.
-    enrichment_lease_seconds: float = Field(default=120.0, gt=0)
-    # Seconds before the second try; each later one waits twice as long.
-    enrichment_retry_seconds: float = Field(default=2.0, gt=0)
-    # Seconds between looks at the table when nothing rings.
-    enrichment_poll_seconds: float = Field(default=2.0, gt=0)
+    keyword_limit: int = Field(default=12, ge=1, le=100, description="Keywords kept of each transcript.")
+    summary_sentences: int = Field(
+        default=5, ge=0, le=50, description="Sentences of a transcript quoted as its summary; 0 = no summary."
+    )
+    enrichment_tries: int = Field(
+        default=6, ge=1, description="Tries before a transcript goes on without metadata, or an analysis is given up."
+    )
+    enrichment_lease_seconds: float = Field(
+        default=120.0, gt=0, description="Seconds after which an unfinished try is another worker's: its process died."
+    )
+    enrichment_retry_seconds: float = Field(
+        default=2.0, gt=0, description="Seconds before the second try; each later one waits twice as long."
+    )
+    enrichment_poll_seconds: float = Field(
+        default=2.0, gt=0, description="Seconds between looks at the table when nothing rings."
+    )
+
+    openai_api_key: SecretStr | None = Field(
+        default=None,
+        description="Key of the language model that analyses transcripts on request; left out: no analysis.",
+    )
+    openai_base_url: str = Field(
+        default="https://api.openai.com/v1",
+        description="Any server that speaks OpenAI's chat completions, also a local one; transcripts are sent there.",
+    )
+    openai_model: str = Field(default="gpt-4o-mini", min_length=1, description="The language model.")
+    openai_timeout_seconds: float = Field(default=120.0, gt=0, description="Seconds that one answer may take.")
+    openai_retries: int = Field(
+        default=2, ge=0, le=10, description="Repetitions of a request at once, after a 429, a 5xx or a lost connection."
+    )
+    openai_input_tokens: int = Field(
+        default=12_000,
+        ge=500,
+        description="Tokens of transcript in one request, about 3 bytes of text each; longer ones are read in parts.",
+    )
+    openai_output_tokens: int = Field(default=2_000, ge=200, description="Tokens that one answer may have.")
+    openai_max_parts: int = Field(
+        default=60, ge=1, description="Parts that a transcript may be read in; a longer one is not analysed."
+    )
+
+    @field_validator("openai_base_url")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.netloc:
+            raise ValueError("write http://host[:port]/v1, or https://")
+        return value.rstrip("/")
