@@ -18,11 +18,14 @@ from common.presence import attend
 from common.settings import IdentitySettings
 from common.web import Readiness, TokenVerifier, build_app
 
-from . import first_start, repository
+from . import admin_routes, first_start, internal_routes, repository, routes, session_repository
+from .grants import Grants, Lifetimes
+from .key_rotation import KeyRotation
 from .keys import Vault
 from .login import Limits, Login
+from .notices import Notices
 from .passwords import Passwords
-from .routes import router
+from .resources import Resources
 from .settings import Settings
 from .tokens import TokenIssuer
 
@@ -41,7 +44,10 @@ def create_app(settings: Settings) -> FastAPI:
         issuer=settings.token_issuer,
         audience=settings.token_audience,
         lifetime=timedelta(minutes=settings.access_token_expire_minutes),
+        key_lifetime=timedelta(seconds=settings.api_key_token_seconds),
     )
+    rotation = KeyRotation(vault, issuer.longest_remembered, timedelta(days=settings.signing_key_days))
+    notices = Notices()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -68,22 +74,28 @@ def create_app(settings: Settings) -> FastAPI:
                 inside,
             )
             app.state.sessions = sessions
-            app.state.login = Login(
+            grants = Grants(
                 sessions,
-                passwords=hasher,
                 vault=vault,
                 issuer=issuer,
-                limits=Limits(
-                    per_user=settings.login_attempts,
-                    per_address=settings.login_attempts_per_address,
-                    window=timedelta(seconds=settings.login_window_seconds),
-                ),
+                lifetimes=Lifetimes(timedelta(days=settings.session_idle_days), timedelta(days=settings.session_days)),
+                notices=notices,
+            )
+            app.state.resources = Resources(
+                login=Login(sessions, passwords=hasher, grants=grants, notices=notices, limits=_limits(settings)),
+                grants=grants,
+                issuer=issuer,
+                hasher=hasher,
+                notices=notices,
+                rotation=rotation,
+                allow_registration=settings.allow_registration,
             )
             background = Background()
             stack.push_async_callback(background.stop)
-            background.start("logs", lambda: _ship_logs(settings))
+            background.start("bus", lambda: _talk(settings, notices))
             background.start("presence", lambda: attend(settings, settings, service="auth", app=app))
-            background.start("pruning", lambda: _prune(sessions, timedelta(days=settings.audit_retention_days)))
+            background.start("pruning", lambda: _prune(sessions, settings, issuer.longest_remembered))
+            background.start("key rotation", lambda: rotation.run(sessions))
 
             async def database_answers() -> None:
                 await database.connect(engine, 1)
@@ -91,22 +103,34 @@ def create_app(settings: Settings) -> FastAPI:
             readiness.add("database", database_answers)
             yield
 
-    app = build_app(name="auth", title="Verbatim auth", lifespan=lifespan, routers=[router], readiness=readiness)
+    routers = [routes.router, routes.keys_router, admin_routes.router, internal_routes.router]
+    app = build_app(name="auth", title="Verbatim auth", lifespan=lifespan, routers=routers, readiness=readiness)
     app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=settings.trusted_proxies)
     return app
 
 
-async def _ship_logs(settings: Settings) -> None:
-    """Logs are all that auth tells the bus, so it starts and works without one."""
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        per_user=settings.login_attempts,
+        per_address=settings.login_attempts_per_address,
+        window=timedelta(seconds=settings.login_window_seconds),
+    )
+
+
+async def _talk(settings: Settings, notices: Notices) -> None:
+    """Auth tells the bus its log and what it has revoked; it starts and works without one."""
     broker = await Broker.connect(settings, "auth")
     try:
-        await LogPublisher(broker, logging.sink()).run()
+        async with asyncio.TaskGroup() as both:
+            both.create_task(LogPublisher(broker, logging.sink()).run())
+            both.create_task(notices.run(broker))
     finally:
         await broker.close()
 
 
-async def _prune(sessions: async_sessionmaker[AsyncSession], audit_retention: timedelta) -> None:
+async def _prune(sessions: async_sessionmaker[AsyncSession], settings: Settings, remembered: timedelta) -> None:
     while True:
         async with sessions.begin() as session:
-            await repository.prune(session, audit_retention)
+            await repository.prune(session, timedelta(days=settings.audit_retention_days))
+            await session_repository.prune(session, remembered)
         await asyncio.sleep(PRUNE_SECONDS)

@@ -1,6 +1,15 @@
 """What can go wrong in auth, with stable codes."""
 
-from common.web.errors import Problem, TooManyRequests, Unauthorized, Unavailable
+from common.web.errors import (
+    Conflict,
+    Forbidden,
+    Invalid,
+    NotFound,
+    Problem,
+    TooManyRequests,
+    Unauthorized,
+    Unavailable,
+)
 
 
 class InvalidCredentials(Unauthorized):
@@ -15,6 +24,104 @@ class AccountGone(Unauthorized):
 
     code = "account_gone"
     title = "Account no longer active"
+
+
+class InvalidRefreshToken(Unauthorized):
+    """The refresh token is unknown, its session is over, or it was used before, which ends its session."""
+
+    code = "invalid_refresh_token"
+    title = "Refresh token not valid"
+
+
+class InvalidApiKey(Unauthorized):
+    """The API key is unknown, revoked or expired, or its owner's account is disabled."""
+
+    code = "invalid_api_key"
+    title = "API key not valid"
+
+
+class WrongPassword(Forbidden):
+    """The current password is not the one given."""
+
+    code = "wrong_password"
+    title = "Wrong password"
+
+
+class SignInNeeded(Forbidden):
+    """An API key may not do that: sign in with user name and password."""
+
+    code = "sign_in_needed"
+    title = "Not with an API key"
+
+
+class RegistrationDisabled(Forbidden):
+    """Accounts are made by an admin here: ALLOW_REGISTRATION is off."""
+
+    code = "registration_disabled"
+    title = "Registration is disabled"
+
+
+class WeakPassword(Invalid):
+    """The new password is too easily guessed."""
+
+    code = "weak_password"
+    title = "Password too weak"
+
+
+class InvalidCursor(Invalid):
+    """The cursor was not issued by this listing."""
+
+    code = "invalid_cursor"
+    title = "Invalid cursor"
+
+
+class UsernameTaken(Conflict):
+    """Another account has this name, or one that looks like it."""
+
+    code = "username_taken"
+    title = "User name taken"
+
+
+class LastAdmin(Conflict):
+    """Nobody would be left to administer the platform."""
+
+    code = "last_admin"
+    title = "Last administrator"
+
+
+class TooManyApiKeys(Conflict):
+    """This account has as many API keys as it may have."""
+
+    code = "too_many_api_keys"
+    title = "Too many API keys"
+
+
+class RotationPending(Conflict):
+    """A new signing key is announced already and will sign soon."""
+
+    code = "rotation_pending"
+    title = "Rotation already under way"
+
+
+class UserNotFound(NotFound):
+    """There is no account with this id."""
+
+    code = "user_not_found"
+    title = "No such account"
+
+
+class SessionNotFound(NotFound):
+    """There is no session with this id, or it is over or somebody else's."""
+
+    code = "session_not_found"
+    title = "No such session"
+
+
+class ApiKeyNotFound(NotFound):
+    """There is no API key with this id, or it is revoked or somebody else's."""
+
+    code = "api_key_not_found"
+    title = "No such API key"
 
 
 class TooManyAttempts(TooManyRequests):

@@ -5,7 +5,7 @@ import sys
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from . import passwords, repository
+from . import audit, passwords, repository
 from .keys import Vault
 from .names import username_key
 from .passwords import Passwords
@@ -23,8 +23,7 @@ async def prepare(session: AsyncSession, settings: Settings, vault: Vault, hashe
     if await repository.signing_key(session) is None:
         key = vault.generate()
         session.add(key)
-        repository.record_event(session, "signing_key_created")
-        log.info("signing key created", kid=key.kid)
+        audit.record(session, "signing_key_created", details={"kid": key.kid})
     if await repository.admin_exists(session):
         if settings.first_admin_password is not None:
             log.info("an admin exists already: ADMIN_PASSWORD is not used")
@@ -44,8 +43,12 @@ async def _create_admin(session: AsyncSession, settings: Settings, hasher: Passw
     )
     session.add(admin)
     await session.flush()
-    repository.record_event(session, "first_admin_created", user_id=admin.id, username=username)
-    log.info("first admin created", username=username, password_is="from settings" if given else "generated")
+    audit.record(
+        session,
+        "first_admin_created",
+        user=admin,
+        details={"credential": "from settings" if given else "generated"},
+    )
     if given is None:
         # Shown before the commit: if that fails, the next start shows another one. The other way round,
         # a crash in between would leave an account that nobody can enter.

@@ -20,6 +20,11 @@ async def lock_for_first_start(session: AsyncSession) -> None:
     await session.execute(text("LOCK TABLE signing_keys, users IN SHARE ROW EXCLUSIVE MODE"))
 
 
+async def lock_signing_keys(session: AsyncSession) -> None:
+    """Let one replica at a time decide about signing keys; those who only read them go on."""
+    await session.execute(text("LOCK TABLE signing_keys IN SHARE ROW EXCLUSIVE MODE"))
+
+
 async def user_by_key(session: AsyncSession, username_key: str) -> User | None:
     """The user with this compared name."""
     return (await session.scalars(select(User).where(User.username_key == username_key))).one_or_none()
@@ -28,6 +33,47 @@ async def user_by_key(session: AsyncSession, username_key: str) -> User | None:
 async def active_user(session: AsyncSession, user_id: UUID) -> User | None:
     """The user with this id, unless disabled."""
     return (await session.scalars(select(User).where(User.id == user_id, User.disabled_at.is_(None)))).one_or_none()
+
+
+async def user(session: AsyncSession, user_id: UUID, *, lock: bool = False) -> User | None:
+    """The user with this id; `lock` keeps the row for this transaction."""
+    statement = select(User).where(User.id == user_id)
+    return (await session.scalars(statement.with_for_update() if lock else statement)).one_or_none()
+
+
+async def users(session: AsyncSession, *, limit: int, after: str | None, search: str | None) -> Sequence[User]:
+    """Accounts by name, from behind a compared name, those whose name holds `search`."""
+    statement = select(User).order_by(User.username_key).limit(limit)
+    if after is not None:
+        statement = statement.where(User.username_key > after)
+    if search:
+        statement = statement.where(User.username_key.contains(search, autoescape=True))
+    return (await session.scalars(statement)).all()
+
+
+async def lock_active_admins(session: AsyncSession) -> set[UUID]:
+    """The admins that can log in; locked, so that two of them cannot remove each other at the same moment."""
+    active = select(User.id).where(User.role == "admin", User.disabled_at.is_(None)).order_by(User.id)
+    return set((await session.scalars(active.with_for_update())).all())
+
+
+async def set_password(session: AsyncSession, user_id: UUID, password_hash: str, *, must_change: bool) -> None:
+    """Replace the user's password."""
+    values = {"password_hash": password_hash, "must_change_password": must_change}
+    await session.execute(update(User).where(User.id == user_id).values(values))
+
+
+async def set_disabled(session: AsyncSession, user_id: UUID, disabled: bool) -> None:
+    """Let the user in no more, or again."""
+    disabled_at = func.now() if disabled else None
+    await session.execute(update(User).where(User.id == user_id).values(disabled_at=disabled_at))
+
+
+async def raise_generation(session: AsyncSession, user_id: UUID) -> int:
+    """Take back every token of the user; returns the generation that counts from now on."""
+    statement = update(User).where(User.id == user_id)
+    statement = statement.values(generation=User.generation + 1, generation_at=func.now())
+    return (await session.execute(statement.returning(User.generation))).scalar_one()
 
 
 async def admin_exists(session: AsyncSession) -> bool:
@@ -90,21 +136,6 @@ async def forgive(session: AsyncSession, username_key: str, address: str) -> Non
     )
     mine = (LoginAttempts.username_key == username_key) & (LoginAttempts.address == address)
     await session.execute(delete(LoginAttempts).where(mine))
-
-
-def record_event(
-    session: AsyncSession,
-    kind: str,
-    *,
-    user_id: UUID | None = None,
-    username: str | None = None,
-    address: str | None = None,
-    correlation_id: str | None = None,
-) -> None:
-    """Add a line to the audit trail."""
-    session.add(
-        SecurityEvent(kind=kind, user_id=user_id, username=username, address=address, correlation_id=correlation_id)
-    )
 
 
 async def prune(session: AsyncSession, audit_retention: timedelta) -> int:

@@ -1,37 +1,113 @@
-"""HTTP into auth."""
+"""HTTP into auth for everybody: logging in and out, the own account, its sessions and API keys."""
 
+from datetime import timedelta
 from typing import Annotated
+from uuid import UUID
 
-from fastapi import APIRouter, Depends, Form, Request, Response
+from fastapi import APIRouter, Depends, Form, Path, Response
 
-from common.web.addresses import address_group, client_address
-from common.web.identity import IdentityDep
-from common.web.transaction import SessionDep
+from common.web import Identity, SessionDep, problems
+from common.web.identity import limited_identity
 
-from . import keys, repository
-from .errors import AccountGone
-from .login import Login
-from .schemas import Jwks, LoginForm, Me, Token
+from . import keys, repository, session_repository
+from .bodies import REFRESH_BODY, refresh_request
+from .errors import (
+    AccountGone,
+    ApiKeyNotFound,
+    InvalidCredentials,
+    InvalidRefreshToken,
+    LoginBusy,
+    RegistrationDisabled,
+    SessionNotFound,
+    SignInNeeded,
+    TooManyApiKeys,
+    TooManyAttempts,
+    UsernameTaken,
+    WeakPassword,
+    WrongPassword,
+)
+from .resources import AccountsDep, ApiKeysDep, CallerDep, LimitedPersonDep, PersonDep, ResourcesDep, SignedInDep
+from .schemas import (
+    ApiKeyCreated,
+    ApiKeyList,
+    Jwks,
+    Me,
+    NewApiKey,
+    PasswordChange,
+    RefreshRequest,
+    Registration,
+    SessionList,
+    Token,
+    TokenForm,
+)
 
 router = APIRouter(tags=["auth"])
+keys_router = APIRouter(prefix="/api-keys", tags=["api keys"])
 
 JWKS_CACHE_SECONDS = 300
+SHOWN_SESSIONS = 200
+
+SessionId = Annotated[UUID, Path(description="The session's id.", examples=["2f0c2c52-0d2b-4b7e-8c0b-9d1d5f0b8a11"])]
+KeyId = Annotated[UUID, Path(description="The key's id.", examples=["7c1a52f4-8b1f-4a0a-9a39-3f6f0d2a55c1"])]
 
 
-def login(request: Request) -> Login:
-    """The process's one Login."""
-    made: Login = request.app.state.login
-    return made
-
-
-@router.post("/token", summary="Log in with user name and password")
-async def token(
-    form: Annotated[LoginForm, Form()], request: Request, response: Response, login: Annotated[Login, Depends(login)]
-) -> Token:
-    address = address_group(client_address(request))
-    issued = await login.log_in(form.username, form.password.get_secret_value(), address)
+def never_stored(response: Response) -> None:
+    """Secrets in an answer must not stay in anybody's cache."""
     response.headers["Cache-Control"] = "no-store"
-    return Token(access_token=issued, expires_in=login.token_seconds)
+
+
+@router.post(
+    "/token",
+    summary="Log in with user name and password, or refresh",
+    dependencies=[Depends(never_stored)],
+    responses=problems(InvalidCredentials, InvalidRefreshToken, TooManyAttempts, LoginBusy),
+)
+async def token(form: Annotated[TokenForm, Form()], caller: CallerDep, resources: ResourcesDep) -> Token:
+    if form.refresh_token is not None and form.grant_type == "refresh_token":
+        return Token.of(await resources.grants.refresh(form.refresh_token.get_secret_value(), caller))
+    assert form.username is not None  # the form says so
+    assert form.password is not None
+    return Token.of(await resources.login.log_in(form.username, form.password.get_secret_value(), caller))
+
+
+@router.post(
+    "/token/refresh",
+    summary="A new pair of tokens for a refresh token, which is good for one use",
+    description="A refresh token that comes a second time ends its session: somebody else may hold it.",
+    dependencies=[Depends(never_stored)],
+    responses=problems(InvalidRefreshToken),
+    openapi_extra=REFRESH_BODY,
+)
+async def refresh(
+    body: Annotated[RefreshRequest, Depends(refresh_request)], caller: CallerDep, resources: ResourcesDep
+) -> Token:
+    return Token.of(await resources.grants.refresh(body.refresh_token.get_secret_value(), caller))
+
+
+@router.post(
+    "/logout",
+    summary="End this session; its tokens are void at once",
+    status_code=204,
+    responses=problems(SignInNeeded, SessionNotFound),
+)
+async def logout(person: LimitedPersonDep, session: SessionDep, caller: CallerDep, resources: ResourcesDep) -> None:
+    if person.identity.is_api_key or person.identity.session_id is None:
+        raise SignInNeeded("There is no session to end: this is an API key. Revoke it instead.")
+    await resources.grants.end(session, person.user, person.identity.session_id, caller, logout=True)
+
+
+@router.post(
+    "/register",
+    summary="Make an account for yourself, where that is allowed",
+    status_code=201,
+    responses=problems(RegistrationDisabled, UsernameTaken, WeakPassword, TooManyAttempts),
+)
+async def register(body: Registration, accounts: AccountsDep, caller: CallerDep, resources: ResourcesDep) -> Me:
+    if not resources.allow_registration:
+        raise RegistrationDisabled("Accounts are made by an administrator here.")
+    await resources.login.count_registration(body.username, caller)
+    user = await accounts.register(body.username, body.password.get_secret_value())
+    return Me.model_validate(user, from_attributes=True)
 
 
 @router.get("/.well-known/jwks.json", summary="The public keys that tokens are checked with")
@@ -40,9 +116,79 @@ async def jwks(session: SessionDep, response: Response) -> Jwks:
     return Jwks.model_validate(keys.jwks(await repository.served_keys(session)))
 
 
-@router.get("/me", summary="Who am I?")
-async def me(identity: IdentityDep, session: SessionDep) -> Me:
-    user = await repository.active_user(session, identity.user_id)
-    if user is None:
-        raise AccountGone("This account was removed or disabled.")
-    return Me.model_validate(user, from_attributes=True)
+@router.get("/me", summary="Who am I?", responses=problems(AccountGone))
+async def me(person: LimitedPersonDep) -> Me:
+    return Me.model_validate(person.user, from_attributes=True)
+
+
+@router.put(
+    "/me/password",
+    summary="Change your password; every other session ends",
+    status_code=204,
+    responses=problems(WrongPassword, SignInNeeded, WeakPassword, TooManyAttempts, LoginBusy),
+)
+async def change_password(
+    body: PasswordChange,
+    identity: Annotated[Identity, Depends(limited_identity)],
+    caller: CallerDep,
+    resources: ResourcesDep,
+) -> None:
+    if identity.is_api_key:
+        raise SignInNeeded("An API key may not change the password. Sign in.")
+    current, new = body.current_password.get_secret_value(), body.new_password.get_secret_value()
+    await resources.login.change_password(identity, current, new, caller)
+
+
+@router.get("/me/sessions", summary="Where you are logged in")
+async def list_sessions(person: PersonDep, session: SessionDep) -> SessionList:
+    running = await session_repository.running(session, person.user.id, SHOWN_SESSIONS)
+    return SessionList.of(running, person.identity.session_id)
+
+
+@router.delete(
+    "/me/sessions/{session_id}",
+    summary="End one of your sessions at once",
+    status_code=204,
+    responses=problems(SessionNotFound, SignInNeeded),
+)
+async def end_session(
+    session_id: SessionId, person: SignedInDep, session: SessionDep, caller: CallerDep, resources: ResourcesDep
+) -> None:
+    await resources.grants.end(session, person.user, session_id, caller, logout=False)
+
+
+@router.delete(
+    "/me/sessions", summary="End all your other sessions at once", status_code=204, responses=problems(SignInNeeded)
+)
+async def end_other_sessions(
+    person: SignedInDep, session: SessionDep, caller: CallerDep, resources: ResourcesDep
+) -> None:
+    await resources.grants.end_others(session, person.user, person.identity, caller)
+
+
+@keys_router.post(
+    "",
+    summary="Make an API key; its text is shown only now",
+    status_code=201,
+    dependencies=[Depends(never_stored)],
+    responses=problems(SignInNeeded, TooManyApiKeys),
+)
+async def create_api_key(body: NewApiKey, person: SignedInDep, api_keys: ApiKeysDep) -> ApiKeyCreated:
+    lifetime = None if body.expires_in_days is None else timedelta(days=body.expires_in_days)
+    made = await api_keys.create(person.user, body.name, body.scopes, lifetime)
+    return ApiKeyCreated.made(*made)
+
+
+@keys_router.get("", summary="Your API keys")
+async def list_api_keys(person: PersonDep, api_keys: ApiKeysDep) -> ApiKeyList:
+    return ApiKeyList.of(await api_keys.of_user(person.user.id))
+
+
+@keys_router.delete(
+    "/{key_id}",
+    summary="Revoke an API key at once",
+    status_code=204,
+    responses=problems(ApiKeyNotFound, SignInNeeded),
+)
+async def revoke_api_key(key_id: KeyId, person: SignedInDep, api_keys: ApiKeysDep) -> None:
+    await api_keys.revoke(person.user, key_id)

@@ -4,8 +4,9 @@ from pydantic import Field, SecretStr, field_validator
 
 from common.settings import BrokerSettings, DatabaseSettings, ServiceSettings
 
+from .password_rules import MIN_LENGTH as MIN_PASSWORD
+
 MIN_SECRET_KEY = 32
-MIN_PASSWORD = 8
 
 # Auth is never public: its neighbours on loopback and private networks may name the client they speak for.
 PRIVATE_NETWORKS = "127.0.0.0/8,::1,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7"
@@ -21,6 +22,13 @@ class Settings(ServiceSettings, DatabaseSettings, BrokerSettings):
     token_issuer: str = Field(default="verbatim", description="Issuer that access tokens name.")
     token_audience: str = Field(default="verbatim", description="Audience that access tokens name.")
     access_token_expire_minutes: int = Field(default=60, ge=1, le=24 * 60, description="Life of an access token.")
+    session_idle_days: int = Field(default=30, ge=1, le=366, description="A session that is not used ends after this.")
+    session_days: int = Field(default=90, ge=1, le=3660, description="A session ends after this however it is used.")
+    api_key_token_seconds: int = Field(
+        default=300, ge=10, le=3600, description="For how long the gateway needs not ask again about an API key."
+    )
+    signing_key_days: int = Field(default=90, ge=1, description="Age at which the signing key is replaced by itself.")
+    allow_registration: bool = Field(default=False, description="Whether people may make accounts for themselves.")
 
     admin_username: str | None = Field(default=None, max_length=150, description="Name of the first admin.")
     admin_password: SecretStr | None = Field(default=None, description="Password of the first admin; used once.")

@@ -1,5 +1,6 @@
 """The event catalogue: one file per publishing owner, one class per routing key."""
 
+from .access import AccessRevoked
 from .base import Command, Event, Message, Notice
 from .catalogue import ALL, BY_ROUTING_KEY, COMMANDS, HEARERS, NOTICES, SENDERS, SERVICES, SUBSCRIBERS, TAKERS
 from .cleanup import JobExpired, ResetRequested
@@ -36,6 +37,7 @@ __all__ = [
     "SERVICES",
     "SUBSCRIBERS",
     "TAKERS",
+    "AccessRevoked",
     "AssembleWork",
     "AttemptEvent",
     "AudioPlanned",

@@ -3,6 +3,7 @@
 The table is in the order of a job's life. The publisher of an event is the service its module is named after.
 """
 
+from .access import AccessRevoked
 from .base import Command, Event, Notice
 from .cleanup import JobExpired, ResetRequested
 from .control import (
@@ -33,8 +34,8 @@ SUBSCRIBERS: dict[type[Event], tuple[str, ...]] = {
     JobFailed: ("cleanup",),
     JobCancelled: ("cleanup",),
     JobExpired: ("jobs",),
-    JobDeleted: ("metadata", "cleanup"),
     ResetRequested: ("jobs",),
+    JobDeleted: ("metadata", "cleanup"),
 }
 
 ALL: tuple[type[Event], ...] = tuple(SUBSCRIBERS)
@@ -54,6 +55,7 @@ SENDERS: dict[type[Notice], tuple[str, ...]] = {
     ServiceHeartbeat: SERVICES,
     StorageMeasured: ("cleanup",),
     EndProcesses: ("jobs",),
+    AccessRevoked: ("auth",),
 }
 HEARERS: dict[type[Notice], tuple[str, ...]] = {
     CancelJob: ("transcriber",),
@@ -62,6 +64,7 @@ HEARERS: dict[type[Notice], tuple[str, ...]] = {
     ServiceHeartbeat: ("jobs",),
     StorageMeasured: ("jobs",),
     EndProcesses: SERVICES,
+    AccessRevoked: ("gateway",),
 }
 
 NOTICES: tuple[type[Notice], ...] = tuple(HEARERS)

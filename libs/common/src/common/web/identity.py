@@ -28,6 +28,8 @@ RETRY_SECONDS = 1.0  # between fetches while no keys were ever seen
 LEEWAY_SECONDS = 5  # clocks differ
 FETCH_TIMEOUT_SECONDS = 5.0
 TOKEN_TYPE = "at+jwt"  # noqa: S105 - a kind of token, not one
+PASSWORD_SCOPE = "password"  # noqa: S105 - the scope of a token that is only good for changing the password
+READING_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class InvalidToken(Unauthorized):
@@ -45,6 +47,13 @@ class TokenExpired(InvalidToken):
     title = "The token has expired"
 
 
+class AccessEnded(InvalidToken):
+    """The token was one of ours, and was taken back before its time."""
+
+    code = "session_ended"
+    title = "The session has ended"
+
+
 class KeysUnavailable(Unavailable):
     """No public keys could be had yet, so nobody can be believed."""
 
@@ -58,19 +67,51 @@ class NotAdmin(Forbidden):
     code = "admin_only"
 
 
+class ScopeMissing(Forbidden):
+    """The API key was made without the scope that this request needs."""
+
+    code = "scope_missing"
+    title = "Not with this API key"
+
+
+class PasswordChangeRequired(Forbidden):
+    """The password was set by an administrator and must be changed before anything else."""
+
+    code = "password_change_required"
+    title = "Change your password first"
+
+
 @dataclass(frozen=True)
 class Identity:
-    """The user behind a verified token."""
+    """The user behind a verified token.
+
+    `session_id` names the session, or the API key, that the token was issued for; `generation` counts how often the
+    user's tokens were taken back before it. `scopes` limit what the token is good for; None means no limit.
+    """
 
     user_id: UUID
     username: str
     role: Literal["admin", "user"]
     token: str = field(repr=False)
+    session_id: UUID | None = None
+    generation: int = 1
+    scopes: frozenset[str] | None = None
+    is_api_key: bool = False
 
     @property
     def is_admin(self) -> bool:
         """Whether the user may see and do what administrators may."""
         return self.role == "admin"
+
+    def may_use(self, method: str) -> None:
+        """Raise unless the token's scopes allow the HTTP method: reading needs `read`, everything else `write`."""
+        if self.scopes is None:
+            return
+        if PASSWORD_SCOPE in self.scopes:
+            raise PasswordChangeRequired("Change your password first (PUT /me/password), then refresh your token.")
+        needed = "read" if method in READING_METHODS else "write"
+        if needed not in self.scopes:
+            raise ScopeMissing(f"This API key lacks the scope {needed!r}.", scope=needed)
 
 
 class TokenVerifier:
@@ -92,8 +133,11 @@ class TokenVerifier:
         self._fetched = self._tried = float("-inf")
         self._fetching = asyncio.Lock()
 
-    async def verify(self, token: str) -> Identity:
-        """The user a token speaks for. Raises Unauthorized, or Unavailable while keys were never fetched."""
+    async def verify(self, token: str, method: str | None = "GET") -> Identity:
+        """The user a token speaks for. Raises Unauthorized, or Unavailable while keys were never fetched.
+
+        Raises Forbidden if the token's scopes do not allow `method`; None asks for no scope at all.
+        """
         key = await self._key(_key_id(token))
         if key is None:
             raise InvalidToken("The token is signed with a key that is not in use.")
@@ -111,7 +155,10 @@ class TokenVerifier:
             raise TokenExpired("The token has expired. Sign in again.") from None
         except jwt.InvalidTokenError as error:
             raise InvalidToken(f"The token is not valid: {error}.") from None
-        return _identity(claims, token)
+        verified = _identity(claims, token)
+        if method is not None:
+            verified.may_use(method)
+        return verified
 
     async def close(self) -> None:
         """Close the client if it is our own."""
@@ -178,7 +225,15 @@ def _identity(claims: dict[str, Any], token: str) -> Identity:
         raise InvalidToken("The token names no user.") from None
     if not isinstance(username, str) or role not in ("admin", "user"):
         raise InvalidToken("The token lacks a name or a role.")
-    return Identity(user_id, username, role, token)
+    session_id, generation, scope = claims.get("sid"), claims.get("gen", 1), claims.get("scope")
+    try:
+        session = None if session_id is None else UUID(session_id)
+    except (ValueError, AttributeError):
+        raise InvalidToken("The token names no session.") from None
+    if not isinstance(generation, int) or not isinstance(scope, str | None):
+        raise InvalidToken("The token's scope or generation has another form.")
+    scopes = None if scope is None else frozenset(scope.split())
+    return Identity(user_id, username, role, token, session, generation, scopes, claims.get("api_key") is True)
 
 
 def _usable_keys(listed: list[Any]) -> list[tuple[str, Ed25519PublicKey]]:
@@ -198,17 +253,33 @@ def _decoded(text: str) -> bytes:
     return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
-_bearer = HTTPBearer(auto_error=False, bearerFormat="JWT", description="An access token from POST /token.")
+_bearer = HTTPBearer(
+    auto_error=False, bearerFormat="JWT", description="An access token from POST /token, or an API key."
+)
 
 
 async def identity(
     request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 ) -> Identity:
-    """The user behind a request's bearer token, verified by `request.app.state.verifier`. Raises Unauthorized."""
+    """The user behind a request's bearer token, verified by `request.app.state.verifier`.
+
+    Raises Unauthorized, or Forbidden if the token's scopes do not allow the request's method.
+    """
+    return await _verified(request, credentials, request.method)
+
+
+async def limited_identity(
+    request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+) -> Identity:
+    """The same whatever the token's scopes are: for what somebody can do whose password must be changed first."""
+    return await _verified(request, credentials, None)
+
+
+async def _verified(request: Request, credentials: HTTPAuthorizationCredentials | None, method: str | None) -> Identity:
     if credentials is None:
         raise Unauthorized("Sign in first: the request carries no bearer token.")
     verifier: TokenVerifier = request.app.state.verifier
-    return await verifier.verify(credentials.credentials)
+    return await verifier.verify(credentials.credentials, method)
 
 
 async def admin(identity: Annotated[Identity, Depends(identity)]) -> Identity:
