@@ -17,6 +17,7 @@ from common.messaging import (
     LogPublisher,
     OutboxRelay,
     QueueConsumer,
+    tell_archived,
 )
 from common.presence import Presence
 from common.web import Readiness, TokenVerifier, build_app
@@ -25,6 +26,7 @@ from .cancellations import Cancellations
 from .consumers import SUBSCRIPTIONS
 from .deadletters import DeadLetters
 from .dispatch import Dispatcher
+from .log_routes import router as log_router
 from .logarchive import LogArchive
 from .resources import Resources
 from .routes import router
@@ -34,6 +36,8 @@ from .watchdog import Watchdog
 from .workers import Heartbeats
 
 MIGRATIONS = "jobs.migrations"
+# How long a log line waits for company on its way into the archive: people are watching.
+_LOG_LINGER_SECONDS = 0.02
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -60,7 +64,7 @@ def create_app(settings: Settings) -> FastAPI:
             background = Background()
             stack.push_async_callback(background.stop)
             readiness.add("loops", background.check)
-            archive = LogArchive(sessions, settings)
+            archive = LogArchive(sessions, settings, partial(tell_archived, broker))
             background.start("log publisher", LogPublisher(broker, logging.sink()).run)
             background.start("outbox relay", OutboxRelay(engine, sessions, broker, Outbox).run)
             background.start("cancellations", partial(resources.cancellations.run, broker))
@@ -68,6 +72,7 @@ def create_app(settings: Settings) -> FastAPI:
             background.start("presence", Presence(broker, service="jobs", settings=settings, app=app).run)
             background.start("watchdog", Watchdog(sessions, resources).run)
             background.start("log retention", archive.run)
+            background.start("log heartbeat", archive.tell_head)
 
             heartbeats = await broker.listen("control", ["#"], Heartbeats(sessions).hear)
             stack.push_async_callback(heartbeats.close)
@@ -80,7 +85,7 @@ def create_app(settings: Settings) -> FastAPI:
                 resources=resources,
             )
             dead_letters = DeadLetterConsumer(broker, callback=DeadLetters(sessions, resources).store)
-            logs = QueueConsumer(broker, queue="jobs.logs", callback=archive.store)
+            logs = QueueConsumer(broker, queue="jobs.logs", callback=archive.store, linger=_LOG_LINGER_SECONDS)
             consumers: dict[str, EventConsumer[Resources] | QueueConsumer] = {
                 "events": events,
                 "dead letters": dead_letters,
@@ -92,7 +97,9 @@ def create_app(settings: Settings) -> FastAPI:
                 readiness.add(name, consumer.check)
             yield
 
-    return build_app(name="jobs", title="Verbatim: jobs", lifespan=lifespan, routers=[router], readiness=readiness)
+    return build_app(
+        name="jobs", title="Verbatim: jobs", lifespan=lifespan, routers=[log_router, router], readiness=readiness
+    )
 
 
 async def _answers(engine: AsyncEngine) -> None:

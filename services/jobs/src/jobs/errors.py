@@ -37,6 +37,13 @@ class ModelNotAvailable(Invalid):
         super().__init__(f"no worker serves the model {model}; served: {', '.join(served)}", available=list(served))
 
 
+class LogNotFound(NotFound):
+    """No log has this name."""
+
+    code = "log_not_found"
+    title = "Log not found"
+
+
 class InvalidCursor(BadRequest):
     """The cursor was not issued by this listing."""
 

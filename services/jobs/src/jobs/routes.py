@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Query, Request, status
 
 from common.web import IdentityDep, SessionDep
 
-from .schemas import Cursor, JobPage, JobView, LogPage, NewJob
+from .schemas import Cursor, JobPage, JobView, NewJob
 from .service import JobCatalogue
 from .states import State
 
@@ -49,14 +49,3 @@ async def read_job(job_id: UUID, identity: IdentityDep, jobs: CatalogueDep) -> J
 @router.delete("/{job_id}", status_code=status.HTTP_204_NO_CONTENT, summary="Delete a job, stopping it if it runs.")
 async def delete_job(job_id: UUID, identity: IdentityDep, jobs: CatalogueDep) -> None:
     await jobs.delete(identity.user_id, job_id)
-
-
-@router.get("/{job_id}/logs", summary="Read a job's archived log.")
-async def read_job_logs(
-    job_id: UUID,
-    identity: IdentityDep,
-    jobs: CatalogueDep,
-    after: Annotated[int, Query(ge=0, lt=2**63)] = 0,
-    limit: Annotated[int, Query(ge=1, le=2000)] = 500,
-) -> LogPage:
-    return LogPage.of(await jobs.logs(identity.user_id, job_id, after=after, limit=limit), after)

@@ -161,13 +161,15 @@ class LogEntry(BaseModel):
 
 
 class LogPage(BaseModel):
-    """Log records of a job in the order in which they were archived."""
+    """Log records in the order in which they were archived."""
 
     items: list[LogEntry]
     next_after: int = Field(description="Pass it as `after` to get what follows, now or later.")
+    complete: bool = Field(description="Nothing else was in the archive when this page was read.")
 
     @classmethod
-    def of(cls, lines: list[LogLine], after: int) -> "LogPage":
-        """Return the page that follows `after`."""
+    def of(cls, lines: list[LogLine], upto: int, *, limit: int) -> "LogPage":
+        """Return the page of at most `limit` lines that has every line up to the number `upto`."""
         items = [LogEntry(seq=line.seq, record=line.record) for line in lines]
-        return cls(items=items, next_after=items[-1].seq if items else after)
+        complete = len(items) < limit
+        return cls(items=items, next_after=upto if complete else items[-1].seq, complete=complete)

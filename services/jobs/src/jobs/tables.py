@@ -170,16 +170,23 @@ class Worker(Base):
 
 
 class LogLine(Base):
-    """A log record that belongs to a job; `seq` grows in the order in which lines became visible."""
+    """A log record; `seq` grows in the order in which lines became visible."""
 
     __tablename__ = "log_lines"
-    __table_args__ = (Index("log_lines_job_seq_idx", "job_id", "seq"),)
+    __table_args__ = (
+        CheckConstraint(_one_of("kind", ["job", "access", "system"]), name="kind"),
+        Index("log_lines_job_seq_idx", "job_id", "seq", postgresql_where=text("job_id IS NOT NULL")),
+        Index("log_lines_kind_seq_idx", "kind", "seq"),
+        Index("log_lines_service_seq_idx", "service", "seq"),
+    )
 
     seq: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    kind: Mapped[str]
+    service: Mapped[str]
     # No foreign key: the gateway speaks about a job before its row exists.
-    job_id: Mapped[UUID]
+    job_id: Mapped[UUID | None]
     log_id: Mapped[UUID] = mapped_column(unique=True)
-    received_at: Mapped[datetime] = mapped_column(server_default=func.now(), index=True)
+    received_at: Mapped[datetime] = mapped_column(server_default=func.now())
     record: Mapped[dict[str, Any]]
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from common import context, logging
-from common.messaging import RawMessage
+from common.messaging import ArchivedLines, RawMessage
 from jobs.logarchive import LogArchive
 from jobs.settings import Settings
 from jobs.tables import LogLine
@@ -21,6 +21,16 @@ from .jobs_harness import Person, Platform, until
 pytestmark = pytest.mark.integration
 
 Sessions = async_sessionmaker[AsyncSession]
+
+
+class Watchers:
+    """Notes what the archive tells."""
+
+    def __init__(self) -> None:
+        self.heard: list[ArchivedLines] = []
+
+    async def __call__(self, lines: ArchivedLines) -> None:
+        self.heard.append(lines)
 
 
 def line(job_id: UUID | str, event: str, **keys: Any) -> RawMessage:
@@ -36,6 +46,10 @@ def line(job_id: UUID | str, event: str, **keys: Any) -> RawMessage:
         message_type="log",
         correlation_id=None,
     )
+
+
+def access_line(path: str) -> RawMessage:
+    return line("-", "request answered", logger="common.web.middleware", path=path, status=200)
 
 
 async def archived(sessions: Sessions) -> list[dict[str, Any]]:
@@ -66,21 +80,33 @@ async def test_a_jobs_own_log_reaches_its_owner(platform: Platform) -> None:
     assert page["items"][0]["record"]["job_id"] == str(job_id)
     rest = (await person.http.get(f"/jobs/{job_id}/logs", params={"after": page["next_after"]})).json()
     assert [item["record"]["event"] for item in rest["items"]] == events[1:]
+    assert rest["complete"]
+    assert rest["next_after"] >= rest["items"][-1]["seq"]
     end = (await person.http.get(f"/jobs/{job_id}/logs", params={"after": rest["next_after"]})).json()
-    assert end == {"items": [], "next_after": rest["next_after"]}
+    assert end["items"] == []
 
 
-async def test_lines_of_no_job_are_not_kept_and_repeated_ones_once(sessions: Sessions, settings: Settings) -> None:
-    archive = LogArchive(sessions, settings)
+async def test_repeated_lines_are_kept_once_and_every_new_one_is_told_with_its_number(
+    sessions: Sessions, settings: Settings
+) -> None:
+    watchers = Watchers()
+    archive = LogArchive(sessions, settings, watchers)
     job_id = uuid4()
-    batch = [line(job_id, "first"), line("-", "of no job"), line(job_id, "second")]
+    batch = [line(job_id, "first"), line("-", "of no job"), access_line("/jobs"), line(job_id, "second")]
+    await archive.store(batch)
     await archive.store(batch)
     await archive.store([*batch, line(job_id, "third")])
-    assert [record["event"] for record in await archived(sessions)] == ["first", "second", "third"]
+    events = ["first", "of no job", "request answered", "second", "third"]
+    assert [record["event"] for record in await archived(sessions)] == events
+    one, two = watchers.heard
+    assert [json.loads(told.text)["event"] for told in one.lines] == ["first", "of no job", "second"]
+    assert [told.job_id for told in one.lines] == [str(job_id), None, str(job_id)]
+    assert [json.loads(told.text)["cursor"] for told in one.lines] == [told.cursor for told in one.lines]
+    assert (one.previous, one.upto, two.previous) == (0, one.lines[-1].cursor, one.upto)
 
 
 async def test_one_bad_line_does_not_spoil_the_batch(sessions: Sessions, settings: Settings) -> None:
-    archive = LogArchive(sessions, settings)
+    archive = LogArchive(sessions, settings, Watchers())
     job_id = uuid4()
     good = line(job_id, "good", text="a\x00b", half="\ud800", number=float("nan"))
     bodies = (b"not json", b"[]", b"{}", b'{"log_id": "x"}', b"\xff")
@@ -91,23 +117,33 @@ async def test_one_bad_line_does_not_spoil_the_batch(sessions: Sessions, setting
 
 
 async def test_lines_go_by_age_and_by_number(sessions: Sessions, settings: Settings) -> None:
-    archive = LogArchive(sessions, settings.model_copy(update={"log_retention_lines": 3}))
+    archive = LogArchive(sessions, settings.model_copy(update={"log_retention_lines": 3}), Watchers())
     await archive.store([line(uuid4(), f"line {number}") for number in range(5)])
-    assert await archive.prune() == 2
+    assert not await archive.prune()
     assert [record["event"] for record in await archived(sessions)] == ["line 2", "line 3", "line 4"]
     async with sessions.begin() as session:
         await session.execute(
-            text("UPDATE log_lines SET received_at = now() - interval '15 days' WHERE record ->> 'event' = 'line 3'")
+            text("UPDATE log_lines SET received_at = now() - interval '15 days' WHERE record ->> 'event' = 'line 2'")
         )
-    assert await archive.prune() == 1
-    assert await archive.prune() == 0
-    assert [record["event"] for record in await archived(sessions)] == ["line 2", "line 4"]
+    await archive.prune()
+    await archive.prune()
+    assert [record["event"] for record in await archived(sessions)] == ["line 3", "line 4"]
+
+
+async def test_each_kind_of_line_has_limits_of_its_own(sessions: Sessions, settings: Settings) -> None:
+    limits = {"log_retention_lines": 4, "system_log_retention_lines": 2}
+    archive = LogArchive(sessions, settings.model_copy(update=limits), Watchers())
+    for number in range(5):
+        await archive.store([line(uuid4(), f"job {number}"), line("-", f"system {number}"), access_line(f"/{number}")])
+    await archive.prune()
+    left = [record.get("path") or record["event"] for record in await archived(sessions)]
+    assert sorted(left) == ["/3", "/4", "job 1", "job 2", "job 3", "job 4", "system 3", "system 4"]
 
 
 async def test_deleting_a_job_deletes_its_log(platform: Platform, settings: Settings) -> None:
     person = platform.person()
     job_id, other = await person.create(), await person.create()
-    archive = LogArchive(platform.sessions, settings)
+    archive = LogArchive(platform.sessions, settings, Watchers())
     await archive.store([line(job_id, "mine"), line(other, "another's")])
     assert (await person.http.delete(f"/jobs/{job_id}")).status_code == 204
     async with platform.sessions() as session:

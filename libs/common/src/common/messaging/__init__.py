@@ -7,6 +7,7 @@ transcriber use messaging without having SQLAlchemy installed.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from .archive import ArchivedLine, ArchivedLines, tell_archived
 from .broker import Broker
 from .errors import BrokerUnavailable, PublishFailed, PublishRefused
 from .listener import Listener
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from .outbox import OutboxRelay
 
 __all__ = [
+    "ArchivedLine",
+    "ArchivedLines",
     "Broker",
     "BrokerUnavailable",
     "DeadLetterConsumer",
@@ -36,6 +39,7 @@ __all__ = [
     "Subscriptions",
     "WorkConsumer",
     "outbox",
+    "tell_archived",
 ]
 
 _NEED_A_DATABASE = {

@@ -7,15 +7,19 @@ from typing import Any, Literal
 
 from common.events import SUBSCRIBERS
 
-ListenExchange = Literal["logs", "control"]
+ListenExchange = Literal["logs", "archive", "control"]
 
 EVENTS = "events"
 WORK = "work"
 LOGS = "logs"
+# The same lines once more, after the archive numbered them: the order that everybody who watches sees.
+ARCHIVE = "archive"
 CONTROL = "control"
 DEAD = "dead"
 
-EXCHANGES = MappingProxyType({EVENTS: "topic", WORK: "direct", LOGS: "topic", CONTROL: "fanout", DEAD: "topic"})
+EXCHANGES = MappingProxyType(
+    {EVENTS: "topic", WORK: "direct", LOGS: "topic", ARCHIVE: "fanout", CONTROL: "fanout", DEAD: "topic"}
+)
 
 # A delivery limit of n makes n + 1 deliveries before a message is dead-lettered.
 _WORK_DELIVERY_LIMIT = 2

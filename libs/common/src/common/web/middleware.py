@@ -4,7 +4,7 @@ Plain ASGI, so that streamed bodies and WebSockets pass through untouched.
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,6 +34,7 @@ SOCKETS = Gauge("verbatim_websockets_open", "Open WebSocket connections.", ["ser
 # Anything else comes from a client's imagination and must not become a label.
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _QUIET_PATHS = ("/health", "/metrics")
+_ANSWERED, _CLOSED = "request answered", "websocket closed"
 _CLIENT_GONE = 499  # as nginx counts them
 _INTERNAL = "Something went wrong on our side. The request id helps to find out what."
 _CLOSE_REASON_BYTES = 123  # what a close frame has room for
@@ -144,7 +145,7 @@ class RequestMiddleware:
         path: str = exchange.scope["path"]
         write = log.warning if status >= 500 else log.debug if path.startswith(_QUIET_PATHS) else log.info
         write(
-            "websocket closed" if exchange.is_socket else "request answered",
+            _CLOSED if exchange.is_socket else _ANSWERED,
             method=exchange.method,
             path=path,
             status=status,
@@ -152,6 +153,11 @@ class RequestMiddleware:
             request_id=exchange.request_id,
             **_trouble(exchange.problem),
         )
+
+
+def is_access_line(record: Mapping[str, Any]) -> bool:
+    """Whether a log record is the one that each HTTP request and WebSocket leaves behind."""
+    return record.get("logger") == __name__ and record.get("event") in (_ANSWERED, _CLOSED)
 
 
 def _trouble(problem: Problem | None) -> dict[str, str]:

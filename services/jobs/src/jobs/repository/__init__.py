@@ -1,7 +1,8 @@
 """The queries, one module per noun; no decisions, no commits."""
 
-from .archive import DeadLetterRepository, LogRepository
+from .archive import LogRepository
 from .catalogue import JobRepository
+from .deadletters import DeadLetterRepository
 from .dispatch import DispatchRepository, WaitingChunk
 from .ledger import LedgerRepository
 from .overdue import OverdueRepository

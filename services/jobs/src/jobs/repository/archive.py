@@ -1,15 +1,45 @@
-"""Queries on the log archive and on dead letters."""
+"""Queries on the log archive."""
 
 from collections.abc import Sequence
 from datetime import timedelta
+from enum import StrEnum
+from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, text
+from sqlalchemy import ColumnElement, delete, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from jobs.tables import DeadLetter, LogLine
+from jobs.tables import LogLine
+
+
+class Kind(StrEnum):
+    """What a log line is about; each kind is kept for a time and in a number of its own."""
+
+    JOB = "job"
+    ACCESS = "access"
+    SYSTEM = "system"
+
+
+def of_job(job_id: UUID) -> ColumnElement[bool]:
+    """The lines of every service that touched the job."""
+    return LogLine.job_id == job_id
+
+
+def of_service(service: str) -> ColumnElement[bool]:
+    """All lines of one service."""
+    return LogLine.service == service
+
+
+def of_access() -> ColumnElement[bool]:
+    """A line for each HTTP request and WebSocket."""
+    return LogLine.kind == Kind.ACCESS
+
+
+def of_system() -> ColumnElement[bool]:
+    """What all services say, with or without a job, except about HTTP requests."""
+    return LogLine.kind != Kind.ACCESS
 
 
 class LogRepository:
@@ -19,23 +49,35 @@ class LogRepository:
         """Work inside the caller's transaction."""
         self._session = session
 
-    async def append(self, lines: Sequence[dict[str, Any]]) -> None:
-        """Write lines (job_id, log_id, record); those already archived are skipped.
+    async def append(self, lines: Sequence[dict[str, Any]]) -> tuple[int, list[tuple[int, dict[str, Any]]]]:
+        """Write lines (kind, service, job_id, log_id, record); those already archived are skipped.
 
-        Writers take turns: numbers handed out by two transactions at once could become visible in the wrong order,
-        and a reader who asks for what came after number 7 would never see number 6.
+        Returns the number that was the highest before, and the new lines with their numbers, in order. Writers take
+        turns: numbers handed out by two transactions at once could become visible in the wrong order, and a reader who
+        asks for what came after number 7 would never see number 6.
         """
         await self._session.execute(
             text("SELECT pg_advisory_xact_lock(hashtextextended('jobs.logs/' || current_schema(), 0))")
         )
-        await self._session.execute(
-            insert(LogLine).on_conflict_do_nothing(index_elements=[LogLine.log_id]), list(lines)
-        )
+        previous = await self.head()
+        by_id = {line["log_id"]: line for line in lines}
+        statement = insert(LogLine).on_conflict_do_nothing(index_elements=[LogLine.log_id])
+        added = await self._session.execute(statement.returning(LogLine.seq, LogLine.log_id), list(by_id.values()))
+        return previous, sorted(((seq, by_id[log_id]) for seq, log_id in added), key=itemgetter(0))
 
-    async def read(self, job_id: UUID, *, after: int, limit: int) -> Sequence[LogLine]:
-        """Return the job's lines with numbers above `after`, in order."""
-        query = select(LogLine).where(LogLine.job_id == job_id, LogLine.seq > after).order_by(LogLine.seq).limit(limit)
-        return (await self._session.scalars(query)).all()
+    async def head(self) -> int:
+        """Return the highest number in the archive; everything up to it is visible."""
+        return await self._session.scalar(select(func.max(LogLine.seq))) or 0
+
+    async def read(self, which: ColumnElement[bool], *, after: int, upto: int, limit: int) -> Sequence[LogLine]:
+        """Return the lines with numbers above `after` and at most `upto`, in order."""
+        query = select(LogLine).where(which, LogLine.seq > after, LogLine.seq <= upto).order_by(LogLine.seq)
+        return (await self._session.scalars(query.limit(limit))).all()
+
+    async def before_newest(self, which: ColumnElement[bool], lines: int) -> int:
+        """Return the number after which the newest so many lines follow; 0 when there are no more than those."""
+        query = select(LogLine.seq).where(which).order_by(LogLine.seq.desc()).offset(lines).limit(1)
+        return await self._session.scalar(query) or 0
 
     async def forget_job(self, job_id: UUID) -> None:
         """Remove the job's lines."""
@@ -43,36 +85,12 @@ class LogRepository:
             delete(LogLine).where(LogLine.job_id == job_id), execution_options={"synchronize_session": False}
         )
 
-    async def prune(self, *, older_than: timedelta, keep: int, batch: int) -> int:
-        """Remove at most `batch` lines that are older than this or not among the newest `keep`; return how many.
-
-        Lines are counted by their numbers, which have gaps, so fewer than `keep` may remain.
-        """
-        newest = select(func.max(LogLine.seq)).scalar_subquery()
-        surplus = (
-            select(LogLine.seq)
-            .where((LogLine.received_at < func.now() - older_than) | (LogLine.seq <= newest - keep))
-            .order_by(LogLine.seq)
-            .limit(batch)
-        )
-        statement = delete(LogLine).where(LogLine.seq.in_(surplus)).returning(LogLine.seq)
+    async def prune(self, kind: Kind, *, older_than: timedelta, keep: int, batch: int) -> int:
+        """Remove, of a kind's `batch` oldest lines, those older than this or surplus to `keep`; return how many."""
+        surplus = await self.before_newest(LogLine.kind == kind, keep)
+        oldest = select(LogLine.seq).where(LogLine.kind == kind).order_by(LogLine.seq).limit(batch)
+        # Lines are received in the order of their numbers, so nothing older hides behind the oldest.
+        gone = (LogLine.received_at < func.now() - older_than) | (LogLine.seq <= surplus)
+        statement = delete(LogLine).where(LogLine.seq.in_(oldest), gone).returning(LogLine.seq)
         removed = await self._session.scalars(statement, execution_options={"synchronize_session": False})
         return len(removed.all())
-
-
-class DeadLetterRepository:
-    """Stores what the broker gave up on."""
-
-    def __init__(self, session: AsyncSession) -> None:
-        """Work inside the caller's transaction."""
-        self._session = session
-
-    async def add(self, **values: Any) -> bool:
-        """Store a letter; tell whether it is new."""
-        statement = (
-            insert(DeadLetter)
-            .values(**values)
-            .on_conflict_do_nothing(index_elements=[DeadLetter.fingerprint])
-            .returning(DeadLetter.id)
-        )
-        return await self._session.scalar(statement) is not None

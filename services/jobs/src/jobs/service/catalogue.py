@@ -17,7 +17,7 @@ from jobs.repository import JobRepository, LogRepository, WorkerRepository
 from jobs.resources import Resources
 from jobs.schemas import NewJob
 from jobs.states import State
-from jobs.tables import Job, LogLine
+from jobs.tables import Job
 
 log = structlog.get_logger(__name__)
 
@@ -65,11 +65,6 @@ class JobCatalogue:
         if job is None:
             raise JobNotFound(f"there is no job {job_id}")
         return job
-
-    async def logs(self, owner_id: UUID, job_id: UUID, *, after: int, limit: int) -> list[LogLine]:
-        """Return archived log lines of the owner's job; raises JobNotFound."""
-        await self.get(owner_id, job_id)
-        return list(await self._logs.read(job_id, after=after, limit=limit))
 
     async def delete(self, owner_id: UUID, job_id: UUID) -> None:
         """Delete the owner's job, stopping it first if it is not over; raises JobNotFound."""

@@ -1,0 +1,60 @@
+"""Log lines as the archive numbered them, on their way to everybody who watches."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+from uuid import uuid4
+
+from .broker import Broker
+from .envelope import Envelope
+from .topology import ARCHIVE
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivedLine:
+    """A line's number in the archive, the job it belongs to, and the record as JSON with the number as `cursor`."""
+
+    cursor: int
+    job_id: str | None
+    text: str
+
+    @classmethod
+    def of(cls, cursor: int, job_id: str | None, record: dict[str, Any]) -> Self:
+        """The line of a record."""
+        text = json.dumps({"cursor": cursor} | record, ensure_ascii=False, separators=(",", ":"))
+        return cls(cursor, job_id, text)
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivedLines:
+    """What the archive took in at once: all lines that may be watched among its numbers `previous` < n <= `upto`.
+
+    Who has seen everything up to `previous` has missed nothing; anybody else asks the archive. Without lines it only
+    says how far the archive is.
+    """
+
+    previous: int
+    upto: int
+    lines: Sequence[ArchivedLine] = ()
+
+    def body(self) -> bytes:
+        """The message's body."""
+        lines = [[line.cursor, line.job_id, line.text] for line in self.lines]
+        return json.dumps({"previous": self.previous, "upto": self.upto, "lines": lines}, ensure_ascii=False).encode()
+
+    @classmethod
+    def parse(cls, body: bytes) -> Self:
+        """A message's content; raises ValueError."""
+        try:
+            said = json.loads(body)
+            lines = tuple(ArchivedLine(int(cursor), job, str(text)) for cursor, job, text in said["lines"])
+            return cls(int(said["previous"]), int(said["upto"]), lines)
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"not a batch of archived log lines: {error}") from error
+
+
+async def tell_archived(broker: Broker, lines: ArchivedLines) -> bool:
+    """Tell every gateway, best effort, whether it left the process; who misses it finds the lines in the archive."""
+    envelope = Envelope(ARCHIVE, "", uuid4().hex, "archived lines", "", None, lines.body())
+    return await broker.send_best_effort(envelope)
