@@ -1,19 +1,28 @@
-"""Writes the documents that are generated from the event catalogue, or checks that they are up to date.
+"""Writes the documents that are generated from the code, or checks that they are up to date.
 
     python scripts/contracts.py          # write
     python scripts/contracts.py --check  # exit 1 and name what differs
 
-They are a golden JSON Schema per message, an AsyncAPI document, and the tables of messages in ARCHITECTURE.md. A
-change of a golden schema is a change of the contract between services: adding an optional field is fine, anything
-else needs a new class with the next version in its routing key.
+From the event catalogue: a golden JSON Schema per message, an AsyncAPI document, and the tables of messages in
+ARCHITECTURE.md. A change of a golden schema is a change of the contract between services: adding an optional field is
+fine, anything else needs a new class with the next version in its routing key.
+
+From the routes: each service's OpenAPI document, which the gateway reads to know what it passes on, then the gateway's
+own, docs/openapi.json, and from that the web page's types, web/src/api/schema.ts, which only a machine with Node.js can
+write but any can check: their first line names the document they were made from.
 """
 
 import argparse
+import functools
+import hashlib
 import inspect
 import json
+import os
 import re
+import subprocess
 import sys
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +48,11 @@ ROOT = Path(__file__).resolve().parents[1]
 SCHEMAS = Path("tests/contract/schemas")
 ASYNCAPI = Path("docs/asyncapi.json")
 ARCHITECTURE = Path("ARCHITECTURE.md")
+INTERFACES = Path("services/gateway/src/gateway/documents")
+RELAYED = ("auth", "cleanup", "jobs", "metadata")
+OPENAPI = Path("docs/openapi.json")
+PAGE_TYPES = Path("web/src/api/schema.ts")
+TYPES_PROGRAM = ROOT / "web/node_modules/.bin/openapi-typescript"
 BEGIN, END = "<!-- events:begin -->", "<!-- events:end -->"
 
 MESSAGES: tuple[type[Message], ...] = (*ALL, *COMMANDS, *NOTICES)
@@ -51,25 +65,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
     check = parser.parse_args(arguments).check
     if not (ROOT / ARCHITECTURE).exists():
         print(f"{ARCHITECTURE} does not exist: its tables are skipped")
-    wanted = documents()
-    drifted = [path for path, content in wanted.items() if _read(path) != content]
-    surplus = [path for path in _golden_files() if path not in wanted]
     if check:
-        for path in (*drifted, *surplus):
-            print(f"{path} is not what the event catalogue says: run python scripts/contracts.py")
-        return 1 if drifted or surplus else 0
-    for path in drifted:
-        (ROOT / path).parent.mkdir(parents=True, exist_ok=True)
-        (ROOT / path).write_text(wanted[path], encoding="utf-8")
-        print(f"wrote {path}")
-    for path in surplus:
+        drifted = [path for wanted in (documents(), interfaces(), surface()) for path in _drifted(wanted)]
+        complaints = [f"{path} is not what the code says: run python scripts/contracts.py" for path in drifted]
+        complaints += [f"{path} is of no message: run python scripts/contracts.py" for path in _surplus()]
+        complaints += _types_drift()
+        print(*complaints, sep="\n", end="\n" if complaints else "")
+        return 1 if complaints else 0
+    _write(documents())
+    for path in _surplus():
         (ROOT / path).unlink()
         print(f"removed {path}")
+    _write(interfaces())
+    _write(surface())
+    if _types_drift():
+        _write_types()
     return 0
 
 
+def _drifted(wanted: dict[Path, str]) -> list[Path]:
+    return [path for path, content in wanted.items() if _read(path) != content]
+
+
+def _write(wanted: dict[Path, str]) -> None:
+    for path in _drifted(wanted):
+        (ROOT / path).parent.mkdir(parents=True, exist_ok=True)
+        (ROOT / path).write_text(wanted[path], encoding="utf-8")
+        print(f"wrote {path}")
+
+
 def documents() -> dict[Path, str]:
-    """Return the wanted content of every generated document by its path from the root."""
+    """Return the wanted content of every document of the event catalogue by its path from the root."""
     wanted = {
         SCHEMAS / f"{message.type_name()}.json": _json(message.model_json_schema(mode="serialization"))
         for message in MESSAGES
@@ -79,6 +105,49 @@ def documents() -> dict[Path, str]:
     if page is not None:
         wanted[ARCHITECTURE] = _with_tables(page)
     return wanted
+
+
+def interfaces() -> dict[Path, str]:
+    """Return the wanted OpenAPI documents of the services behind the gateway by their path from the root."""
+    with ThreadPoolExecutor(2) as pool:
+        return dict(
+            zip((INTERFACES / f"{service}.json" for service in RELAYED), pool.map(_openapi, RELAYED), strict=True)
+        )
+
+
+def surface() -> dict[Path, str]:
+    """Return the gateway's wanted OpenAPI document, which follows from the services' as they are stored."""
+    return {OPENAPI: _openapi("gateway")}
+
+
+@functools.cache
+def _openapi(service: str) -> str:
+    # In a process of its own, as in life: two services may give a metric the same name.
+    done = subprocess.run([sys.executable, "-m", service, "openapi"], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise SystemExit(f"python -m {service} openapi failed:\n{done.stderr}")
+    return done.stdout
+
+
+def _source() -> str:
+    """Return the first line of types that are made from the gateway's document as it is stored."""
+    return f"// From {OPENAPI}, SHA-256 {hashlib.sha256((_read(OPENAPI) or '').encode()).hexdigest()}\n"
+
+
+def _types_drift() -> list[str]:
+    types = _read(PAGE_TYPES)
+    if types is None or types.startswith(_source()):
+        return []
+    return [f"{PAGE_TYPES} is not made from {OPENAPI} as it is: run npm ci && npm run api in web/"]
+
+
+def _write_types() -> None:
+    if not TYPES_PROGRAM.exists():
+        print(*_types_drift())
+        return
+    command = [str(TYPES_PROGRAM), str(ROOT / OPENAPI), "--default-non-nullable=true"]
+    made = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ | {"NO_COLOR": "1"})
+    _write({PAGE_TYPES: _source() + made.stdout})
 
 
 def asyncapi() -> dict[str, Any]:
@@ -191,8 +260,9 @@ def _named(services: Sequence[str]) -> str:
     return "every service" if set(services) == set(SERVICES) else ", ".join(services) or "nobody yet"
 
 
-def _golden_files() -> list[Path]:
-    return [path.relative_to(ROOT) for path in sorted((ROOT / SCHEMAS).glob("*.json"))]
+def _surplus() -> list[Path]:
+    golden = sorted((ROOT / SCHEMAS).glob("*.json"))
+    return [path for path in (file.relative_to(ROOT) for file in golden) if path not in documents()]
 
 
 def _read(path: Path) -> str | None:

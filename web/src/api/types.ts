@@ -3,7 +3,7 @@ import type { components } from "./schema";
 
 type Schemas = components["schemas"];
 
-export type Job = Schemas["Job"];
+export type Job = Schemas["JobView"];
 export type JobPage = Schemas["JobPage"];
 export type Metadata = Schemas["Metadata"];
 export type Me = Schemas["Me"];

@@ -15,7 +15,7 @@ from common.storage import ObjectStore, StoreUnavailable
 from common.web import Readiness, TokenVerifier, build_app
 from common.web.errors import problem_response
 
-from . import health, pages
+from . import health, pages, relays, surface
 from .bus import Bus
 from .errors import StoreDown
 from .limits import RateLimit
@@ -25,6 +25,7 @@ from .resources import Resources
 from .routes import router
 from .security import SecurityHeaders
 from .settings import Settings
+from .union import united
 from .uploads import UploadLimits
 from .upstreams import Refusal, Upstreams, relayed
 
@@ -77,8 +78,19 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_exception_handler(StoreUnavailable, _tell_store_down)
     if page is not None:
         app.mount("/app", page)
+    _relay(app)
     _guard(app, settings)
     return app
+
+
+def _relay(app: FastAPI) -> None:
+    """Open the services' public operations to the world, those aside that the gateway answers itself."""
+    documents = surface.stored()
+    own = app.openapi()
+    answered = [(method, path) for path, methods in own["paths"].items() for method in methods]
+    operations = surface.public(documents, answered)
+    app.include_router(relays.router(operations))
+    app.openapi_schema = united(own, operations, documents)
 
 
 def _guard(app: FastAPI, settings: Settings) -> None:

@@ -1,98 +1,37 @@
 """What the OpenAPI document says beyond types: forms that are read by hand, media types and problems by code."""
 
-from typing import Any, ClassVar
+from copy import deepcopy
+from typing import Any
 
-from common.web import Problem, Unauthorized
-from common.web.errors import MEDIA_TYPE
+from common.web import Problem, problems
+from common.web.answers import Responses
 
 from .downloads import CONTENT_TYPES
-from .errors import ServiceUnavailable
-
-Responses = dict[int | str, dict[str, Any]]
+from .errors import BadUpstreamAnswer, ServiceUnavailable
 
 
-class UpstreamProblem(Problem):
-    """A problem that a service behind the gateway states and the gateway passes on."""
-
-    service: ClassVar[str]
-
-
-class JobNotFound(UpstreamProblem):
-    """There is no job with this id, or it is somebody else's."""
-
-    status, code, title, service = 404, "job_not_found", "No such job", "jobs"
-
-
-class ModelNotAvailable(UpstreamProblem):
-    """No worker serves this model at the moment."""
-
-    status, code, title, service = 422, "model_not_available", "Model not available", "jobs"
-
-
-class MetadataNotFound(UpstreamProblem):
-    """The transcript is not there or not enriched yet."""
-
-    status, code, title, service = 404, "metadata_not_found", "No metadata", "metadata"
-
-
-class InvalidCredentials(UpstreamProblem):
-    """The user name or the password is wrong."""
-
-    status, code, title, service = 401, "invalid_credentials", "Wrong user name or password", "auth"
-
-
-class TooManyAttempts(UpstreamProblem):
-    """Too many failed logins for this user from this address."""
-
-    status, code, title, service = 429, "too_many_attempts", "Too many failed logins", "auth"
-
-
-def problems(*kinds: type[Problem]) -> Responses:
-    """The problems that an operation can answer with, described by status with one example per code."""
-    responses: Responses = {}
-    for kind in kinds:
-        entry = responses.setdefault(
-            kind.status,
-            {
-                "description": kind.title,
-                "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDocument"}, "examples": {}}},
-            },
-        )
-        entry["content"][MEDIA_TYPE]["examples"][kind.code] = {"value": _example(kind)}
-    return responses
+def merged(*parts: Responses) -> Responses:
+    """The answers of all parts; for those with the same status, the examples of all."""
+    together: Responses = {}
+    for part in parts:
+        for status, response in part.items():
+            known = together.setdefault(status, deepcopy(response)).setdefault("content", {})
+            for kind, content in response.get("content", {}).items():
+                known.setdefault(kind, deepcopy(content))
+                if "examples" in content:
+                    known[kind].setdefault("examples", {}).update(content["examples"])
+    return together
 
 
 def signed_in(*kinds: type[Problem]) -> Responses:
-    """The same for operations that need a token and another service."""
-    return problems(Unauthorized, *kinds, ServiceUnavailable)
-
-
-def _example(kind: type[Problem]) -> dict[str, Any]:
-    return {
-        "type": f"urn:verbatim:problem:{kind.code}",
-        "title": kind.title,
-        "status": kind.status,
-        "detail": " ".join((kind.__doc__ or "").split()),
-        "code": kind.code,
-        "service": kind.service if issubclass(kind, UpstreamProblem) else "gateway",
-        "request_id": "8d3c0a8e5a0f4d9c9f3f6f1f0f6f7a11",
-    }
+    """The problems of operations that ask another service."""
+    return problems(*kinds, BadUpstreamAnswer, ServiceUnavailable)
 
 
 def _form(media_type: str, required: list[str], properties: dict[str, Any]) -> dict[str, Any]:
     schema = {"type": "object", "required": required, "additionalProperties": False, "properties": properties}
     return {"requestBody": {"required": True, "content": {media_type: {"schema": schema}}}}
 
-
-LOGIN_FORM = _form(
-    "application/x-www-form-urlencoded",
-    ["username", "password"],
-    {
-        "grant_type": {"type": "string", "enum": ["password"], "default": "password"},
-        "username": {"type": "string", "maxLength": 150, "examples": ["admin"]},
-        "password": {"type": "string", "format": "password", "maxLength": 1024},
-    },
-)
 
 UPLOAD_FORM = _form(
     "multipart/form-data",

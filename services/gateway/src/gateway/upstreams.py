@@ -1,34 +1,48 @@
 """The services behind the gateway: one client for each, asked with the user's own token."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
+import anyio
 import httpx
 import structlog
 from fastapi import Request, Response
 from starlette.requests import HTTPConnection
+from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from common import context
 from common.web.addresses import client_address
-from common.web.errors import MEDIA_TYPE
+from common.web.errors import MEDIA_TYPE, NotFound
 
 from .errors import BadUpstreamAnswer, BodyTooLarge, ServiceUnavailable
 from .settings import Settings
+from .surface import Operation
 
 log = structlog.get_logger(__name__)
 
 # Lists of what passes, not of what is stripped: hop-by-hop headers, X-Forwarded-User and whatever a client invents to
 # impersonate somebody inside never get through.
+# Headers that an operation's document names pass as well.
 REQUEST_HEADERS = ("accept", "accept-language", "content-type", "authorization")
-RESPONSE_HEADERS = ("content-type", "cache-control", "etag", "retry-after", "www-authenticate", "location", "allow")
+CONDITIONS = ("range", "if-range", "if-match", "if-none-match", "if-modified-since", "if-unmodified-since")
+RESPONSE_HEADERS = (
+    *("content-type", "cache-control", "etag", "retry-after", "www-authenticate", "location", "allow"),
+    *("content-disposition", "content-range", "accept-ranges", "last-modified"),
+)
 
 # Only uploads are large, and they do not come this way.
-MAX_BODY = 64 * 1024
+MAX_BODY = 1024 * 1024
+MAX_CONNECTIONS = 2000
 CONNECT_SECONDS = 2.0
 # Shorter than the services keep an idle connection, or a request could meet the closing door.
 KEEPALIVE_SECONDS = 10.0
+
+_BODILESS = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 
 
 class Refusal(Exception):
@@ -52,7 +66,7 @@ class Upstream:
             transport=httpx.AsyncHTTPTransport(
                 retries=1,
                 limits=httpx.Limits(
-                    max_connections=200, max_keepalive_connections=20, keepalive_expiry=KEEPALIVE_SECONDS
+                    max_connections=MAX_CONNECTIONS, max_keepalive_connections=20, keepalive_expiry=KEEPALIVE_SECONDS
                 ),
             ),
         )
@@ -77,34 +91,43 @@ class Upstream:
 
         Raises ServiceUnavailable (`sent` tells whether the service may have seen the request) or BadUpstreamAnswer.
         """
-        headers = {name: value for name in REQUEST_HEADERS if (value := caller.headers.get(name)) is not None}
-        if token is not None:
-            headers["authorization"] = f"Bearer {token}"
+        headers = _headers(caller, REQUEST_HEADERS, token)
         if json is not None:
             headers["content-type"] = "application/json"
-        try:
-            response = await self._client.request(
-                method,
-                path,
-                params=list(params),
-                json=json,
-                content=content,
-                headers=headers | _passed_on(caller),
-                timeout=httpx.USE_CLIENT_DEFAULT if timeout is None else timeout,
-            )
-        except httpx.HTTPError as error:
-            sent = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
-            log.warning("service does not answer", upstream=self.name, error=repr(error), sent=sent)
-            reason = "did not answer in time" if isinstance(error, httpx.TimeoutException) else "cannot be reached"
-            raise ServiceUnavailable(
-                f"The {self.name} service {reason}; try again in a moment.", upstream=self.name, sent=sent
-            ) from error
-        return self._checked(response)
+        request = self._client.build_request(
+            method,
+            path,
+            params=list(params),
+            json=json,
+            content=content,
+            headers=headers,
+            timeout=httpx.USE_CLIENT_DEFAULT if timeout is None else timeout,
+        )
+        response = await self._send(request)
+        return self._checked(response, {"application/json"})
 
-    async def relay(self, request: Request, path: str, *, params: Sequence[tuple[str, str]] = ()) -> Response:
-        """Pass the caller's request on and the service's answer back, status and body untouched."""
-        content = await _small_body(request)
-        return relayed(await self.send(request, request.method, path, params=params, content=content))
+    async def relay(self, caller: Request, operation: Operation, *, token: str | None = None) -> Response:
+        """Pass the caller's request on and the service's answer back, both as streams.
+
+        What the operation's document names gets through: its query parameters and headers, a body of at most MAX_BODY
+        bytes if it takes one, and answers of the kinds that it gives.
+        """
+        names = (*REQUEST_HEADERS, *CONDITIONS, *operation.parameters("header"))
+        known = operation.parameters("query")
+        request = self._client.build_request(
+            operation.method,
+            _path(operation, caller.path_params),
+            params=[(name, value) for name, value in caller.query_params.multi_items() if name in known],
+            content=_limited(caller.stream()) if operation.takes_body else None,
+            headers=_headers(caller, names, token) | _declared_length(caller, operation),
+        )
+        response = await self._send(request, stream=True)
+        try:
+            self._checked(response, operation.media_types)
+        except BaseException:
+            await response.aclose()
+            raise
+        return RelayedAnswer(response)
 
     async def ask(
         self, caller: HTTPConnection, path: str, *, params: Sequence[tuple[str, str]] = (), token: str | None = None
@@ -115,20 +138,54 @@ class Upstream:
             raise Refusal(response)
         return response.json()
 
-    def _checked(self, response: httpx.Response) -> httpx.Response:
+    async def _send(self, request: httpx.Request, *, stream: bool = False) -> httpx.Response:
+        try:
+            return await self._client.send(request, stream=stream)
+        except httpx.HTTPError as error:
+            sent = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
+            log.warning("service does not answer", upstream=self.name, error=repr(error), sent=sent)
+            reason = "did not answer in time" if isinstance(error, httpx.TimeoutException) else "cannot be reached"
+            raise ServiceUnavailable(
+                f"The {self.name} service {reason}; try again in a moment.", upstream=self.name, sent=sent
+            ) from error
+
+    def _checked(self, response: httpx.Response, kinds: Collection[str]) -> httpx.Response:
+        """The response, if a service of ours can have meant it: one of the kinds, a problem, or nothing at all."""
         kind = response.headers.get("content-type", "").partition(";")[0].strip()
-        empty = response.status_code == HTTPStatus.NO_CONTENT
-        expected = kind == MEDIA_TYPE if response.is_error else kind == "application/json"
-        if not (empty or expected) or 300 <= response.status_code < 400:
+        empty = response.status_code in _BODILESS or response.headers.get("content-length") == "0"
+        if response.is_error:
+            usable = empty or kind == MEDIA_TYPE
+        elif response.is_success:
+            usable = empty or any(fnmatchcase(kind, pattern) for pattern in kinds)
+        else:
+            usable = response.status_code == HTTPStatus.NOT_MODIFIED
+        if not usable:
             log.error("service gave an unusable answer", upstream=self.name, status=response.status_code, kind=kind)
             raise BadUpstreamAnswer(f"The {self.name} service gave an unusable answer.", upstream=self.name)
         return response
 
 
+class RelayedAnswer(StreamingResponse):
+    """A service's answer on its way to the caller; the connection is given back however the answer ends."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        super().__init__(response.aiter_raw(), response.status_code, _answer_headers(response))
+        self._response = response
+        if (length := response.headers.get("content-length")) is not None:
+            self.headers["content-length"] = length
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the answer."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._response.aclose()
+
+
 def relayed(response: httpx.Response) -> Response:
     """A service's answer as the gateway's own."""
-    headers = {name: value for name in RESPONSE_HEADERS if (value := response.headers.get(name)) is not None}
-    return Response(response.content, response.status_code, headers)
+    return Response(response.content, response.status_code, _answer_headers(response))
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +208,10 @@ class Upstreams:
             cleanup=Upstream("cleanup", settings.cleanup_url, patience),
         )
 
+    def of(self, service: str) -> Upstream:
+        """The client for a service by its name."""
+        return next(upstream for upstream in self.all() if upstream.name == service)
+
     def all(self) -> tuple[Upstream, ...]:
         """The clients, in a fixed order."""
         return (self.auth, self.jobs, self.metadata, self.cleanup)
@@ -161,9 +222,12 @@ class Upstreams:
             await upstream.close()
 
 
-def _passed_on(caller: HTTPConnection) -> dict[str, str]:
-    """What identifies the request across processes, and the address it came from as we believe it."""
-    headers = {"traceparent": context.child_traceparent(context.traceparent())}
+def _headers(caller: HTTPConnection, names: Iterable[str], token: str | None) -> dict[str, str]:
+    """The caller's headers of these names, what identifies the request, and the address we believe it came from."""
+    headers = {name.lower(): value for name in names if (value := caller.headers.get(name)) is not None}
+    if token is not None:
+        headers["authorization"] = f"Bearer {token}"
+    headers["traceparent"] = context.child_traceparent(context.traceparent())
     headers["x-request-id"] = caller.state.request_id
     if correlation_id := context.correlation_id():
         headers["x-correlation-id"] = correlation_id
@@ -171,10 +235,38 @@ def _passed_on(caller: HTTPConnection) -> dict[str, str]:
     return headers
 
 
-async def _small_body(request: Request) -> bytes | None:
-    body = b""
-    async for block in request.stream():
-        body += block
-        if len(body) > MAX_BODY:
-            raise BodyTooLarge(f"The request's body is larger than {MAX_BODY} bytes.")
-    return body or None
+def _answer_headers(response: httpx.Response) -> dict[str, str]:
+    return {name: value for name in RESPONSE_HEADERS if (value := response.headers.get(name)) is not None}
+
+
+def _path(operation: Operation, parameters: Mapping[str, Any]) -> str:
+    """The operation's path with these parameters; a path that would climb out of it is not found."""
+    path = operation.path
+    for name, value in parameters.items():
+        if {".", ".."} & set(str(value).split("/")):
+            raise NotFound("There is nothing at this address.")
+        path = path.replace(f"{{{name}}}", quote(str(value), safe="/"))
+    return path
+
+
+def _declared_length(caller: Request, operation: Operation) -> dict[str, str]:
+    """The body's announced length, so that a service is not sent chunks where a client said how much there is."""
+    length = caller.headers.get("content-length")
+    if length is None or not operation.takes_body:
+        return {}
+    if int(length) > MAX_BODY:
+        raise _too_large()
+    return {"content-length": length}
+
+
+async def _limited(blocks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    size = 0
+    async for block in blocks:
+        size += len(block)
+        if size > MAX_BODY:
+            raise _too_large()
+        yield block
+
+
+def _too_large() -> BodyTooLarge:
+    return BodyTooLarge(f"The request's body is larger than {MAX_BODY} bytes.")

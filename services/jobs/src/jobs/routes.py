@@ -5,8 +5,9 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request, status
 
-from common.web import IdentityDep, SessionDep
+from common.web import IdentityDep, SessionDep, problems
 
+from .errors import ForeignSource, InvalidCursor, JobIdTaken, JobNotFound, ModelNotAvailable
 from .schemas import Cursor, JobPage, JobView, NewJob
 from .service import JobCatalogue
 from .states import State
@@ -22,13 +23,19 @@ def catalogue(request: Request, session: SessionDep) -> JobCatalogue:
 CatalogueDep = Annotated[JobCatalogue, Depends(catalogue, scope="function")]
 
 
-@router.post("", status_code=status.HTTP_201_CREATED, summary="Accept a stored recording as a job.")
+@router.post(
+    "",
+    status_code=status.HTTP_201_CREATED,
+    summary="Accept a stored recording as a job.",
+    tags=["internal"],
+    responses=problems(JobIdTaken, ForeignSource, ModelNotAvailable),
+)
 async def create_job(new: NewJob, identity: IdentityDep, jobs: CatalogueDep) -> JobView:
     """Repeating the same request is safe: it returns the same job."""
     return JobView.of(await jobs.create(identity.user_id, new))
 
 
-@router.get("", summary="List your jobs, newest first.")
+@router.get("", summary="List your jobs, newest first.", responses=problems(InvalidCursor))
 async def list_jobs(
     identity: IdentityDep,
     jobs: CatalogueDep,
@@ -41,11 +48,16 @@ async def list_jobs(
     return JobPage.of(found, limit)
 
 
-@router.get("/{job_id}", summary="Read a job.")
+@router.get("/{job_id}", summary="Read a job.", responses=problems(JobNotFound))
 async def read_job(job_id: UUID, identity: IdentityDep, jobs: CatalogueDep) -> JobView:
     return JobView.of(await jobs.get(identity.user_id, job_id))
 
 
-@router.delete("/{job_id}", status_code=status.HTTP_204_NO_CONTENT, summary="Delete a job, stopping it if it runs.")
+@router.delete(
+    "/{job_id}",
+    status_code=status.HTTP_204_NO_CONTENT,
+    summary="Delete a job, its recording and its transcript, stopping it if it runs.",
+    responses=problems(JobNotFound),
+)
 async def delete_job(job_id: UUID, identity: IdentityDep, jobs: CatalogueDep) -> None:
     await jobs.delete(identity.user_id, job_id)

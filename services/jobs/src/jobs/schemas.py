@@ -25,6 +25,47 @@ def _storable(value: str) -> str:
 Storable = Annotated[str, Field(min_length=1, max_length=1024), AfterValidator(_storable)]
 
 
+JOB_EXAMPLE: dict[str, Any] = {
+    "id": "4b2f7c1e-8d0a-4c55-9a58-0d7e6c1b2f10",
+    "owner_id": "0d9a4f2e-51c7-4f0e-8a34-6f1f3a2b9c77",
+    "file_name": "interview.mp3",
+    "content_type": "audio/mpeg",
+    "size_bytes": 4810233,
+    "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    "state": "processing",
+    "reason_code": None,
+    "reason": None,
+    "stage": "transcribing",
+    "progress": 0.42,
+    "attempt": 1,
+    "options": {
+        "model": "base",
+        "language": None,
+        "task": "transcribe",
+        "word_timestamps": False,
+        "initial_prompt": None,
+    },
+    "language": "en",
+    "duration_seconds": 301.4,
+    "speech_seconds": 268.9,
+    "chunks_total": 5,
+    "chunks_done": 2,
+    "transcript_attempt": None,
+    "formats": [],
+    "created_at": "2026-11-22T12:00:00Z",
+    "started_at": "2026-11-22T12:00:01Z",
+    "transcribed_at": None,
+    "finished_at": None,
+    "timings": {
+        "queue_seconds": 0.8,
+        "transcription_seconds": None,
+        "enrichment_seconds": None,
+        "decode_seconds": None,
+        "real_time_factor": None,
+    },
+}
+
+
 class NewJob(BaseModel):
     """A recording that is stored and shall be transcribed."""
 
@@ -48,6 +89,8 @@ class NewJob(BaseModel):
 
 class JobView(BaseModel):
     """A job as its owner sees it; all times are seconds or UTC."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [JOB_EXAMPLE]})
 
     id: UUID
     owner_id: UUID

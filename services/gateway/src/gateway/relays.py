@@ -1,0 +1,37 @@
+"""One route for every public operation of the services behind the gateway."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from common.web import IdentityDep
+from common.web.addresses import address_group, client_address
+
+from .resources import ResourcesDep
+from .surface import Operation
+
+
+def router(operations: Iterable[Operation]) -> APIRouter:
+    """Routes that pass requests on; the document describes them in the services' own words."""
+    made = APIRouter(include_in_schema=False)
+    for operation in operations:
+        endpoint = _with_token(operation) if operation.needs_token else _open(operation)
+        made.add_api_route(operation.route, endpoint, methods=[operation.method], name=operation.name)
+    return made
+
+
+def _with_token(operation: Operation) -> Callable[..., Any]:
+    async def relay(request: Request, identity: IdentityDep, resources: ResourcesDep) -> Response:
+        return await resources.upstreams.of(operation.service).relay(request, operation, token=identity.token)
+
+    return relay
+
+
+def _open(operation: Operation) -> Callable[..., Any]:
+    async def relay(request: Request, resources: ResourcesDep) -> Response:
+        if operation.is_open_door:
+            resources.logins.take(address_group(client_address(request)))
+        return await resources.upstreams.of(operation.service).relay(request, operation)
+
+    return relay
