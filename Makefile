@@ -7,7 +7,7 @@ MODEL ?= base
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev models demo up down status migrate test lint fmt contracts lock test-unit test-integration \
+.PHONY: help setup dev models demo up down status migrate test lint fmt contracts settings lock test-unit test-integration \
 	test-e2e bench clean clean-data
 
 help: ## Show this list
@@ -50,6 +50,7 @@ lint: dev ## Format, lint, types, import contracts, golden documents, lock
 	@for folder in $(TESTS) scripts; do echo "$(BIN)/mypy $$folder"; $(BIN)/mypy $$folder || exit 1; done
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/contracts.py --check
+	$(BIN)/python scripts/settings.py --check
 	$(BIN)/python scripts/lock.py --check
 
 fmt: dev ## Format the code and fix what can be fixed
@@ -58,6 +59,9 @@ fmt: dev ## Format the code and fix what can be fixed
 
 contracts: dev ## Write the golden documents again: event schemas, AsyncAPI, event table
 	$(BIN)/python scripts/contracts.py
+
+settings: dev ## Write docs/settings.md again
+	$(BIN)/python scripts/settings.py
 
 lock: dev ## Pin the dependencies again after a change (needs the network)
 	$(BIN)/python scripts/lock.py
@@ -73,7 +77,7 @@ test-e2e: dev ## The whole platform through the gateway, with real Whisper
 	@$(BIN)/python -m models get $(MODEL)
 	$(BIN)/pytest -m e2e $(PYTEST_ARGS)
 
-bench: dev ## Measure against the budgets
+bench: dev models ## Measure against the budgets
 	PYTHONPATH=tests $(BIN)/python -m bench
 
 clean: ## Remove caches, build products and leftovers of tests; data, .venv and models stay

@@ -14,6 +14,7 @@ import os
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from common.settings import StorageSettings
@@ -21,7 +22,7 @@ from common.settings import StorageSettings
 from . import bootstrap, postgres, rabbitmq, schema_stamps, seaweedfs
 from .hosting import Hosted, silent
 from .programs import STATE_VARIABLE, Program
-from .readiness import http_ok
+from .readiness import failing_checks, http_ok
 from .settings import NativeSettings, cores, gpus
 from .state import StateFolder
 from .supervisor import Say
@@ -113,6 +114,7 @@ class _Wiring:
         """The row of one service process."""
         row = name or service
         ports = {"http": self._port(row), "metrics": self._port(f"{row}-metrics")}
+        readiness = f"http://127.0.0.1:{ports['http']}/health/ready"
         return Program(
             name=row,
             command=(sys.executable, "-m", service, "serve"),
@@ -123,11 +125,12 @@ class _Wiring:
                 **self.extra.get("*", {}),
                 **self.extra.get(service, {}),
             },
-            ready=http_ok(f"http://127.0.0.1:{ports['http']}/health/ready"),
+            ready=http_ok(readiness),
+            symptom=partial(failing_checks, readiness),
             ports=ports,
             needs=tuple(needs),
             asks=tuple(asks),
-            start_seconds=180,
+            start_seconds=120,
         )
 
     def storage(self) -> StorageSettings:

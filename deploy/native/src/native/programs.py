@@ -46,6 +46,7 @@ class Program:
     env: Mapping[str, str]
     ready: Probe | None  # None marks a task: it runs to its end, and exit status 0 is its readiness
     ports: Mapping[str, int] = field(default_factory=dict)  # purpose → loopback port; each must be free before a start
+    symptom: Callable[[], Awaitable[str]] | None = None  # what it says itself while it is not ready
     needs: tuple[str, ...] = ()  # rows that must be ready before this one starts, and stop after it
     asks: tuple[str, ...] = ()  # rows that need not be ready for it to start, but stop after it
     prepare: Step | None = None  # before each start: configuration files, an empty database cluster

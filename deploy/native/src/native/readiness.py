@@ -70,3 +70,15 @@ def http_ok(url: str) -> Probe:
         return await http_status(url) == 200
 
     return ready
+
+
+async def failing_checks(url: str) -> str:
+    """What a service's readiness answer says is wrong, for a person; empty when it is ready."""
+    status, body = await http_get(url)
+    if status == 200:
+        return ""
+    try:
+        failing = json.loads(body)["failing"]
+    except (ValueError, KeyError, TypeError):
+        return f"answers {status}" if status else "no answer"
+    return f"failing: {', '.join(failing)}"

@@ -6,7 +6,7 @@ from typing import Any
 
 from .console import aligned
 from .fleet import GATEWAY, credentials
-from .readiness import http_json, http_status
+from .readiness import failing_checks
 from .settings import NativeSettings
 from .state import CREDENTIALS, StateFolder
 from .supervisor import Phase
@@ -68,11 +68,7 @@ async def _health(row: dict[str, Any]) -> str:
     port = row["ports"].get("http")
     if port is None or row["phase"] != Phase.READY:
         return ""
-    url = f"http://127.0.0.1:{port}/health/ready"
-    if await http_status(url) == 200:
-        return "ok"
-    failing = (await http_json(url)).get("failing")
-    return f"failing: {', '.join(failing)}" if failing else "no answer"
+    return await failing_checks(f"http://127.0.0.1:{port}/health/ready") or "ok"
 
 
 def _row(row: dict[str, Any], health: str) -> list[str]:

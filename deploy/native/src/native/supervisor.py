@@ -18,6 +18,7 @@ FIRST_TRIES = 3  # a program that never became ready is given up after these; on
 BACKOFF_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0, 15.0)
 STEADY_SECONDS = 30.0  # up for this long: the next death starts the backoff anew
 PROBE_SECONDS = 0.1
+IMPATIENCE_SECONDS = 15.0  # how often a slow start is mentioned
 PORT_PATIENCE_SECONDS = 5.0  # a program's last life may need a moment to let go of its ports
 LOG_LIMIT_BYTES = 20_000_000
 
@@ -222,8 +223,9 @@ class Supervisor:
                 self._say(program.name, f"ready after {time.monotonic() - began:.1f} s")
                 await ended
             if not ended.done():
+                symptom = await self._symptom(program)
                 await self._end(run)
-                return f"was not ready after {program.start_seconds:g} s"
+                return f"was not ready after {program.start_seconds:g} s{symptom}"
             if program.is_task and ended.result() == 0:
                 if program.provision is not None:
                     await program.provision()
@@ -255,6 +257,7 @@ class Supervisor:
         program = run.program
         assert program.ready is not None
         deadline = time.monotonic() + program.start_seconds
+        next_word = time.monotonic() + IMPATIENCE_SECONDS
         while not ended.done() and time.monotonic() < deadline:
             if await program.ready() and not ended.done():
                 try:
@@ -264,8 +267,15 @@ class Supervisor:
                     self._say(program.name, f"cannot be provisioned yet: {type(error).__name__}: {error}")
                 else:
                     return True
+            if time.monotonic() > next_word:
+                next_word += IMPATIENCE_SECONDS
+                self._say(program.name, f"is not ready yet{await self._symptom(program)}")
             await asyncio.wait([ended], timeout=PROBE_SECONDS)
         return False
+
+    async def _symptom(self, program: Program) -> str:
+        symptom = "" if program.symptom is None else await program.symptom()
+        return f" ({symptom})" if symptom else ""
 
     async def _await_ports(self, program: Program) -> None:
         """A foreign listener must fail loudly here, or its answers would pass for our readiness."""

@@ -74,8 +74,11 @@ async def test_refused_settings_are_not_tried_again(state: StateFolder) -> None:
 
 
 async def test_a_program_that_never_becomes_ready_is_given_up(state: StateFolder) -> None:
-    with pytest.raises(ProgramError, match=r"was not ready after 0\.3 s"):
-        async with running(state, child(state, "mute", "time.sleep(60)", start_seconds=0.3)):
+    async def symptom() -> str:
+        return "failing: broker"
+
+    with pytest.raises(ProgramError, match=r"mute was not ready after 0\.3 s \(failing: broker\)"):
+        async with running(state, child(state, "mute", "time.sleep(60)", start_seconds=0.3, symptom=symptom)):
             pass
 
 
