@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from native.fleet import Fleet
-from support.fleets import running_fleet
+from support.fleets import canned_fleet, running_fleet
 from support.platform_client import PlatformClient
 
 
@@ -23,3 +23,10 @@ def user(fleet: Fleet) -> Iterator[PlatformClient]:
     client = PlatformClient(fleet.url("gateway"), *fleet.credentials)
     yield client
     client.close()
+
+
+@pytest.fixture(scope="session")
+def quick_fleet(native_state: Path) -> Iterator[Fleet]:
+    """The platform with the canned engine, for tests of its surface."""
+    with canned_fleet(native_state / "quick") as fleet:
+        yield fleet

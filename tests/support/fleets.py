@@ -10,6 +10,11 @@ from models import layout
 from native.fleet import Fleet
 from native.settings import NativeSettings
 
+# Tests log in often, all from one address, and as people who registered.
+PATIENT = {
+    "auth": {"ALLOW_REGISTRATION": "true", "LOGIN_ATTEMPTS": "100000", "LOGIN_ATTEMPTS_PER_ADDRESS": "100000"},
+    "gateway": {"LOGINS_PER_MINUTE": "100000"},
+}
 FORMATS = {"ctranslate2": layout.Format.CT2, "openai-whisper": layout.Format.PT}
 
 
@@ -21,4 +26,13 @@ def running_fleet(state: Path, engine: str, *, transcribers: int = 2) -> Iterato
         pytest.fail(f"{engine} finds no base model in {settings.model_dir}: run `make models`")
     settings = settings.model_copy(update={"state_dir": state, "transcribers": transcribers, "gateway_port": 0})
     with Fleet(state, settings, extra={"transcriber": {"ENGINE": engine}}).running() as fleet:
+        yield fleet
+
+
+@contextmanager
+def canned_fleet(state: Path) -> Iterator[Fleet]:
+    """The platform with one worker that invents its texts at once: for tests of all but the speech."""
+    settings = NativeSettings().model_copy(update={"state_dir": state, "transcribers": 1, "gateway_port": 0})
+    extra = PATIENT | {"*": {"ENVIRONMENT": "test"}, "transcriber": {"ENGINE": "canned"}}
+    with Fleet(state, settings, extra=extra).running() as fleet:
         yield fleet
