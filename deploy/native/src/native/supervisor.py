@@ -17,7 +17,7 @@ BAD_SETTINGS = 2  # the exit status with which our programs refuse their setting
 FIRST_TRIES = 3  # a program that never became ready is given up after these; one that did is restarted for ever
 BACKOFF_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0, 15.0)
 STEADY_SECONDS = 30.0  # up for this long: the next death starts the backoff anew
-PROBE_SECONDS = 0.1
+PROBE_SECONDS, SLOWEST_PROBE_SECONDS = 0.1, 0.4
 IMPATIENCE_SECONDS = 15.0  # how often a slow start is mentioned
 PORT_PATIENCE_SECONDS = 5.0  # a program's last life may need a moment to let go of its ports
 LOG_LIMIT_BYTES = 20_000_000
@@ -258,6 +258,7 @@ class Supervisor:
         assert program.ready is not None
         deadline = time.monotonic() + program.start_seconds
         next_word = time.monotonic() + IMPATIENCE_SECONDS
+        pause = PROBE_SECONDS
         while not ended.done() and time.monotonic() < deadline:
             if await program.ready() and not ended.done():
                 try:
@@ -270,7 +271,8 @@ class Supervisor:
             if time.monotonic() > next_word:
                 next_word += IMPATIENCE_SECONDS
                 self._say(program.name, f"is not ready yet{await self._symptom(program)}")
-            await asyncio.wait([ended], timeout=PROBE_SECONDS)
+            await asyncio.wait([ended], timeout=pause)
+            pause = min(pause * 1.2, SLOWEST_PROBE_SECONDS)  # a service notes every "not yet" in its log
         return False
 
     async def _symptom(self, program: Program) -> str:
