@@ -3,19 +3,27 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from fastapi import FastAPI
+import structlog
+from fastapi import FastAPI, Request, Response
 
 from common import database, logging
 from common.health import Background
 from common.messaging import Broker, EventConsumer, LogPublisher, OutboxRelay
-from common.storage import ObjectStore
-from common.web import Readiness, build_app
+from common.presence import Presence
+from common.storage import ObjectStore, StoreUnavailable
+from common.web import Readiness, TokenVerifier, build_app
+from common.web.errors import problem_response
 
 from .consumers import SUBSCRIPTIONS
+from .errors import StoreDown
+from .routes import router
 from .schedule import Sweeper
 from .settings import Settings
+from .storage_report import StorageMeter
 from .sweeps import Resources
 from .tables import Inbox, Outbox
+
+log = structlog.get_logger(__name__)
 
 MIGRATIONS = "cleanup.migrations"
 
@@ -25,24 +33,30 @@ def create_app(settings: Settings) -> FastAPI:
     readiness = Readiness()
 
     @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             engine = database.create_engine(settings)
             stack.push_async_callback(engine.dispose)
             await database.connect(engine, settings.db_connect_attempts)
             await database.require_current(engine, MIGRATIONS)
-            sessions = database.sessions(engine)
+            app.state.sessions = sessions = database.sessions(engine)
+            app.state.verifier = verifier = TokenVerifier(settings)
+            stack.push_async_callback(verifier.close)
 
             store = ObjectStore(settings)
             stack.push_async_callback(store.close)
+            app.state.resources = resources = Resources(sessions, store, settings)
             broker = await Broker.connect(settings, "cleanup")
             stack.push_async_callback(broker.close)
+            app.state.storage = storage = StorageMeter(store, broker)
 
             background = Background()
             stack.push_async_callback(background.stop)
             background.start("logs", LogPublisher(broker, logging.sink()).run)
             background.start("outbox", OutboxRelay(engine, sessions, broker, Outbox).run)
-            background.start("sweeps", Sweeper(engine, Resources(sessions, store, settings)).run)
+            background.start("presence", Presence(broker, service="cleanup", settings=settings, app=app).run)
+            background.start("storage report", storage.run)
+            background.start("sweeps", Sweeper(engine, resources).run)
 
             consumer = EventConsumer(
                 broker,
@@ -65,4 +79,12 @@ def create_app(settings: Settings) -> FastAPI:
             readiness.add("background", background.check)
             yield
 
-    return build_app(name="cleanup", title="Verbatim cleanup", lifespan=lifespan, routers=[], readiness=readiness)
+    app = build_app(name="cleanup", title="Verbatim cleanup", lifespan=lifespan, routers=[router], readiness=readiness)
+    app.add_exception_handler(StoreUnavailable, _tell_store_down)
+    return app
+
+
+async def _tell_store_down(request: Request, error: Exception) -> Response:
+    log.warning("object store unavailable", error=str(error))
+    problem = StoreDown("The object store is not available; try again in a moment.")
+    return problem_response(problem, service="cleanup", request_id=request.state.request_id)

@@ -2,7 +2,7 @@
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common.events import JobCancelled, JobCompleted, JobCreated, JobDeleted, JobFailed
+from common.events import JobCancelled, JobCompleted, JobCreated, JobDeleted, JobFailed, JobStarted
 from common.messaging import Subscriptions
 
 from .repository import JobRepository
@@ -11,7 +11,12 @@ from .tables import State
 
 async def on_job_created(event: JobCreated, session: AsyncSession, _resources: None) -> None:
     """Know the job: what belongs to it is not touched from now on."""
-    await JobRepository(session).put_created(event.job_id, event.owner_id, event.occurred_at)
+    await JobRepository(session).put_created(event.job_id, event.owner_id, event.occurred_at, event.file_name)
+
+
+async def on_job_started(event: JobStarted, session: AsyncSession, _resources: None) -> None:
+    """Stop the clock of a job that is taken up again."""
+    await JobRepository(session).put_live(event.job_id, event.owner_id, event.attempt, event.occurred_at)
 
 
 async def on_job_completed(event: JobCompleted, session: AsyncSession, _resources: None) -> None:
@@ -40,6 +45,7 @@ async def _ended(event: JobCompleted | JobFailed | JobCancelled, state: State, s
 
 SUBSCRIPTIONS: Subscriptions[None] = {
     JobCreated: on_job_created,
+    JobStarted: on_job_started,
     JobCompleted: on_job_completed,
     JobFailed: on_job_failed,
     JobCancelled: on_job_cancelled,

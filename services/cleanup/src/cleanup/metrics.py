@@ -16,3 +16,5 @@ SWEEP_FAILURES = Counter("verbatim_cleanup_sweep_failures_total", "Runs of a rul
 LAST_ROUND = Gauge(
     "verbatim_cleanup_last_round_timestamp_seconds", "When this replica last finished a round of all rules."
 )
+STORED_OBJECTS = Gauge("verbatim_stored_objects", "Objects in the store, by kind, as last measured.", ["kind"])
+STORED_BYTES = Gauge("verbatim_stored_bytes", "Bytes in the store, by kind, as last measured.", ["kind"])

@@ -15,6 +15,11 @@ CHANNEL = "deletions"
 _ENDED = (State.COMPLETED, State.FAILED, State.CANCELLED)
 
 
+async def wake_sweepers(session: AsyncSession) -> None:
+    """Ring the sweeper of every replica when the session's transaction commits."""
+    await session.execute(text(f"SELECT pg_notify('{CHANNEL}', current_schema())"))
+
+
 class JobRepository:
     """Known jobs within the caller's transaction."""
 
@@ -22,12 +27,24 @@ class JobRepository:
         """Work in the given session; the caller commits."""
         self._session = session
 
-    async def put_created(self, job_id: UUID, owner_id: UUID, created_at: datetime) -> None:
+    async def put_created(
+        self, job_id: UUID, owner_id: UUID, created_at: datetime, file_name: str | None = None
+    ) -> None:
         """Note that a job exists; what later events said about it stays."""
-        statement = insert(KnownJob).values(job_id=job_id, owner_id=owner_id, state=State.LIVE, created_at=created_at)
+        known = {"created_at": created_at, "file_name": file_name}
+        statement = insert(KnownJob).values(job_id=job_id, owner_id=owner_id, state=State.LIVE, **known)
+        await self._session.execute(statement.on_conflict_do_update(index_elements=[KnownJob.job_id], set_=known))
+
+    async def put_live(self, job_id: UUID, owner_id: UUID, attempt: int, at: datetime) -> None:
+        """Note that an attempt begins: whatever ended before, the job is live again, unless it is deleted."""
+        statement = insert(KnownJob).values(
+            job_id=job_id, owner_id=owner_id, attempt=attempt, state=State.LIVE, created_at=at
+        )
         await self._session.execute(
             statement.on_conflict_do_update(
-                index_elements=[KnownJob.job_id], set_={"created_at": statement.excluded.created_at}
+                index_elements=[KnownJob.job_id],
+                set_={"attempt": attempt, "state": State.LIVE, "finished_at": None, "expired_at": None},
+                where=(KnownJob.state != State.DELETED) & (KnownJob.attempt < attempt),
             )
         )
 
@@ -52,7 +69,7 @@ class JobRepository:
         await self._session.execute(
             statement.on_conflict_do_update(index_elements=[KnownJob.job_id], set_={**gone, "emptied_at": None})
         )
-        await self._session.execute(text(f"SELECT pg_notify('{CHANNEL}', current_schema())"))
+        await wake_sweepers(self._session)
 
     async def due_tombstones(self, limit: int) -> Sequence[UUID]:
         """Deleted jobs whose objects are to be looked for now."""
@@ -102,6 +119,15 @@ class JobRepository:
             .returning(KnownJob)
         )
         return (await self._session.scalars(statement)).all()
+
+    async def known(self, job_ids: Collection[UUID]) -> dict[UUID, KnownJob]:
+        """Those of the jobs that are known."""
+        rows = await self._session.scalars(select(KnownJob).where(KnownJob.job_id.in_(job_ids)))
+        return {job.job_id: job for job in rows}
+
+    async def lock(self, job_id: UUID) -> KnownJob | None:
+        """The job's row, which no event changes until the transaction ends."""
+        return await self._session.scalar(select(KnownJob).where(KnownJob.job_id == job_id).with_for_update())
 
     async def states(self, job_ids: Collection[UUID]) -> dict[UUID, str]:
         """State of those of the jobs that are known."""

@@ -4,10 +4,10 @@ from datetime import timedelta
 
 from pydantic import Field
 
-from common.settings import BrokerSettings, DatabaseSettings, ServiceSettings, StorageSettings
+from common.settings import BrokerSettings, DatabaseSettings, IdentitySettings, ServiceSettings, StorageSettings
 
 
-class Settings(ServiceSettings, DatabaseSettings, BrokerSettings, StorageSettings):
+class Settings(ServiceSettings, DatabaseSettings, BrokerSettings, StorageSettings, IdentitySettings):
     """Everything the process reads from its environment."""
 
     cleanup_enabled: bool = Field(

@@ -18,6 +18,7 @@ from common.events import JobExpired
 from common.messaging import outbox
 from common.storage import ObjectStore, keys
 
+from .freed import FreedRepository, freeing
 from .metrics import DELETED_OBJECTS, EXPIRED_JOBS, UNCLAIMED_JOBS
 from .repository import JobRepository, SuspectRepository
 from .settings import Settings
@@ -26,6 +27,12 @@ from .tables import State
 log = structlog.get_logger(__name__)
 
 LIMIT = 100  # jobs that one run of a rule deals with
+# The rules as metrics and reports name them.
+TOMBSTONED = "tombstoned"
+CHUNK_AUDIO = "chunk_audio"
+EXPIRED = "expired"
+ORPHAN = "orphan"
+UNFINISHED = "unfinished_upload"
 _TELL_AGAIN = timedelta(days=1)  # an expired job that is still there is told of again
 _LOOK_UP = 1000  # job ids asked for in one query
 
@@ -46,14 +53,13 @@ async def delete_tombstoned(resources: Resources) -> int:
         due = await JobRepository(session).due_tombstones(LIMIT)
     for job_id in due:
         with context.bound(job_id=job_id):
-            found = 0
-            for prefix in (keys.upload_prefix(job_id), keys.job_prefix(job_id), keys.transcript_prefix(job_id)):
-                found += await resources.store.delete_many(prefix=prefix)
+            found = [item for prefix in keys.prefixes(job_id) async for item in resources.store.list(prefix)]
+            await freeing(resources.sessions, resources.store, TOMBSTONED, job_id, found)
             if found:
-                DELETED_OBJECTS.labels("tombstoned").inc(found)
-                log.info("objects of a deleted job are gone", objects=found)
+                log.info("objects of a deleted job are gone", objects=len(found))
             async with resources.sessions.begin() as session:
                 jobs = JobRepository(session)
+                await FreedRepository(session).close(TOMBSTONED, job_id)
                 # A worker that had not heard of the deletion may still write: only an empty second look ends it.
                 if found or not await jobs.mark_emptied(job_id, recheck):
                     await jobs.look_again(job_id, recheck)
@@ -66,12 +72,13 @@ async def drop_chunk_audio(resources: Resources) -> int:
         due = await JobRepository(session).with_chunk_audio(resources.settings.chunk_audio_grace, LIMIT)
     for job_id, attempt in due:
         audio = [
-            item.key
+            item
             async for item in resources.store.list(keys.job_prefix(job_id))
             if (of := keys.chunk_audio_attempt(item.key)) is not None and of <= attempt
         ]
-        DELETED_OBJECTS.labels("chunk_audio").inc(await resources.store.delete_many(audio))
+        await freeing(resources.sessions, resources.store, CHUNK_AUDIO, job_id, audio)
         async with resources.sessions.begin() as session:
+            await FreedRepository(session).close(CHUNK_AUDIO, job_id)
             await JobRepository(session).mark_chunk_audio_dropped(job_id, attempt)
     return len(due)
 
@@ -87,6 +94,7 @@ async def expire_jobs(resources: Resources) -> int:
             with context.bound(job_id=job.job_id):
                 event = JobExpired(job_id=job.job_id, owner_id=job.owner_id, finished_at=job.finished_at)
                 outbox.add(session, event)
+                await FreedRepository(session).add(EXPIRED, job.job_id)
                 log.info("job is past its retention", finished_at=job.finished_at.isoformat())
     EXPIRED_JOBS.inc(len(expired))
     return len(expired)
@@ -117,12 +125,13 @@ async def collect_orphans(resources: Resources) -> int:
     for job_id in due:
         uploads = [item async for item in resources.store.list(keys.upload_prefix(job_id))]
         # What is older than this catalogue may belong to a job that it never heard of.
-        judged = [item.key for item in uploads if item.modified > since]
+        judged = [item for item in uploads if item.modified > since]
         if judged and not await _was_taken_up(resources.store, job_id):
-            DELETED_OBJECTS.labels("orphan").inc(await resources.store.delete_many(judged))
             with context.bound(job_id=job_id):
+                await freeing(resources.sessions, resources.store, ORPHAN, job_id, judged)
                 log.info("an upload that never became a job is gone", objects=len(judged))
         async with resources.sessions.begin() as session:
+            await FreedRepository(session).close(ORPHAN, job_id)
             await SuspectRepository(session).clear([job_id])
     return len(due)
 
@@ -131,7 +140,9 @@ async def abort_uploads(resources: Resources) -> int:
     """Take back the parts of uploads whose gateway died on the way."""
     aborted = await resources.store.abort_uploads(datetime.now(UTC) - resources.settings.orphan_age)
     if aborted:
-        DELETED_OBJECTS.labels("unfinished_upload").inc(aborted)
+        DELETED_OBJECTS.labels(UNFINISHED).inc(aborted)
+        async with resources.sessions.begin() as session:
+            await FreedRepository(session).add(UNFINISHED, None, objects=aborted)
         log.info("unfinished uploads are taken back", uploads=aborted)
     return 0
 

@@ -2,9 +2,23 @@
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Boolean, CheckConstraint, DateTime, Index, Text, func, text, true
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    DateTime,
+    Identity,
+    Index,
+    Text,
+    func,
+    text,
+    true,
+)
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from common import database
@@ -54,8 +68,9 @@ class KnownJob(Base):
 
     job_id: Mapped[UUID] = mapped_column(primary_key=True)
     owner_id: Mapped[UUID]
+    file_name: Mapped[str | None] = mapped_column(Text)  # null in rows older than the column
     state: Mapped[str] = mapped_column(Text)
-    # The attempt that ended last; chunk audio of a later one is never touched.
+    # The attempt that began or ended last; chunk audio of a later one is never touched.
     attempt: Mapped[int] = mapped_column(server_default=text("0"))
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     finished_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
@@ -83,3 +98,53 @@ class Catalogue(Base):
 
     only_row: Mapped[bool] = mapped_column(Boolean, primary_key=True, server_default=true())
     since: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+
+
+class Freed(Base):
+    """What a rule is about to delete or has deleted, and no report has told of yet.
+
+    Written before the first object goes: a process killed on the way leaves an open row, which the rule's repetition
+    closes, so that nothing freed is missing from the reports.
+    """
+
+    __tablename__ = "freed"
+    __table_args__ = (Index("freed_open_idx", "rule", "job_id", unique=True, postgresql_where=text("done_at IS NULL")),)
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    rule: Mapped[str] = mapped_column(Text)
+    job_id: Mapped[UUID | None]
+    objects: Mapped[int] = mapped_column(BigInteger)
+    bytes: Mapped[int] = mapped_column(BigInteger)
+    done_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+
+class Report(Base):
+    """A sweep that was asked for, runs or is over, and what it freed."""
+
+    __tablename__ = "reports"
+    __table_args__ = (CheckConstraint("cause IN ('schedule', 'deletion', 'request')", name="cause"),)
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    cause: Mapped[str] = mapped_column(Text)
+    requested_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    requested_by: Mapped[UUID | None]
+    started_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    finished_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    freed: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=text("'{}'"))
+    failed: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=text("'{}'"))
+
+
+class Config(Base):
+    """At most one row: what an administrator set in place of the settings; null = the setting counts."""
+
+    __tablename__ = "config"
+    __table_args__ = (CheckConstraint("only_row", name="only_row"),)
+
+    only_row: Mapped[bool] = mapped_column(Boolean, primary_key=True, server_default=true())
+    cleanup_enabled: Mapped[bool | None]
+    cleanup_days: Mapped[float | None]
+    cleanup_interval_seconds: Mapped[float | None]
+    orphan_age_hours: Mapped[float | None]
+    chunk_audio_hours: Mapped[float | None]
+    changed_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    changed_by: Mapped[UUID]

@@ -64,6 +64,7 @@ def make_settings(db_url: str, storage: StorageSettings, broker: BrokerSettings)
         environment="test",
         db_url=db_url,
         broker_url=broker.broker_url,
+        jwks_url="http://127.0.0.1:1/jwks.json",
         s3_endpoint=storage.s3_endpoint,
         s3_bucket=storage.s3_bucket,
         aws_access_key_id=storage.aws_access_key_id,

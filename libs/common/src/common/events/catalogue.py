@@ -21,7 +21,7 @@ from .work import AssembleWork, ChunkWork, PlanWork
 
 SUBSCRIBERS: dict[type[Event], tuple[str, ...]] = {
     JobCreated: ("cleanup",),
-    JobStarted: (),
+    JobStarted: ("cleanup",),
     ChunkPlanned: ("jobs",),
     AudioPlanned: ("jobs",),
     AudioRejected: ("jobs",),

@@ -30,6 +30,11 @@ def attempt_prefix(job: UUID, attempt: int) -> str:
     return f"{job_prefix(job)}a{attempt}/"
 
 
+def prefixes(job: UUID) -> tuple[str, str, str]:
+    """Everything of a job that is in the store."""
+    return job_prefix(job), transcript_prefix(job), upload_prefix(job)
+
+
 def chunk_audio(job: UUID, attempt: int, chunk: int) -> str:
     """A chunk's audio: 16 kHz mono signed 16-bit little-endian PCM without a header."""
     return f"{attempt_prefix(job, attempt)}chunks/{chunk:05d}.s16"

@@ -1,0 +1,265 @@
+"""What administrators do with files, configuration and everything: over HTTP, on the real store and database."""
+
+import asyncio
+import io
+import json
+import time
+import zipfile
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+
+from cleanup.app import create_app
+from cleanup.bundle import Bundle
+from cleanup.repository import JobRepository
+from cleanup.schedule import Sweeper
+from cleanup.settings import Settings
+from cleanup.sweeps import Resources
+from cleanup.tables import Outbox, State
+from common import database
+from common.storage import ObjectStore, keys
+from common.web import TokenVerifier
+
+pytestmark = pytest.mark.integration
+
+KEY = Ed25519PrivateKey.generate()
+ADMIN, OWNER = uuid4(), uuid4()
+
+
+def token(role: str) -> str:
+    """An access token as the auth service issues it."""
+    claims = {"iss": "verbatim", "aud": "verbatim", "sub": str(ADMIN), "name": "ann", "role": role}
+    now = int(time.time())
+    return jwt.encode(
+        claims | {"iat": now, "exp": now + 60}, KEY, algorithm="EdDSA", headers={"kid": "k1", "typ": "at+jwt"}
+    )
+
+
+def published_keys(_request: httpx.Request) -> httpx.Response:
+    """What the auth service answers when asked for its keys."""
+    public = json.loads(jwt.algorithms.OKPAlgorithm.to_jwk(KEY.public_key()))
+    return httpx.Response(200, json={"keys": [public | {"kid": "k1", "alg": "EdDSA", "use": "sig"}]})
+
+
+@dataclass
+class Desk:
+    """An administrator in front of a running service, with the store and the database behind it."""
+
+    http: httpx.AsyncClient
+    store: ObjectStore
+    sessions: async_sessionmaker[AsyncSession]
+
+    async def job(self, state: State = State.COMPLETED, **objects: bytes) -> UUID:
+        """A job with a recording and a transcript."""
+        job_id, now = uuid4(), datetime.now(UTC)
+        await self.store.put(keys.source(job_id), b"recording")
+        await self.store.put(keys.chunk_audio(job_id, 1, 0), b"audio")
+        await self.store.put(keys.result(job_id, 1, 0), b"result")
+        for fmt in ("txt", "json"):
+            await self.store.put(keys.transcript(job_id, 1, fmt), f"{fmt} of {job_id}".encode())
+        async with self.sessions.begin() as session:
+            jobs = JobRepository(session)
+            await jobs.put_created(job_id, OWNER, now, "../talks/Über: alles.mp3")
+            if state is not State.LIVE:
+                await jobs.put_ended(job_id, OWNER, 1, state, now)
+        return job_id
+
+    async def get(self, path: str, **params: Any) -> Any:
+        """Return a JSON answer."""
+        answer = await self.http.get(path, params=params)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+
+@pytest.fixture
+async def desk(connected_settings: Settings, engine: AsyncEngine, store: ObjectStore) -> AsyncIterator[Desk]:
+    app = create_app(connected_settings.model_copy(update={"cleanup_poll_seconds": 600.0}))
+    async with app.router.lifespan_context(app):
+        keys_client = httpx.AsyncClient(transport=httpx.MockTransport(published_keys))
+        app.state.verifier = TokenVerifier(connected_settings, keys_client)
+        client = httpx.AsyncClient(
+            transport=httpx.ASGITransport(app),
+            base_url="http://cleanup",
+            headers={"Authorization": f"Bearer {token('admin')}"},
+        )
+        async with client, keys_client:
+            yield Desk(client, store, database.sessions(engine))
+
+
+async def eventually(condition: Callable[[], Awaitable[Any]], seconds: float = 15.0) -> Any:
+    """Wait until the condition holds, and return its value."""
+    deadline = time.monotonic() + seconds
+    while not (value := await condition()):
+        assert time.monotonic() < deadline, "did not happen in time"
+        await asyncio.sleep(0.05)
+    return value
+
+
+async def test_every_route_is_for_administrators_alone(desk: Desk) -> None:
+    routes = [
+        ("GET", "/admin/files"),
+        ("DELETE", f"/admin/files/uploads/{uuid4()}/source"),
+        ("GET", "/admin/storage"),
+        ("GET", "/admin/cleanup-config"),
+        ("PUT", "/admin/cleanup-config"),
+        ("POST", "/admin/cleanup/run"),
+        ("GET", "/admin/cleanup/reports"),
+        ("POST", "/admin/reset"),
+        ("GET", "/admin/download-all"),
+    ]
+    for method, path in routes:
+        as_user = await desk.http.request(method, path, json={}, headers={"Authorization": f"Bearer {token('user')}"})
+        assert (as_user.status_code, as_user.json()["code"]) == (403, "admin_only"), path
+        as_stranger = await desk.http.request(method, path, json={}, headers={"Authorization": ""})
+        assert as_stranger.status_code == 401, path
+
+
+async def test_files_are_listed_by_kind_with_owner_in_pages_that_miss_nothing(desk: Desk) -> None:
+    jobs = [await desk.job() for _ in range(3)]
+    await desk.store.put("backup/of-somebody-else", b"x")
+    seen: list[dict[str, Any]] = []
+    page = await desk.get("/admin/files", limit=4)
+    while True:
+        seen += page["items"]
+        if page["next_cursor"] is None:
+            break
+        page = await desk.get("/admin/files", limit=4, cursor=page["next_cursor"])
+    assert len(seen) == 15
+    assert [item["key"] for item in seen] == sorted({item["key"] for item in seen})
+    assert {(item["owner_id"], item["job_state"]) for item in seen} == {(str(OWNER), "completed")}
+    for kind, expected in {"uploads": 3, "chunks": 3, "results": 3, "transcripts": 6}.items():
+        items = (await desk.get("/admin/files", kind=kind, limit=1000))["items"]
+        assert len(items) == expected, kind
+        assert {item["kind"] for item in items} == {kind}
+    (upload,) = (await desk.get("/admin/files", kind="uploads", job_id=str(jobs[0])))["items"]
+    assert (upload["key"], upload["size"]) == (keys.source(jobs[0]), len(b"recording"))
+    assert (await desk.http.get("/admin/files", params={"cursor": "nonsense"})).json()["code"] == "invalid_cursor"
+
+
+async def test_storage_is_told_by_kind(desk: Desk) -> None:
+    await desk.job()
+    await desk.store.put("backup/of-somebody-else", b"xyz")
+
+    async def measured() -> Any:
+        report = await desk.get("/admin/storage")
+        return report if report["objects"] == 6 else None
+
+    report = await eventually(measured)
+    assert report["kinds"]["uploads"] == {"objects": 1, "bytes": 9}
+    assert report["kinds"]["transcripts"]["objects"] == 2
+    assert report["other"] == {"objects": 1, "bytes": 3}
+
+
+async def test_a_file_of_a_finished_job_is_deleted_and_one_in_use_is_not(desk: Desk) -> None:
+    done, live, unknown = await desk.job(), await desk.job(State.LIVE), uuid4()
+    await desk.store.put(keys.source(unknown), b"of a job that is announced in a moment")
+    assert (await desk.http.delete(f"/admin/files/{keys.source(done)}")).status_code == 204
+    for job_id in (live, unknown):
+        refused = await desk.http.delete(f"/admin/files/{keys.source(job_id)}")
+        assert (refused.status_code, refused.json()["code"]) == (409, "in_use")
+    for key in (keys.source(done), "backup/x", "uploads/nobody/source", f"jobs/{done}/a1/none"):
+        missing = await desk.http.delete(f"/admin/files/{key}")
+        assert (missing.status_code, missing.json()["code"]) == (404, "file_not_found"), key
+    left = {item.key async for item in desk.store.list(keys.UPLOADS)}
+    assert left == {keys.source(live), keys.source(unknown)}
+
+
+async def test_a_job_that_is_taken_up_again_is_in_use_again(desk: Desk) -> None:
+    job_id = await desk.job(State.FAILED)
+    async with desk.sessions.begin() as session:
+        await JobRepository(session).put_live(job_id, OWNER, 2, datetime.now(UTC))
+        # The end of the first attempt, told late.
+        await JobRepository(session).put_ended(job_id, OWNER, 1, State.FAILED, datetime.now(UTC))
+    assert (await desk.http.delete(f"/admin/files/{keys.source(job_id)}")).status_code == 409
+
+
+async def test_configuration_counts_at_once_on_every_replica_and_outlives_them(
+    desk: Desk, engine: AsyncEngine, resources: Resources
+) -> None:
+    before = await desk.get("/admin/cleanup-config")
+    assert (before["cleanup_days"], before["changed_by"]) == (30.0, None)
+    for bad in ({"cleanup_days": -1}, {"orphan_age_hours": 0}, {"days": 3}, {"cleanup_interval_seconds": "soon"}):
+        assert (await desk.http.put("/admin/cleanup-config", json=bad)).status_code == 422, bad
+
+    old = uuid4()
+    async with desk.sessions.begin() as session:
+        await JobRepository(session).put_ended(old, OWNER, 1, State.COMPLETED, datetime.now(UTC) - timedelta(days=5))
+    other_replica = Sweeper(engine, resources)
+    await other_replica.sweep()
+    answer = await desk.http.put("/admin/cleanup-config", json={"cleanup_days": 2, "cleanup_interval_seconds": 1})
+    assert answer.json()["changed_by"] == str(ADMIN)
+
+    async def told() -> bool:
+        await other_replica.sweep()
+        async with desk.sessions() as session:
+            rows = (await session.scalars(select(Outbox).where(Outbox.message_type == "job.expired.v1"))).all()
+        return [str(old) in row.body for row in rows] == [True]
+
+    await eventually(told)
+    assert (await desk.http.put("/admin/cleanup-config", json={})).json()["cleanup_days"] == 30.0
+
+
+async def test_a_requested_sweep_runs_and_reports(desk: Desk) -> None:
+    asked = await desk.http.post("/admin/cleanup/run")
+    assert asked.status_code == 202
+    report_id = asked.json()["id"]
+
+    async def finished() -> Any:
+        report = await desk.get(f"/admin/cleanup/reports/{report_id}")
+        return report if report["state"] == "finished" else None
+
+    report = await eventually(finished)
+    assert (report["cause"], report["requested_by"], report["failed"]) == ("request", str(ADMIN), [])
+    listed = await desk.get("/admin/cleanup/reports", limit=1)
+    assert listed["items"][0]["id"] == report_id
+    assert (await desk.http.get("/admin/cleanup/reports/999999")).json()["code"] == "report_not_found"
+
+
+async def test_reset_needs_its_phrase_and_is_told_as_an_event(desk: Desk) -> None:
+    refused = await desk.http.post("/admin/reset", json={"confirmation": "yes"})
+    assert (refused.status_code, refused.json()["expected"]) == (422, "delete all jobs")
+    assert (await desk.http.post("/admin/reset", json={"confirmation": "delete all jobs"})).status_code == 202
+    async with desk.sessions() as session:
+        kinds = list(await session.scalars(select(Outbox.message_type)))
+    assert kinds.count("reset.requested.v1") == 1
+
+
+async def test_all_transcripts_come_in_one_zip_with_the_newest_attempt_of_each(desk: Desk) -> None:
+    first, second, gone = await desk.job(), await desk.job(), await desk.job()
+    await desk.store.put(keys.transcript(second, 10, "txt"), b"the tenth attempt")
+    async with desk.sessions.begin() as session:
+        await JobRepository(session).put_deleted(gone, OWNER, datetime.now(UTC))
+    content = (await desk.http.get("/admin/download-all", params={"format": "txt", "recordings": "true"})).content
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        assert archive.testzip() is None
+        found = {name: archive.read(name) for name in archive.namelist()}
+    assert found == {
+        f"talks Über alles {first}.txt": f"txt of {first}".encode(),
+        f"talks Über alles {second}.txt": b"the tenth attempt",
+        f"recordings/talks Über alles {first}.mp3": b"recording",
+        f"recordings/talks Über alles {second}.mp3": b"recording",
+    }
+
+
+async def test_an_empty_store_is_an_empty_zip(desk: Desk) -> None:
+    content = (await desk.http.get("/admin/download-all")).content
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        assert archive.namelist() == []
+
+
+async def test_a_large_recording_passes_through_in_small_pieces(desk: Desk, resources: Resources) -> None:
+    job_id = await desk.job()
+    await desk.store.put(keys.source(job_id), bytes(24 * 1024 * 1024))
+    bundle = Bundle(resources.sessions, resources.store, fmt="txt", recordings=True)
+    sizes = [len(piece) async for piece in bundle.chunks()]
+    assert sum(sizes) > 24 * 1024 * 1024
+    assert max(sizes) <= 2 * 1024 * 1024

@@ -1,0 +1,156 @@
+"""What was freed is told: by rule, completely, and also when the process was killed half way."""
+
+import asyncio
+import os
+import signal
+import sys
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from cleanup.reports import ReportRepository
+from cleanup.repository import JobRepository
+from cleanup.schedule import Sweeper
+from cleanup.settings import Settings
+from cleanup.sweeps import Resources
+from cleanup.tables import Freed, Report, State
+from common.storage import keys
+
+pytestmark = pytest.mark.integration
+
+OWNER = uuid4()
+
+# Deletes in the store, and is killed before the database hears of it.
+KILLED_HALF_WAY = """
+import asyncio, os, signal
+from cleanup import sweeps
+from cleanup.settings import Settings
+from common import database
+from common.storage import ObjectStore
+
+class Doomed(ObjectStore):
+    async def delete_many(self, keys=(), *, prefix=None):
+        keys = list(keys)
+        await super().delete_many(keys[:2])
+        os.kill(os.getpid(), signal.SIGKILL)
+
+async def main():
+    settings = Settings()
+    engine = database.create_engine(settings)
+    await sweeps.delete_tombstoned(sweeps.Resources(database.sessions(engine), Doomed(settings), settings))
+
+asyncio.run(main())
+"""
+
+
+async def a_deleted_job(resources: Resources, objects: int = 5) -> UUID:
+    """A job that its owner deleted, with objects of ten bytes."""
+    job_id = uuid4()
+    await resources.store.put(keys.source(job_id), b"0123456789")
+    for chunk in range(objects - 1):
+        await resources.store.put(keys.result(job_id, 1, chunk), b"0123456789")
+    async with resources.sessions.begin() as session:
+        await JobRepository(session).put_created(job_id, OWNER, datetime.now(UTC))
+        await JobRepository(session).put_deleted(job_id, OWNER, datetime.now(UTC))
+    return job_id
+
+
+async def reports(resources: Resources) -> list[Report]:
+    """All reports, oldest first."""
+    async with resources.sessions() as session:
+        return list(await session.scalars(select(Report).order_by(Report.id)))
+
+
+async def test_a_round_reports_what_each_rule_freed(engine: AsyncEngine, resources: Resources) -> None:
+    await a_deleted_job(resources)
+    await a_deleted_job(resources, objects=2)
+    completed = uuid4()
+    await resources.store.put(keys.chunk_audio(completed, 1, 0), b"x" * 100)
+    async with resources.sessions.begin() as session:
+        jobs = JobRepository(session)
+        await jobs.put_ended(completed, OWNER, 1, State.COMPLETED, datetime.now(UTC) - timedelta(days=40))
+    await Sweeper(engine, resources).sweep()
+    (report,) = await reports(resources)
+    assert report.freed == {
+        "tombstoned": {"objects": 7, "bytes": 70, "jobs": 2},
+        "chunk_audio": {"objects": 1, "bytes": 100, "jobs": 1},
+        "expired": {"objects": 0, "bytes": 0, "jobs": 1},
+    }
+    assert (report.cause, report.failed) == ("schedule", [])
+    assert report.started_at is not None
+    assert report.finished_at is not None
+
+
+async def test_deletions_between_rounds_have_reports_of_their_own_and_idle_looks_none(
+    engine: AsyncEngine, resources: Resources
+) -> None:
+    sweeper = Sweeper(engine, resources)
+    await sweeper.sweep()
+    await sweeper.sweep()
+    await a_deleted_job(resources, objects=3)
+    await sweeper.sweep()
+    await sweeper.sweep()
+    assert [(report.cause, report.freed.get("tombstoned")) for report in await reports(resources)] == [
+        ("schedule", None),
+        ("deletion", {"objects": 3, "bytes": 30, "jobs": 1}),
+    ]
+
+
+async def test_a_kill_between_store_and_database_loses_neither_the_deletion_nor_its_report(
+    engine: AsyncEngine, resources: Resources, settings: Settings
+) -> None:
+    job_id = await a_deleted_job(resources)
+    environment = {
+        name.upper(): str(getattr(value, "get_secret_value", lambda value=value: value)())
+        for name, value in settings
+        if value is not None and name != "log_dir"
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", KILLED_HALF_WAY, env={**os.environ, **environment}
+    )
+    assert await asyncio.wait_for(process.wait(), 60) == -signal.SIGKILL
+    left = [item.key for prefix in keys.prefixes(job_id) async for item in resources.store.list(prefix)]
+    assert len(left) == 3
+    async with resources.sessions() as session:
+        (note,) = await session.scalars(select(Freed))
+    assert (note.objects, note.bytes, note.done_at) == (5, 50, None)
+
+    await Sweeper(engine, resources).sweep()
+    assert [item.key async for item in resources.store.list("")] == []
+    (report,) = await reports(resources)
+    assert report.freed == {"tombstoned": {"objects": 5, "bytes": 50, "jobs": 1}}
+
+
+async def test_a_sweep_that_was_asked_for_runs_all_rules_even_when_switched_off(
+    engine: AsyncEngine, resources: Resources
+) -> None:
+    off = Resources(
+        resources.sessions, resources.store, resources.settings.model_copy(update={"cleanup_enabled": False})
+    )
+    sweeper = Sweeper(engine, off)
+    await sweeper.sweep()
+    assert await reports(resources) == []
+    async with resources.sessions.begin() as session:
+        first = await ReportRepository(session).request(OWNER)
+    async with resources.sessions.begin() as session:
+        assert (await ReportRepository(session).request(OWNER)).id == first.id, "one that waits already is enough"
+    await sweeper.sweep()
+    (report,) = await reports(resources)
+    assert (report.cause, report.requested_by) == ("request", OWNER)
+    assert report.finished_at is not None
+
+
+async def test_a_sweep_whose_process_died_is_run_again_under_the_same_report(
+    engine: AsyncEngine, resources: Resources
+) -> None:
+    async with resources.sessions.begin() as session:
+        begun = await ReportRepository(session).begin(due=True)
+    assert begun is not None
+    await a_deleted_job(resources)
+    await Sweeper(engine, resources).sweep()
+    (report,) = await reports(resources)
+    assert report.id == begun.id
+    assert report.freed["tombstoned"]["objects"] == 5
