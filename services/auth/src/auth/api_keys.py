@@ -92,7 +92,7 @@ class ApiKeys:
             raise InvalidApiKey("The API key is unknown, revoked or expired.")
         key, user = row[0], row[1]
         left: timedelta | None = row[2]
-        lifetime = self._issuer.key_lifetime if left is None else min(left, self._issuer.key_lifetime)
+        lifetime = self._issuer.lifetime if left is None else min(left, self._issuer.lifetime)
         await self._session.execute(update(ApiKey).where(ApiKey.id == key.id).values(last_used_at=func.now()))
         token = self._issuer.for_api_key(user, key, lifetime, await self._grants.signer(self._session))
         return token, int(lifetime.total_seconds())

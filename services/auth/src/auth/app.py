@@ -44,7 +44,6 @@ def create_app(settings: Settings) -> FastAPI:
         issuer=settings.token_issuer,
         audience=settings.token_audience,
         lifetime=timedelta(minutes=settings.access_token_expire_minutes),
-        key_lifetime=timedelta(seconds=settings.api_key_token_seconds),
     )
     rotation = KeyRotation(vault, issuer.longest_remembered, timedelta(days=settings.signing_key_days))
     notices = Notices()

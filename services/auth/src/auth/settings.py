@@ -24,9 +24,6 @@ class Settings(ServiceSettings, DatabaseSettings, BrokerSettings):
     access_token_expire_minutes: int = Field(default=60, ge=1, le=24 * 60, description="Life of an access token.")
     session_idle_days: int = Field(default=30, ge=1, le=366, description="A session that is not used ends after this.")
     session_days: int = Field(default=90, ge=1, le=3660, description="A session ends after this however it is used.")
-    api_key_token_seconds: int = Field(
-        default=300, ge=10, le=3600, description="For how long the gateway needs not ask again about an API key."
-    )
     signing_key_days: int = Field(default=90, ge=1, description="Age at which the signing key is replaced by itself.")
     allow_registration: bool = Field(default=False, description="Whether people may make accounts for themselves.")
 

@@ -22,17 +22,15 @@ API_KEY_PREFIX = "vk_"
 class TokenIssuer:
     """Writes tokens for one issuer, audience and lifetime."""
 
-    def __init__(self, *, issuer: str, audience: str, lifetime: timedelta, key_lifetime: timedelta) -> None:
-        """`lifetime` is that of a session's tokens, `key_lifetime` of those that an API key is exchanged for."""
+    def __init__(self, *, issuer: str, audience: str, lifetime: timedelta) -> None:
         self._issuer = issuer
         self._audience = audience
         self.lifetime = lifetime
-        self.key_lifetime = key_lifetime
 
     @property
     def longest_remembered(self) -> timedelta:
         """The time after which no token that exists now is valid, whoever's clock is asked."""
-        return max(self.lifetime, self.key_lifetime) + CLOCKS_DIFFER
+        return self.lifetime + CLOCKS_DIFFER
 
     def for_session(self, user: User, session_id: UUID, signer: Signer) -> str:
         """A token of a session; with a password that must be changed it is good for nothing else."""

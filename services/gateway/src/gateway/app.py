@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import structlog
 from fastapi import FastAPI, Request, Response, WebSocket
+from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
@@ -16,12 +17,15 @@ from common.web import Readiness, TokenVerifier, build_app
 from common.web.errors import problem_response
 
 from . import health, pages, relays, surface
+from .api_keys import ApiKeys
 from .bus import Bus
+from .credentials import Credentials, Doorkeeper
 from .errors import StoreDown
 from .limits import RateLimit
 from .loghub import LogHub
 from .logstream import LogStream
 from .resources import Resources
+from .revocations import Revocations
 from .routes import router
 from .security import SecurityHeaders
 from .settings import Settings
@@ -51,11 +55,20 @@ def create_app(settings: Settings) -> FastAPI:
             background = Background()
             stack.push_async_callback(background.stop)
 
-            bus = Bus(settings, NAME, hub.on_record)
+            revocations = Revocations(upstreams.auth)
+            background.start("revocations", revocations.run)
+            bus = Bus(
+                settings,
+                NAME,
+                {"logs": hub.on_record, "control": revocations.on_notice},
+                on_connect=revocations.missed,
+            )
             background.start("bus", bus.run)
             background.start("presence", lambda: attend(settings, settings, service=NAME, app=app))
 
             app.state.verifier = verifier
+            keys = ApiKeys(upstreams.auth, revocations, RateLimit(settings.logins_per_minute))
+            app.state.doorkeeper = Doorkeeper(revocations, keys)
             app.state.resources = Resources(
                 settings=settings,
                 version=metrics.service_version(NAME),
@@ -95,6 +108,8 @@ def _relay(app: FastAPI) -> None:
 
 def _guard(app: FastAPI, settings: Settings) -> None:
     """Wrap the application; what is added last sees a request first."""
+    # Inside of what binds the request's ids and answers problems, and around everything that is routed.
+    app.user_middleware.append(Middleware(Credentials))
     if settings.allowed_origins:
         # Never with credentials: tokens travel in a header that pages must set on purpose, so a foreign origin that is
         # allowed in gets no farther than the token it holds.
@@ -103,7 +118,7 @@ def _guard(app: FastAPI, settings: Settings) -> None:
             allow_origins=settings.allowed_origins,
             allow_credentials=False,
             allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-            allow_headers=["Authorization", "Content-Type", "X-Request-ID", "traceparent"],
+            allow_headers=["Authorization", "X-API-Key", "Content-Type", "X-Request-ID", "traceparent"],
             expose_headers=["Content-Disposition", "X-Request-ID", "Retry-After"],
             max_age=600,
         )

@@ -8,6 +8,7 @@ from common.web.errors import (
     NotFound,
     TooLarge,
     TooManyRequests,
+    Unauthorized,
     Unavailable,
     UpstreamFailed,
 )
@@ -85,6 +86,13 @@ class ForeignOrigin(Forbidden):
 
     code = "foreign_origin"
     title = "Origin not allowed"
+
+
+class InvalidApiKey(Unauthorized):
+    """The API key is unknown, revoked or expired, or its owner's account is disabled."""
+
+    code = "invalid_api_key"
+    title = "API key not valid"
 
 
 class TooManyLogins(TooManyRequests):

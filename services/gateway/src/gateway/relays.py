@@ -1,12 +1,13 @@
 """One route for every public operation of the services behind the gateway."""
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 
-from common.web import IdentityDep
+from common.web import Identity
 from common.web.addresses import address_group, client_address
+from common.web.identity import limited_identity
 
 from .resources import ResourcesDep
 from .surface import Operation
@@ -22,7 +23,10 @@ def router(operations: Iterable[Operation]) -> APIRouter:
 
 
 def _with_token(operation: Operation) -> Callable[..., Any]:
-    async def relay(request: Request, identity: IdentityDep, resources: ResourcesDep) -> Response:
+    # That the token is genuine is checked here; what its scopes allow is for the service to say.
+    async def relay(
+        request: Request, identity: Annotated[Identity, Depends(limited_identity)], resources: ResourcesDep
+    ) -> Response:
         return await resources.upstreams.of(operation.service).relay(request, operation, token=identity.token)
 
     return relay

@@ -202,8 +202,10 @@ async def test_stream_ends_with_the_token(platform: Platform, job_id: str, token
         key = await session.get_one(SigningKey, jwt.get_unverified_header(token)["kid"])
     await engine.dispose()
     issuer = TokenIssuer(issuer="verbatim", audience="verbatim", lifetime=timedelta(seconds=3))
-    user = User(id=UUID(claims["sub"]), username="admin", role="admin")
-    short = issuer.issue(user, Vault(platform.environment["SECRET_KEY"]).open(key))
+    user = User(
+        id=UUID(claims["sub"]), username="admin", role="admin", generation=claims["gen"], must_change_password=False
+    )
+    short = issuer.for_session(user, uuid4(), Vault(platform.environment["SECRET_KEY"]).open(key))
     async with watching(platform, job_id, short) as socket:
         closed = await end_of(socket)
     assert closed.rcvd is not None

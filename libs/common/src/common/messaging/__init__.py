@@ -13,6 +13,7 @@ from .errors import BrokerUnavailable, PublishFailed, PublishRefused
 from .listener import Listener
 from .logs import LogPublisher
 from .queue_consumer import DeadLetterConsumer, QueueConsumer, RawMessage
+from .topology import ListenExchange
 from .work_consumer import Delivery, WorkConsumer
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ __all__ = [
     "Delivery",
     "EventConsumer",
     "Handler",
+    "ListenExchange",
     "Listener",
     "LogPublisher",
     "OutboxRelay",

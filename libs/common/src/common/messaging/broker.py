@@ -169,6 +169,10 @@ class Broker:
         await listener.start()
         return listener
 
+    def on_reconnect(self, callback: Callable[[], None]) -> None:
+        """Call back when the connection that listens is back after a loss: what was broadcast meanwhile was missed."""
+        self._connections[1].reconnect_callbacks.add(lambda *_: callback())
+
     async def ensure_queue(self, spec: QueueSpec) -> None:
         """Declare a queue with its bindings unless this process has already done so."""
         async with self._declaring:

@@ -1,0 +1,261 @@
+"""Who is let in, with what, and how soon not any more: auth and gateway together."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
+from websockets.typing import Subprotocol
+
+pytestmark = pytest.mark.integration
+
+Platform = Any
+Eventually = Callable[[Callable[[], Awaitable[bool]]], Awaitable[None]]
+
+PASSWORD = "a password for one test"
+
+
+async def enter(url: str, username: str, password: str) -> dict[str, Any]:
+    """Log in; the whole answer."""
+    async with httpx.AsyncClient(base_url=url, timeout=30) as stranger:
+        answer = await stranger.post("/token", data={"username": username, "password": password})
+    body: dict[str, Any] = answer.raise_for_status().json()
+    return body
+
+
+@asynccontextmanager
+async def showing(url: str, **headers: str) -> AsyncIterator[httpx.AsyncClient]:
+    """Somebody who sends these headers."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    async with httpx.AsyncClient(base_url=url, headers=named, timeout=30) as made:
+        yield made
+
+
+@pytest.fixture
+async def person(platform: Platform, client: httpx.AsyncClient) -> dict[str, str]:
+    """A new user whose password is their own: name and id."""
+    username = f"user-{uuid4().hex[:8]}"
+    made = await client.post("/admin/users", json={"username": username})
+    assert made.status_code == 201, made.text
+    first = await enter(platform.urls["gateway"], username, made.json()["one_time_password"])
+    async with showing(platform.urls["gateway"], authorization=f"Bearer {first['access_token']}") as limited:
+        changed = await limited.put(
+            "/me/password", json={"current_password": made.json()["one_time_password"], "new_password": PASSWORD}
+        )
+        assert changed.status_code == 204, changed.text
+    return {"username": username, "id": made.json()["id"]}
+
+
+@pytest.fixture
+async def session(platform: Platform, person: dict[str, str]) -> AsyncIterator[httpx.AsyncClient]:
+    """That user, logged in at the gateway."""
+    tokens = await enter(platform.urls["gateway"], person["username"], PASSWORD)
+    async with showing(platform.urls["gateway"], authorization=f"Bearer {tokens['access_token']}") as made:
+        yield made
+
+
+async def make_key(session: httpx.AsyncClient, *scopes: str) -> dict[str, Any]:
+    """A new API key as it is shown once."""
+    made = await session.post("/api-keys", json={"name": "test", "scopes": list(scopes)})
+    assert made.status_code == 201, made.text
+    body: dict[str, Any] = made.json()
+    return body
+
+
+def refused(answer: httpx.Response) -> tuple[int, str]:
+    """The status and the code of a problem."""
+    return answer.status_code, answer.json()["code"]
+
+
+async def test_one_time_password_opens_nothing_until_it_is_changed(
+    platform: Platform, client: httpx.AsyncClient
+) -> None:
+    url = platform.urls["gateway"]
+    username = f"user-{uuid4().hex[:8]}"
+    made = (await client.post("/admin/users", json={"username": username})).json()
+    tokens = await enter(url, username, made["one_time_password"])
+    assert tokens["password_change_required"] is True
+    async with showing(url, authorization=f"Bearer {tokens['access_token']}") as limited:
+        assert (await limited.get("/me")).json()["username"] == username
+        for path in ("/jobs", "/api-keys", "/me/sessions"):
+            assert refused(await limited.get(path)) == (403, "password_change_required")
+        body = {"current_password": made["one_time_password"], "new_password": PASSWORD}
+        assert (await limited.put("/me/password", json=body)).status_code == 204
+        fresh = (await limited.post("/token/refresh", json={"refresh_token": tokens["refresh_token"]})).json()
+    assert fresh["password_change_required"] is False
+    async with showing(url, authorization=f"Bearer {fresh['access_token']}") as free:
+        assert (await free.get("/jobs")).status_code == 200
+
+
+async def test_api_key_opens_what_its_scopes_allow(platform: Platform, session: httpx.AsyncClient) -> None:
+    url = platform.urls["gateway"]
+    reading, writing = (await make_key(session, "read"))["key"], (await make_key(session, "write"))["key"]
+    assert reading.startswith("vk_")
+    async with showing(url, authorization=f"Bearer {reading}") as reader, showing(url, x_api_key=writing) as writer:
+        for program in (reader, writer):
+            assert (await program.get("/jobs")).status_code == 200
+            assert refused(await program.get("/admin/users")) == (403, "admin_only")
+            # A key is not a person: it makes no further keys and changes no password.
+            assert (await program.post("/api-keys", json={"name": "more"})).status_code == 403
+            change = {"current_password": PASSWORD, "new_password": "another password"}
+            assert refused(await program.put("/me/password", json=change)) == (403, "sign_in_needed")
+        missing = f"/jobs/{uuid4()}"
+        assert refused(await reader.delete(missing)) == (403, "scope_missing")
+        assert refused(await writer.delete(missing)) == (404, "job_not_found")
+        upload = {"file": ("a.wav", b"RIFF", "audio/wav")}
+        assert refused(await reader.post("/jobs", files=upload)) == (403, "scope_missing")
+    keys = (await session.get("/api-keys")).json()["items"]
+    assert {key["prefix"] for key in keys} == {reading[:10], writing[:10]}
+    assert all(key["last_used_at"] for key in keys)
+    assert "key" not in keys[0]
+
+
+async def test_admin_scope_is_needed_even_by_an_admins_key(platform: Platform, client: httpx.AsyncClient) -> None:
+    url = platform.urls["gateway"]
+    plain, admin = (await make_key(client, "write"))["key"], (await make_key(client, "read", "admin"))["key"]
+    async with showing(url, x_api_key=plain) as program:
+        assert refused(await program.get("/admin/users")) == (403, "admin_only")
+    async with showing(url, x_api_key=admin) as program:
+        assert (await program.get("/admin/users")).status_code == 200
+        assert refused(await program.post("/admin/users", json={"username": "x"})) == (403, "scope_missing")
+
+
+@pytest.mark.parametrize("headers", [{"x_api_key": "vk_invented"}, {"authorization": "Bearer vk_invented"}])
+async def test_invented_key_is_refused(platform: Platform, headers: dict[str, str]) -> None:
+    async with showing(platform.urls["gateway"], **headers) as stranger:
+        answer = await stranger.get("/jobs")
+    assert refused(answer) == (401, "invalid_api_key")
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["www-authenticate"] == "Bearer"
+
+
+async def test_revoked_key_is_refused_at_once_although_its_token_lives(
+    platform: Platform, session: httpx.AsyncClient, eventually: Eventually
+) -> None:
+    made = await make_key(session, "read")
+    async with showing(platform.urls["gateway"], x_api_key=made["key"]) as program:
+        assert (await program.get("/jobs")).status_code == 200
+        assert (await session.delete(f"/api-keys/{made['id']}")).status_code == 204
+
+        async def is_refused() -> bool:
+            answer = await program.get("/jobs")
+            return answer.status_code == 401 and answer.json()["code"] == "invalid_api_key"
+
+        await eventually(is_refused)
+
+
+async def is_over(client: httpx.AsyncClient) -> bool:
+    answer = await client.get("/jobs")
+    return answer.status_code == 401 and answer.json()["code"] == "session_ended"
+
+
+async def test_logout_ends_the_token_at_every_gateway_and_only_that_session(
+    platform: Platform, person: dict[str, str], session: httpx.AsyncClient, eventually: Eventually
+) -> None:
+    other = await enter(platform.urls["gateway"], person["username"], PASSWORD)
+    with platform.running("gateway", "second gateway") as second:
+        async with (
+            showing(second, authorization=session.headers["authorization"]) as elsewhere,
+            showing(second, authorization=f"Bearer {other['access_token']}") as second_session,
+        ):
+            assert (await elsewhere.get("/jobs")).status_code == 200
+            assert (await session.post("/logout")).status_code == 204
+            await eventually(lambda: is_over(session))
+            await eventually(lambda: is_over(elsewhere))
+            assert (await second_session.get("/jobs")).status_code == 200
+            # Logging in again works although the old token still hangs on the request.
+            again = await elsewhere.post("/token", data={"username": person["username"], "password": PASSWORD})
+            assert again.status_code == 200
+
+
+async def test_gateway_that_starts_later_knows_what_was_revoked_before(
+    platform: Platform, session: httpx.AsyncClient
+) -> None:
+    assert (await session.post("/logout")).status_code == 204
+    with platform.running("gateway", "late gateway") as late:
+        async with showing(late, authorization=session.headers["authorization"]) as visitor:
+            assert await is_over(visitor)
+
+
+async def test_gateway_without_the_bus_learns_of_revocations_by_asking(
+    platform: Platform, session: httpx.AsyncClient, eventually: Eventually
+) -> None:
+    with platform.running("gateway", "deaf gateway", BROKER_URL="amqp://127.0.0.1:1/") as deaf:
+        async with showing(deaf, authorization=session.headers["authorization"]) as visitor:
+            assert (await visitor.get("/jobs")).status_code == 200
+            assert (await session.post("/logout")).status_code == 204
+            await eventually(lambda: is_over(visitor))
+
+
+async def test_disabled_user_is_out_with_every_session_and_key(
+    platform: Platform,
+    client: httpx.AsyncClient,
+    person: dict[str, str],
+    session: httpx.AsyncClient,
+    eventually: Eventually,
+) -> None:
+    url = platform.urls["gateway"]
+    made = await make_key(session, "read")
+    async with showing(url, x_api_key=made["key"]) as program:
+        assert (await program.get("/jobs")).status_code == 200
+        changed = await client.patch(f"/admin/users/{person['id']}", json={"disabled": True})
+        assert (changed.status_code, changed.json()["disabled"]) == (200, True)
+        await eventually(lambda: is_over(session))
+        assert refused(await program.get("/jobs")) == (401, "invalid_api_key")
+        login = await session.post("/token", data={"username": person["username"], "password": PASSWORD})
+        assert refused(login) == (401, "invalid_credentials")
+
+        assert (await client.patch(f"/admin/users/{person['id']}", json={"disabled": False})).status_code == 200
+        assert await is_over(session)  # what was ended stays ended
+        assert (await program.get("/jobs")).status_code == 200
+    assert (await enter(url, person["username"], PASSWORD))["access_token"]
+
+
+async def test_new_role_counts_at_once_and_the_session_goes_on(
+    platform: Platform, client: httpx.AsyncClient, person: dict[str, str], eventually: Eventually
+) -> None:
+    url = platform.urls["gateway"]
+    tokens = await enter(url, person["username"], PASSWORD)
+    async with showing(url, authorization=f"Bearer {tokens['access_token']}") as before:
+        assert refused(await before.get("/admin/users")) == (403, "admin_only")
+        assert (await client.patch(f"/admin/users/{person['id']}", json={"role": "admin"})).status_code == 200
+        await eventually(lambda: is_over(before))
+        fresh = (await before.post("/token/refresh", data={"refresh_token": tokens["refresh_token"]})).json()
+    async with showing(url, authorization=f"Bearer {fresh['access_token']}") as after:
+        assert (await after.get("/admin/users")).status_code == 200
+    assert (await client.patch(f"/admin/users/{person['id']}", json={"role": "user"})).status_code == 200
+
+
+async def test_log_stream_of_an_ended_session_is_closed(
+    platform: Platform, session: httpx.AsyncClient, client: httpx.AsyncClient
+) -> None:
+    accepted = await session.post("/jobs", files={"file": ("a.wav", b"RIFF0000", "audio/wav")})
+    assert accepted.status_code == 201, accepted.text
+    path = f"{platform.urls['gateway'].replace('http', 'ws')}/ws/logs/{accepted.json()['id']}"
+    token = session.headers["authorization"].removeprefix("Bearer ")
+    offered = [Subprotocol("verbatim"), Subprotocol(f"bearer.{token}")]
+    async with asyncio.timeout(30), connect(path, subprotocols=offered, proxy=None) as socket:
+        assert (await session.delete("/me/sessions")).status_code == 204  # the others: this one goes on
+        await socket.recv()
+        assert (await session.post("/logout")).status_code == 204
+        with suppress(ConnectionClosed):
+            async for _ in socket:
+                pass
+    assert socket.close_code == 4401
+    assert socket.close_reason == "The session has ended."
+
+
+async def test_api_key_opens_a_log_stream(platform: Platform, session: httpx.AsyncClient) -> None:
+    accepted = await session.post("/jobs", files={"file": ("a.wav", b"RIFF0000", "audio/wav")})
+    path = f"{platform.urls['gateway'].replace('http', 'ws')}/ws/logs/{accepted.json()['id']}"
+    key = (await make_key(session, "read"))["key"]
+    async with asyncio.timeout(30), connect(path, additional_headers={"X-API-Key": key}, proxy=None) as socket:
+        await socket.recv()
+    offered = [Subprotocol("verbatim"), Subprotocol(f"bearer.{key}")]
+    async with asyncio.timeout(30), connect(path, subprotocols=offered, proxy=None) as socket:
+        await socket.recv()
