@@ -123,7 +123,7 @@ def pyprojects() -> list[Path]:
 
 def install_broker() -> None:
     """Install RabbitMQ from the system's packages when it is missing and this is allowed."""
-    if any(Path("/usr/lib/rabbitmq").glob("**/rabbitmq-server")) or os.environ.get("RABBITMQ_BIN"):
+    if broker_is_here():
         return
     say("Installing the message broker (rabbitmq-server) …")
     if not apt_install(["rabbitmq-server"]):
@@ -134,6 +134,11 @@ def install_broker() -> None:
     # The package arranges a start at the next boot. Ours is a node of its own; the system's stays unstarted.
     if shutil.which("systemctl"):
         quiet([*(as_root() or []), "systemctl", "disable", "rabbitmq-server.service"])
+
+
+def broker_is_here() -> bool:
+    """Whether a RabbitMQ is installed, or named by the person."""
+    return "RABBITMQ_BIN" in os.environ or any(Path("/usr/lib/rabbitmq").glob("**/rabbitmq-server"))
 
 
 # Packages may start what they install. policy-rc.d is Debian's way to say no; one that says so already is left alone,

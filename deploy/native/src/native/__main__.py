@@ -113,7 +113,8 @@ def detached(state: StateFolder, settings: NativeSettings) -> int:
             print(f"\n{report.summary(state, settings)}")
             return 0
         time.sleep(0.2)
-    raise ProgramError(f"{path.read_text(errors='replace').strip().splitlines()[-1]} (the whole start: {path})")
+    last_words = [line for line in path.read_text(errors="replace").splitlines() if line.strip()][-1:]
+    raise ProgramError(f"{''.join(last_words) or 'It ended without a word'} (the whole start: {path})")
 
 
 def down(state: StateFolder) -> int:
