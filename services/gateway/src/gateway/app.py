@@ -60,7 +60,7 @@ def create_app(settings: Settings) -> FastAPI:
             bus = Bus(
                 settings,
                 NAME,
-                {"logs": hub.on_record, "control": revocations.on_notice},
+                {"archive": hub.on_archived, "control": revocations.on_notice},
                 on_connect=revocations.missed,
             )
             background.start("bus", bus.run)

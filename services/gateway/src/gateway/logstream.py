@@ -1,10 +1,7 @@
-"""The log of a job over a WebSocket: first what the archive has, then what happens."""
+"""Logs over a WebSocket: first what the archive has, then what happens, each line once and with its cursor."""
 
 import asyncio
-import json
 import time
-from collections import OrderedDict
-from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -12,11 +9,12 @@ import jwt
 import structlog
 from fastapi import WebSocket, WebSocketDisconnect
 
+from common.messaging import ArchivedLine
 from common.web import Identity, TokenVerifier, Unauthorized, bearer_token
 
 from . import metrics
 from .errors import ForeignOrigin
-from .loghub import LogHub, LogLine, Viewer
+from .loghub import SYSTEM, LogHub, Viewer
 from .upstreams import Refusal, Upstream
 
 log = structlog.get_logger(__name__)
@@ -24,9 +22,6 @@ log = structlog.get_logger(__name__)
 SUBPROTOCOL = "verbatim"
 BEARER_PREFIX = "bearer."
 PAGE = 500
-# A record may be on its way into the archive while we subscribe: too late for live, too early for the archive's answer.
-# After this time it is there, so the archive is asked once more before live records are sent.
-SETTLE_SECONDS = 1.0
 # Who is dropped for reading slowly needs time to read what is on its way before the reason.
 CLOSE_SECONDS = 10.0
 TOKEN_EXPIRED, TOO_SLOW = 4401, 4408
@@ -41,63 +36,95 @@ class LogStream:
         self._verifier = verifier
         self._origins = origins
 
-    async def serve(self, socket: WebSocket, job_id: UUID) -> None:
-        """Stream the job's log until the client leaves, its token expires, or it reads too slowly.
+    async def of_job(self, socket: WebSocket, job_id: UUID, after: int) -> None:
+        """Stream a job's log, beginning after a cursor, until the client leaves, its token expires or it is too slow.
 
         Before the handshake, raises ForeignOrigin, Unauthorized or the jobs service's Refusal (a foreign job is a 404).
         """
+        await self._serve(socket, f"/jobs/{job_id}/logs", str(job_id), after)
+
+    async def of_system(self, socket: WebSocket, after: int) -> None:
+        """The same for what all services say; anybody but an administrator is refused by the jobs service."""
+        await self._serve(socket, "/log-lines", SYSTEM, after)
+
+    async def _serve(self, socket: WebSocket, path: str, stream: str, after: int) -> None:
         check_origin(socket, self._origins)
         identity = await self._verifier.verify(_token(socket))
-        await self._jobs.ask(socket, f"/jobs/{job_id}", token=identity.token)
-        with self._hub.watch(str(job_id)) as viewer:
+        with self._hub.watch(stream) as viewer:
+            sender = _Sender(socket, _Archive(socket, self._jobs, path, identity.token), viewer, after)
+            # Nothing is sent yet: this is where the jobs service may refuse.
+            await sender.prepare()
             await socket.accept(SUBPROTOCOL if SUBPROTOCOL in _subprotocols(socket) else None)
-            sender = _Sender(socket, self._jobs, identity, job_id, viewer)
             code, reason = await _until_over(socket, sender, viewer, _seconds_left(identity))
             if code is not None:
                 await _close(socket, code, reason)
 
 
-class _Sender:
-    """Sends one viewer everything once, in order."""
+class _Archive:
+    """One stream's past, as the jobs service has it."""
 
-    def __init__(self, socket: WebSocket, jobs: Upstream, identity: Identity, job_id: UUID, viewer: Viewer) -> None:
+    def __init__(self, socket: WebSocket, jobs: Upstream, path: str, token: str) -> None:
         self._socket = socket
         self._jobs = jobs
-        self._identity = identity
-        self._path = f"/jobs/{job_id}/logs"
+        self._path = path
+        self._token = token
+
+    async def page(self, after: int) -> tuple[list[ArchivedLine], int, bool]:
+        """The lines after a cursor, the cursor that they lead to, and whether there were no more when it was asked."""
+        params = [("after", str(after)), ("limit", str(PAGE))]
+        page = await self._jobs.ask(self._socket, self._path, params=params, token=self._token)
+        lines = [ArchivedLine.of(item["seq"], None, item["record"]) for item in page["items"]]
+        return lines, page["next_after"], page["complete"]
+
+
+class _Sender:
+    """Sends one viewer everything once, in order.
+
+    The cursor is the number of the last line sent, or a later one of a line that is not of this stream. Live lines are
+    good as long as none was missed before them; whenever one was, the archive is read on from the cursor first.
+    """
+
+    def __init__(self, socket: WebSocket, archive: _Archive, viewer: Viewer, after: int) -> None:
+        self._socket = socket
+        self._archive = archive
         self._viewer = viewer
-        self._seen: OrderedDict[str, None] = OrderedDict()
-        self._after = 0
+        self._cursor = after
+        self._first: tuple[list[ArchivedLine], int, bool] | None = None
+
+    async def prepare(self) -> None:
+        """Read the first page of the archive."""
+        self._first = await self._archive.page(self._cursor)
+        # A cursor that the archive has not reached is from another archive: then the stream begins now.
+        self._cursor = min(self._cursor, self._first[1])
 
     async def run(self) -> None:
-        """Send the archive, then live records for ever."""
-        await self._send_archive()
-        await asyncio.sleep(SETTLE_SECONDS)
-        await self._send_archive()
+        """Send the archive, then live lines for ever."""
+        await self._catch_up(self._first)
+        self._first = None
         while True:
-            for line in sorted(self._viewer.take(), key=lambda line: line.timestamp):
+            if self._viewer.behind:
+                self._viewer.behind = False
+                await self._catch_up(None)
+                continue
+            for line in self._viewer.take():
+                if line.cursor > self._cursor:
+                    await self._send(line)
+            if not self._viewer.behind:
+                await self._viewer.wait()
+
+    async def _catch_up(self, page: tuple[list[ArchivedLine], int, bool] | None) -> None:
+        while True:
+            lines, upto, complete = page or await self._archive.page(self._cursor)
+            for line in lines:
                 await self._send(line)
-            await self._viewer.wait()
-
-    async def _send_archive(self) -> None:
-        while True:
-            params = [("after", str(self._after)), ("limit", str(PAGE))]
-            page = await self._jobs.ask(self._socket, self._path, params=params, token=self._identity.token)
-            items: list[dict[str, Any]] = page["items"]
-            for item in items:
-                await self._send(_archived(item["record"]))
-                self._after = item["seq"]
-            if len(items) < PAGE:
+            self._cursor = max(self._cursor, upto)
+            if complete:
                 return
+            page = None
 
-    async def _send(self, line: LogLine) -> None:
-        if line.log_id in self._seen:
-            return
-        # Live and archive overlap in what is buffered at most, so older ids need not be remembered.
-        self._seen[line.log_id] = None
-        if len(self._seen) > 2 * self._viewer.limit:
-            self._seen.popitem(last=False)
+    async def _send(self, line: ArchivedLine) -> None:
         await self._socket.send_text(line.text)
+        self._cursor = line.cursor
 
 
 async def _until_over(
@@ -132,7 +159,7 @@ def _end_of_sending(sending: asyncio.Task[None]) -> tuple[int | None, str]:
     if isinstance(error, Refusal) and error.response.status_code == 401:
         return TOKEN_EXPIRED, "The token has expired. Log in and connect again."
     if isinstance(error, Refusal):
-        return 1011, "The log of this job cannot be read any more."
+        return 1011, "This log cannot be read any more."
     assert error is not None  # the sender never ends by itself
     raise error
 
@@ -183,8 +210,3 @@ def _seconds_left(identity: Identity) -> float:
     # The signature was checked by the verifier; this only reads a claim that Identity does not carry.
     claims = jwt.decode(identity.token, options={"verify_signature": False})
     return float(claims["exp"]) - time.time()
-
-
-def _archived(record: dict[str, Any]) -> LogLine:
-    text = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
-    return LogLine(str(record.get("log_id")), str(record.get("timestamp")), text)

@@ -69,6 +69,14 @@ async def platform_health(request: Request, response: Response, resources: Resou
     return health.respond(overall, response)
 
 
+After = Annotated[int, Query(ge=0, lt=2**63, description="The cursor of the last message that is known already.")]
+
+
+@router.websocket("/ws/logs/system")
+async def system_log(socket: WebSocket, resources: SocketResourcesDep, after: After = 0) -> None:
+    await resources.logs.of_system(socket, after)
+
+
 @router.websocket("/ws/logs/{job_id}")
-async def logs(socket: WebSocket, job_id: UUID, resources: SocketResourcesDep) -> None:
-    await resources.logs.serve(socket, job_id)
+async def job_log(socket: WebSocket, job_id: UUID, resources: SocketResourcesDep, after: After = 0) -> None:
+    await resources.logs.of_job(socket, job_id, after)

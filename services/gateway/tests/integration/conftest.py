@@ -10,12 +10,16 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
+import jwt
 import pytest
 
+from auth.keys import Vault
+from auth.tables import SigningKey
 from common import database
-from common.settings import BrokerSettings, StorageSettings
+from common.settings import BrokerSettings, DatabaseSettings, StorageSettings
 from common.storage import ObjectStore
 from native.testing import ObjectStoreServer, PostgresServer, RabbitServer, free_port
 
@@ -155,6 +159,23 @@ async def client(platform: Platform, token: str) -> AsyncIterator[httpx.AsyncCli
     headers = {"Authorization": f"Bearer {token}"}
     async with httpx.AsyncClient(base_url=platform.urls["gateway"], headers=headers, timeout=60) as client:
         yield client
+
+
+@pytest.fixture
+def signed(platform: Platform) -> Callable[..., Awaitable[str]]:
+    """Signs tokens with auth's own key: another's claims, some of them changed, and a life of so many seconds."""
+
+    async def sign(token: str, *, seconds: int = 600, **changes: str) -> str:
+        engine = database.create_engine(DatabaseSettings(db_url=platform.db_urls["auth"]))
+        async with database.sessions(engine)() as session:
+            row = await session.get_one(SigningKey, jwt.get_unverified_header(token)["kid"])
+        await engine.dispose()
+        signer = Vault(platform.environment["SECRET_KEY"]).open(row)
+        claims = jwt.decode(token, options={"verify_signature": False})
+        claims |= {"exp": int(time.time()) + seconds, "jti": uuid4().hex} | changes
+        return jwt.encode(claims, signer.key, algorithm="EdDSA", headers=jwt.get_unverified_header(token))
+
+    return sign
 
 
 @pytest.fixture

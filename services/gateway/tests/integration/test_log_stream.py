@@ -4,30 +4,25 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import httpx
-import jwt
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Subprotocol
 
-from auth.keys import Vault
-from auth.tables import SigningKey, User
-from auth.tokens import TokenIssuer
-from common import database
 from common.logging import LogSink
 from common.messaging import Broker, LogPublisher
-from common.settings import DatabaseSettings
 
 pytestmark = pytest.mark.integration
 
 Platform = Any
 Eventually = Callable[[Callable[[], Awaitable[bool]]], Awaitable[None]]
 Publish = Callable[..., None]
+Signed = Callable[..., Awaitable[str]]
 
 
 @pytest.fixture
@@ -194,19 +189,9 @@ async def end_of(socket: ClientConnection) -> ConnectionClosed:
                 return closed
 
 
-async def test_stream_ends_with_the_token(platform: Platform, job_id: str, token: str) -> None:
-    # The shortest tokens that auth issues live for a minute, so this one is made from auth's own key.
-    claims = jwt.decode(token, options={"verify_signature": False})
-    engine = database.create_engine(DatabaseSettings(db_url=platform.db_urls["auth"]))
-    async with database.sessions(engine)() as session:
-        key = await session.get_one(SigningKey, jwt.get_unverified_header(token)["kid"])
-    await engine.dispose()
-    issuer = TokenIssuer(issuer="verbatim", audience="verbatim", lifetime=timedelta(seconds=3))
-    user = User(
-        id=UUID(claims["sub"]), username="admin", role="admin", generation=claims["gen"], must_change_password=False
-    )
-    short = issuer.for_session(user, uuid4(), Vault(platform.environment["SECRET_KEY"]).open(key))
-    async with watching(platform, job_id, short) as socket:
+async def test_stream_ends_with_the_token(platform: Platform, job_id: str, signed: Signed, token: str) -> None:
+    # The shortest tokens that auth issues live for a minute.
+    async with watching(platform, job_id, await signed(token, seconds=3)) as socket:
         closed = await end_of(socket)
     assert closed.rcvd is not None
     assert closed.rcvd.code == 4401
@@ -233,3 +218,79 @@ async def test_viewer_that_does_not_read_is_dropped_and_told_why_and_others_are_
     assert closed.rcvd is not None
     assert closed.rcvd.code == 4408
     assert "Too slow" in closed.rcvd.reason
+
+
+async def numbered(socket: ClientConnection, last: str) -> list[tuple[int, str]]:
+    """Cursor and event of all messages up to the event `last`."""
+    seen: list[tuple[int, str]] = []
+    async with asyncio.timeout(20):
+        while not seen or seen[-1][1] != last:
+            record = json.loads(await socket.recv())
+            seen.append((record["cursor"], record["event"]))
+    return seen
+
+
+async def test_every_replica_serves_the_same_stream_and_takes_any_cursor(
+    platform: Platform, token: str, job_id: str, publish: Publish
+) -> None:
+    total = 200
+
+    async def talk() -> None:
+        for number in range(total):
+            publish(job_id, f"line {number}")
+            await asyncio.sleep(0.01)
+
+    async def hop(first: str, second: str, leave_at: int) -> list[tuple[int, str]]:
+        """Watch at one replica up to a line, then go on at the other one."""
+        async with watching(platform, job_id, token, url=first) as socket:
+            seen = await numbered(socket, f"line {leave_at}")
+        async with watching(platform, f"{job_id}?after={seen[-1][0]}", token, url=second) as socket:
+            return seen + await numbered(socket, f"line {total - 1}")
+
+    with platform.running("gateway", "second gateway") as other:
+        here = platform.urls["gateway"]
+        talking = asyncio.create_task(talk())
+        streams = await asyncio.gather(hop(here, other, 20), hop(other, here, 77), hop(here, here, 150))
+        await talking
+    for seen in streams:
+        assert [event for _, event in seen if event.startswith("line")] == [f"line {n}" for n in range(total)]
+        assert [cursor for cursor, _ in seen] == sorted({cursor for cursor, _ in seen})
+        assert seen == streams[0]
+
+
+async def test_system_stream_is_for_administrators_and_has_lines_of_no_job(
+    platform: Platform, token: str, publish: Publish, signed: Signed
+) -> None:
+    user_token = await signed(token, sub=str(uuid4()), role="user")
+    with pytest.raises(InvalidStatus) as refusal:
+        async with watching(platform, "system", user_token):
+            pass
+    assert refusal.value.response.status_code == 403
+    async with watching(platform, "system", token) as socket:
+        publish("-", "of no job")
+        publish(str(uuid4()), "of some job")
+        seen = await numbered(socket, "of some job")
+    assert "of no job" in [event for _, event in seen]
+    assert "request answered" not in [event for _, event in seen]
+    start = next(cursor for cursor, event in seen if event == "of no job")
+    async with watching(platform, f"system?after={start}", token) as socket:
+        again = await numbered(socket, "of some job")
+    assert again == [one for one in seen if one[0] > start]
+
+
+@pytest.mark.parametrize("after", ["x", "-1", str(2**70)])
+async def test_cursor_that_is_none_is_refused_before_the_handshake(
+    platform: Platform, token: str, job_id: str, after: str
+) -> None:
+    with pytest.raises(InvalidStatus) as refusal:
+        async with watching(platform, f"{job_id}?after={after}", token):
+            pass
+    assert refusal.value.response.status_code == 422
+
+
+async def test_cursor_of_another_archive_begins_with_what_happens_now(
+    platform: Platform, token: str, job_id: str, publish: Publish
+) -> None:
+    async with watching(platform, f"{job_id}?after={2**60}", token) as socket:
+        publish(job_id, "now")
+        assert (await numbered(socket, "now"))[-1][1] == "now"

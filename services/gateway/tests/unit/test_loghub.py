@@ -1,59 +1,94 @@
 """One subscription, many viewers."""
 
-import json
+import asyncio
 
 import pytest
 
+from common.messaging import ArchivedLine, ArchivedLines
 from gateway.errors import TooManyViewers
-from gateway.loghub import LogHub, Viewer
+from gateway.loghub import SYSTEM, LogHub, Viewer
 
 JOB = "4b2f7c1e-8d0a-4c55-9a58-0d7e6c1b2f10"
 
 
-def record(number: int, job: str = JOB) -> tuple[str, bytes]:
-    body = {"log_id": str(number), "timestamp": f"2026-11-22T12:00:{number:02}", "event": "é"}
-    return f"transcriber.info.{job}", json.dumps(body, ensure_ascii=False).encode()
+def said(previous: int, *cursors: int, job: str | None = JOB) -> tuple[str, bytes]:
+    """What the archive says when it has taken in these lines."""
+    lines = [ArchivedLine.of(cursor, job, {"event": f"é {cursor}"}) for cursor in cursors]
+    return "", ArchivedLines(previous, max([previous, *cursors]), lines).body()
 
 
-def ids(viewer: Viewer) -> list[str]:
-    return [line.log_id for line in viewer.take()]
+def cursors(viewer: Viewer) -> list[int]:
+    return [line.cursor for line in viewer.take()]
 
 
-async def test_each_viewer_gets_every_record_of_its_job_and_no_other() -> None:
-    hub = LogHub(10, 3)
-    with hub.watch(JOB) as first, hub.watch(JOB) as second, hub.watch("another") as third:
-        await hub.on_record(*record(1))
-        await hub.on_record(*record(2, "-"))
-        await hub.on_record(*record(3))
-        assert ids(first) == ids(second) == ["1", "3"]
-        assert ids(third) == []
+@pytest.fixture
+async def hub() -> LogHub:
+    """A hub that has heard how far the archive is."""
+    made = LogHub(10, 3)
+    await made.on_archived(*said(0))
+    return made
 
 
-async def test_text_goes_on_as_it_came() -> None:
-    hub = LogHub(10, 3)
+async def test_each_viewer_gets_every_line_of_its_job_and_no_other(hub: LogHub) -> None:
+    with hub.watch(JOB) as first, hub.watch(JOB) as second, hub.watch("another") as third, hub.watch(SYSTEM) as all_of:
+        await hub.on_archived(*said(0, 1))
+        await hub.on_archived(*said(1, 2, job=None))
+        await hub.on_archived(*said(2, 3))
+        assert cursors(first) == cursors(second) == [1, 3]
+        assert cursors(third) == []
+        assert cursors(all_of) == [1, 2, 3]
+        assert not first.behind
+
+
+async def test_text_carries_its_cursor(hub: LogHub) -> None:
     with hub.watch(JOB) as viewer:
-        key, body = record(1)
-        await hub.on_record(key, body)
-        assert [line.text for line in viewer.take()] == [body.decode()]
+        await hub.on_archived(*said(0, 7))
+        assert [line.text for line in viewer.take()] == ['{"cursor":7,"event":"é 7"}']
 
 
-async def test_unreadable_records_are_passed_over() -> None:
-    hub = LogHub(10, 3)
+async def test_what_comes_too_early_waits_for_what_is_before_it(hub: LogHub) -> None:
     with hub.watch(JOB) as viewer:
-        for body in (b"{", b"[]", b"\xff", b'{"event": "no id"}'):
-            await hub.on_record(f"jobs.info.{JOB}", body)
-        assert ids(viewer) == []
+        await hub.on_archived(*said(2, 3))
+        assert cursors(viewer) == []
+        await hub.on_archived(*said(0, 1, 2))
+        assert cursors(viewer) == [1, 2, 3]
+        assert not viewer.behind
 
 
-async def test_who_does_not_read_is_marked_and_costs_no_more_memory() -> None:
-    hub = LogHub(10, 3)
+async def test_whoever_watches_is_told_when_lines_are_lost_even_the_last_ones(hub: LogHub) -> None:
+    with hub.watch(JOB) as viewer:
+        await hub.on_archived(*said(5))
+        async with asyncio.timeout(5):
+            await viewer.wait()
+        assert viewer.behind
+        viewer.behind = False
+        await hub.on_archived(*said(5, 6))
+        assert (cursors(viewer), viewer.behind) == ([6], False)
+
+
+async def test_first_word_of_the_archive_makes_everybody_look(hub: LogHub) -> None:
+    fresh = LogHub(10, 3)
+    with fresh.watch(JOB) as viewer:
+        await fresh.on_archived(*said(5, 6))
+        assert viewer.behind
+
+
+async def test_unreadable_messages_are_passed_over(hub: LogHub) -> None:
+    with hub.watch(JOB) as viewer:
+        for body in (b"{", b"[]", b"\xff", b'{"previous": 1}', b'{"previous": 1, "upto": 2, "lines": [1]}'):
+            await hub.on_archived("", body)
+        await hub.on_archived(*said(0, 1))
+        assert cursors(viewer) == [1]
+
+
+async def test_who_does_not_read_is_marked_and_costs_no_more_memory(hub: LogHub) -> None:
     with hub.watch(JOB) as slow, hub.watch(JOB) as quick:
-        for number in range(5):
-            await hub.on_record(*record(number))
-            assert ids(quick) == [str(number)]
+        for number in range(1, 6):
+            await hub.on_archived(*said(number - 1, number))
+            assert cursors(quick) == [number]
         assert slow.too_slow.is_set()
         assert not quick.too_slow.is_set()
-        assert ids(slow) == ["0", "1", "2"]
+        assert cursors(slow) == [1, 2, 3]
 
 
 def test_viewers_are_limited_and_forgotten_when_they_leave() -> None:

@@ -38,8 +38,7 @@ class LogArchive:
         """Connects when it runs."""
         self._sessions = sessions
         self._settings = settings
-        self._tell_watchers = tell
-        self._told = 0.0  # when something was last told, in the event loop's seconds
+        self._tell = tell
 
     async def store(self, messages: Sequence[RawMessage]) -> None:
         """Archive a batch and tell of it."""
@@ -61,13 +60,15 @@ class LogArchive:
             await asyncio.sleep(_PRUNE_INTERVAL_SECONDS)
 
     async def tell_head(self) -> None:
-        """Tell for ever how far the archive is, so that who missed the last lines of all finds out."""
+        """Tell for ever how far the archive was a second ago, so that who missed the last lines of all finds out.
+
+        Not how far it is now: that would overtake lines that are stored and still being told.
+        """
         while True:
+            async with self._sessions() as session:
+                head = await LogRepository(session).head()
             await asyncio.sleep(_TELL_SECONDS)
-            if asyncio.get_running_loop().time() - self._told >= _TELL_SECONDS:
-                async with self._sessions() as session:
-                    head = await LogRepository(session).head()
-                await self._tell(ArchivedLines(previous=head, upto=head))
+            await self._tell(ArchivedLines(previous=head, upto=head))
 
     async def prune(self) -> bool:
         """Remove some of what is older or more than the settings allow; return whether there may be more."""
@@ -79,10 +80,6 @@ class LogArchive:
         if any(removed.values()):
             log.info("log lines pruned", **removed)
         return max(removed.values()) == _PRUNE_BATCH
-
-    async def _tell(self, lines: ArchivedLines) -> None:
-        self._told = asyncio.get_running_loop().time()
-        await self._tell_watchers(lines)
 
 
 def _announced(seq: int, line: dict[str, Any]) -> ArchivedLine:

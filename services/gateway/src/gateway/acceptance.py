@@ -1,0 +1,111 @@
+"""The end of every kind of upload: what the client chose is read, and the jobs service hears of the recording."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import httpx
+import structlog
+from fastapi import Request
+from pydantic import ValidationError
+
+from common.events import JobOptions
+from common.storage import keys
+
+from .errors import BadUpstreamAnswer, InvalidForm, ServiceUnavailable
+from .upstreams import Upstream
+
+log = structlog.get_logger(__name__)
+
+#: The fields that a client may send beside the recording.
+OPTION_FIELDS = frozenset(JobOptions.model_fields)
+ANY_CONTENT_TYPE = "application/octet-stream"
+_CONTENT_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,63}/[a-z0-9][a-z0-9!#$&^_.+-]{0,63}")
+_LANGUAGE = re.compile(r"[a-z]{2,3}")
+
+
+class Undecided(Exception):
+    """The jobs service may or may not have accepted the job."""
+
+    def __init__(self, reason: Exception) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A recording that is stored under the key of the job's source."""
+
+    job_id: UUID
+    file_name: str
+    content_type: str
+    size: int
+    sha256: str
+
+
+def options_of(fields: Mapping[str, str], default_language: str) -> JobOptions:
+    """The options that the fields choose; raises InvalidForm."""
+    # An empty field is how an HTML form says "not chosen".
+    chosen = {name: value for name, value in fields.items() if value.strip()}
+    language = chosen.pop("language", default_language).strip().lower()
+    if language != "auto":
+        if not _LANGUAGE.fullmatch(language):
+            raise InvalidForm("The field language must be an ISO 639 code such as en, or auto to have it detected.")
+        chosen["language"] = language
+    try:
+        return JobOptions.model_validate(chosen)
+    except ValidationError as error:
+        errors = [{"location": ".".join(map(str, item["loc"])), "message": item["msg"]} for item in error.errors()]
+        sentence = "; ".join(f"{item['location']}: {item['message']}" for item in errors)
+        raise InvalidForm(f"The form is not valid: {sentence}.", errors=errors) from error
+
+
+def content_type_of(declared: str | None) -> str:
+    """The media type that the client declared, without parameters, if it is one."""
+    kind = (declared or "").partition(";")[0].strip().lower()
+    return kind if _CONTENT_TYPE.fullmatch(kind) else ANY_CONTENT_TYPE
+
+
+async def create_job(request: Request, jobs: Upstream, recording: Recording, options: JobOptions) -> httpx.Response:
+    """The jobs service's answer, whatever it is; raises Undecided when nobody knows whether it accepted the job.
+
+    Creating the same job twice gives the same job, so anybody who does not know may ask again.
+    """
+    body: dict[str, Any] = {
+        "job_id": str(recording.job_id),
+        "file_name": recording.file_name,
+        "content_type": recording.content_type,
+        "size_bytes": recording.size,
+        "sha256": recording.sha256,
+        "source_key": keys.source(recording.job_id),
+        "options": options.model_dump(mode="json"),
+    }
+    try:
+        return await _post(request, jobs, body)
+    except Undecided:
+        log.warning("no clear answer about the job; asking again")
+    try:
+        return await _post(request, jobs, body)
+    except ServiceUnavailable as error:
+        raise Undecided(error) from error
+
+
+async def _post(request: Request, jobs: Upstream, body: dict[str, Any]) -> httpx.Response:
+    """The jobs service's clear answer; raises Undecided when it may have accepted the job without saying so."""
+    try:
+        answer = await jobs.send(request, "POST", "/jobs", json=body)
+    except BadUpstreamAnswer as error:
+        raise Undecided(error) from error
+    except ServiceUnavailable as error:
+        if error.sent:
+            raise Undecided(error) from error
+        raise
+    if answer.is_server_error:
+        raise Undecided(
+            ServiceUnavailable(
+                "The jobs service failed; look at your jobs before you try again.", upstream=jobs.name, sent=True
+            )
+        )
+    return answer
