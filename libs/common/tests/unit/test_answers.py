@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import httpx
 import pytest
 from fastapi import APIRouter, FastAPI
 
@@ -19,7 +20,7 @@ class Locked(Conflict):
 
 
 @pytest.fixture(scope="module")
-def document() -> dict[str, Any]:
+def app() -> FastAPI:
     router = APIRouter(tags=["things"])
 
     @router.get("/open/{number}", responses=problems(Locked))
@@ -35,7 +36,17 @@ def document() -> dict[str, Any]:
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
 
-    return build_app(name="things", title="T", lifespan=lifespan, routers=[router], readiness=Readiness()).openapi()
+    more = APIRouter()
+
+    @more.put("/mine")
+    async def change_mine() -> None: ...
+
+    return build_app(name="things", title="T", lifespan=lifespan, routers=[router, more], readiness=Readiness())
+
+
+@pytest.fixture(scope="module")
+def document(app: FastAPI) -> dict[str, Any]:
+    return app.openapi()
 
 
 def codes(operation: dict[str, Any], status: str) -> set[str]:
@@ -59,3 +70,10 @@ def test_needed_tokens_and_roles_can_be_read_from_the_document(document: dict[st
     assert wanted == {"/open/{number}": None, "/mine": [{"HTTPBearer": []}], "/admin/all": [{"HTTPBearer": ["admin"]}]}
     assert [codes(operation, "401") for operation in operations.values()] == [set(), {"unauthorized"}, {"unauthorized"}]
     assert [codes(operation, "403") for operation in operations.values()] == [set(), set(), {"admin_only"}]
+
+
+async def test_a_method_that_a_path_does_not_have_is_answered_with_those_it_has(app: FastAPI) -> None:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://things.test") as client:
+        answer = await client.patch("/mine")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, PUT")
+    assert answer.json()["code"] == "method_not_allowed"

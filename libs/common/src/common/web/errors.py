@@ -10,8 +10,10 @@ from fastapi.exceptions import RequestValidationError, WebSocketRequestValidatio
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 MEDIA_TYPE = "application/problem+json"
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 
 class Problem(Exception):
@@ -143,10 +145,21 @@ def install_error_handlers(app: FastAPI, service: str) -> None:
         if problem is None or isinstance(connection, WebSocket):
             raise error
         connection.state.problem = problem
+        if problem.status == HTTPStatus.METHOD_NOT_ALLOWED:
+            problem.headers = {**problem.headers, "Allow": ", ".join(_allowed(connection))}
         return problem_response(problem, service=service, request_id=connection.state.request_id)
 
     for expected in (Problem, RequestValidationError, WebSocketRequestValidationError, HTTPException):
         app.add_exception_handler(expected, answer)
+
+
+def _allowed(request: Request) -> list[str]:
+    """The methods of all routes of the path; the router itself knows those of the first one only."""
+    return [
+        method
+        for method in _METHODS
+        if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in request.app.routes)
+    ]
 
 
 class InvalidRequest(Invalid):
