@@ -12,6 +12,7 @@ from .names import username_key
 MIN_LENGTH = 8
 MAX_LENGTH = 1024
 SERVICE_NAME = "verbatim"
+_SIGNS = "!?.,*#$%&+-_ "
 _ROWS = ("abcdefghijklmnopqrstuvwxyz", "01234567890", "qwertyuiop", "asdfghjkl", "zxcvbnm", "qwertzuiopü", "azertyuiop")
 
 
@@ -23,10 +24,11 @@ def check(password: str, username: str) -> None:
         raise WeakPassword(f"A password must have at most {MAX_LENGTH} characters.")
     plain = password.casefold().strip()
     # A number or a sign at the end is the first thing that is tried.
-    stem = plain.rstrip("0123456789!?.,*#$%&+-_ ")
-    if {plain, stem} & {username_key(username), SERVICE_NAME}:
+    unsigned = plain.rstrip(_SIGNS)
+    guesses = {plain, unsigned, unsigned.rstrip(_SIGNS + "0123456789")}
+    if guesses & {username_key(username), SERVICE_NAME}:
         raise WeakPassword("The password must not be the user name or the name of this service.")
-    if {plain, stem} & _common():
+    if guesses & _common():
         raise WeakPassword("This is one of the most common passwords; choose another one.")
     if len(set(plain)) < 4 or _is_run(plain):
         raise WeakPassword("A password must not be one character repeated, or a row of the keyboard.")

@@ -64,3 +64,26 @@ async def client_from() -> AsyncIterator[Client]:
             return made
 
         yield client
+
+
+LogIn = Callable[..., Awaitable[httpx.AsyncClient]]
+
+
+@pytest.fixture
+async def auth(start_auth: StartAuth) -> FastAPI:
+    """One replica, where people may register and mistype often."""
+    return await start_auth(allow_registration=True, login_attempts=1000, login_attempts_per_address=1000)
+
+
+@pytest.fixture
+def log_in(auth: FastAPI, client_from: Client, admin_password: str) -> LogIn:
+    """Logs somebody in, the admin if nobody is named."""
+
+    async def enter(username: str = "admin", password: str | None = None) -> httpx.AsyncClient:
+        client = client_from(auth)
+        answer = await client.post("/token", data={"username": username, "password": password or admin_password})
+        assert answer.status_code == 200, answer.text
+        client.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+        return client
+
+    return enter

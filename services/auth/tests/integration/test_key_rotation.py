@@ -1,21 +1,26 @@
 """Several keys are served at once, so that they can be exchanged while people work."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import httpx
 import jwt
 import pytest
 from fastapi import FastAPI
-from sqlalchemy import func, update
+from sqlalchemy import func, select, update
 
 from auth.keys import Vault
 from auth.tables import SigningKey
+from common.settings import IdentitySettings
+from common.web import TokenVerifier
+from common.web.identity import CACHE_SECONDS
 
 pytestmark = pytest.mark.integration
 
 StartAuth = Callable[..., Awaitable[FastAPI]]
 ClientFrom = Callable[..., httpx.AsyncClient]
+LogIn = Callable[..., Awaitable[httpx.AsyncClient]]
 
 
 async def change(app: FastAPI, kid: str, **values: object) -> None:
@@ -52,3 +57,65 @@ async def test_a_new_key_is_served_before_it_signs_and_the_old_one_while_its_tok
 
     await change(app, old, served_until=func.now())
     assert await served() == {new}
+
+
+async def test_verifier_with_cached_keys_notices_nothing_of_a_rotation(
+    auth: FastAPI, client_from: ClientFrom, log_in: LogIn
+) -> None:
+    settings = IdentitySettings(jwks_url="http://auth/.well-known/jwks.json")
+    clock = [0.0]
+    verifier = TokenVerifier(settings, client_from(auth), clock=lambda: clock[0])
+
+    async def token() -> tuple[str, str]:
+        issued: str = (await log_in()).headers["authorization"].removeprefix("Bearer ")
+        return issued, jwt.get_unverified_header(issued)["kid"]
+
+    before, old = await token()
+    assert (await verifier.verify(before)).username == "admin"
+
+    admin = await log_in()
+    rotated = await admin.post("/admin/keys/rotate")
+    new = rotated.json()["kid"]
+    assert rotated.status_code == 201
+    pending = await admin.post("/admin/keys/rotate")
+    assert (pending.status_code, pending.json()["code"]) == (409, "rotation_pending")
+    assert [key["kid"] for key in (await admin.get("/admin/keys")).json()["items"]] == [new, old]
+    # While the new key is announced the old one signs, and whoever has cached the keys needs nothing else.
+    meanwhile, signed_by = await token()
+    assert signed_by == old
+    assert (await verifier.verify(meanwhile)).username == "admin"
+
+    # It signs only after everybody's cache has run out: from then on each verifier has both keys, unasked.
+    announced = datetime.fromisoformat(rotated.json()["signs_from"]) - datetime.fromisoformat(
+        rotated.json()["created_at"]
+    )
+    assert announced.total_seconds() > CACHE_SECONDS
+    clock[0] += CACHE_SECONDS + 1
+    await verifier.verify(before)
+    await change(auth, new, signs_from=func.now())
+    after, signed_by = await token()
+    assert signed_by == new
+    for each in (before, meanwhile, after):
+        assert (await verifier.verify(each)).username == "admin"
+
+    # The old key is served until the last token that it signed has expired.
+    async with auth.state.sessions() as session:
+        served = await session.scalar(select(SigningKey.served_until).where(SigningKey.kid == old))
+    last_signed = datetime.fromisoformat(rotated.json()["signs_from"])
+    assert served is not None
+    assert served - last_signed >= timedelta(hours=1)
+    assert (await admin.get("/admin/audit", params={"kind": "signing_key_rotated"})).json()["items"]
+
+
+async def test_key_that_is_too_old_is_replaced_once_by_however_many_replicas(auth: FastAPI) -> None:
+    rotation = auth.state.resources.rotation
+
+    async def look() -> bool:
+        async with auth.state.sessions.begin() as session:
+            answer: bool = await rotation.rotate_if_due(session)
+            return answer
+
+    assert not await look()
+    async with auth.state.sessions.begin() as session:
+        await session.execute(update(SigningKey).values(signs_from=func.now() - timedelta(days=91)))
+    assert sorted(await asyncio.gather(*(look() for _ in range(3)))) == [False, False, True]
