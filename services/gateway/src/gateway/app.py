@@ -21,6 +21,7 @@ from .api_keys import ApiKeys
 from .bus import Bus
 from .credentials import Credentials, Doorkeeper
 from .errors import StoreDown
+from .file_routes import router as file_router
 from .limits import RateLimit
 from .loghub import LogHub
 from .logstream import LogStream
@@ -79,12 +80,13 @@ def create_app(settings: Settings) -> FastAPI:
                 uploads=UploadLimits(settings.max_upload_size, settings.upload_idle_timeout, settings.whisper_language),
                 health_checks=health.service_checks(upstreams, settings.api_health_timeout)
                 | {"object_store": lambda _: store.check(), "message_bus": lambda _: bus.check()},
+                page=page,
             )
             readiness.add("object_store", store.check)
             yield
 
     page = pages.built(settings.web_dir)
-    routers = [router, pages.front(page)]
+    routers = [router, file_router, pages.front(page)]
     app = build_app(name=NAME, title="Verbatim", lifespan=lifespan, routers=routers, readiness=readiness)
     # Starlette's type knows handlers for requests and handlers for sockets; this one serves both.
     app.add_exception_handler(Refusal, _pass_on_refusal)  # type: ignore[arg-type]
@@ -119,7 +121,14 @@ def _guard(app: FastAPI, settings: Settings) -> None:
             allow_credentials=False,
             allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
             allow_headers=["Authorization", "X-API-Key", "Content-Type", "X-Request-ID", "traceparent"],
-            expose_headers=["Content-Disposition", "X-Request-ID", "Retry-After"],
+            expose_headers=[
+                "Content-Disposition",
+                "Content-Range",
+                "Accept-Ranges",
+                "ETag",
+                "X-Request-ID",
+                "Retry-After",
+            ],
             max_age=600,
         )
     app.add_middleware(SecurityHeaders)

@@ -81,6 +81,13 @@ class FormatNotAvailable(NotFound):
     title = "Format not available"
 
 
+class FileNotFound(NotFound):
+    """There is no file of this name, or it is gone."""
+
+    code = "file_not_found"
+    title = "File not found"
+
+
 class ForeignOrigin(Forbidden):
     """A web page of another origin tried to open a WebSocket."""
 

@@ -11,6 +11,7 @@ from common.storage import ObjectStore
 from .health import Check
 from .limits import RateLimit
 from .logstream import LogStream
+from .pages import WebPage
 from .settings import Settings
 from .uploads import UploadLimits
 from .upstreams import Upstreams
@@ -28,6 +29,7 @@ class Resources:
     logins: RateLimit
     uploads: UploadLimits
     health_checks: dict[str, Check]
+    page: WebPage | None
 
 
 def _resources(connection: HTTPConnection) -> Resources:

@@ -1,0 +1,101 @@
+"""The public interface: files, each readable in pieces."""
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Request, Response
+
+from common.web import IdentityDep
+from common.web.answers import Responses
+
+from . import recordings
+from .errors import FileNotFound, StoreDown, TranscriptNotReady
+from .openapi import merged, signed_in
+from .ranges import RangeNotSatisfiable
+from .resources import ResourcesDep
+from .routes import REFUSED, JobId
+from .static_files import static_file
+
+router = APIRouter(tags=["files"])
+
+_BYTES = {"schema": {"type": "string", "format": "binary"}}
+_HEADERS = {
+    name: {"schema": {"type": "string"}} for name in ("Accept-Ranges", "ETag", "Content-Length", "Content-Disposition")
+}
+FILE: Responses = {
+    200: {"description": "The whole file.", "headers": _HEADERS, "content": {"*/*": _BYTES}},
+    206: {
+        "description": "The range that was asked for.",
+        "headers": _HEADERS | {"Content-Range": {"schema": {"type": "string"}}},
+        "content": {"*/*": _BYTES},
+    },
+    304: {"description": "The client has it already (`If-None-Match`)."},
+}
+RANGE = {
+    "parameters": [
+        {
+            "name": "Range",
+            "in": "header",
+            "required": False,
+            "description": "One range of bytes; several are answered with the whole file.",
+            "schema": {"type": "string"},
+            "example": "bytes=0-1048575",
+        }
+    ]
+}
+Name = Annotated[str, Path(max_length=400, description="The file's name.")]
+
+
+def _file(path: str, summary: str, *further: Responses) -> Callable[[Any], Any]:
+    """A route that answers GET, and HEAD with the same headers."""
+    responses = merged(FILE, *further, signed_in(FileNotFound, RangeNotSatisfiable, StoreDown))
+
+    def register(endpoint: Callable[..., Awaitable[Response]]) -> Callable[..., Awaitable[Response]]:
+        name = getattr(endpoint, "__name__", "file")
+        for method, operation in (("GET", name), ("HEAD", f"{name}_head")):
+            router.add_api_route(
+                path,
+                endpoint,
+                methods=[method],
+                name=operation,
+                summary=summary if method == "GET" else f"{summary}: its headers",
+                response_class=Response,
+                responses=responses,
+                openapi_extra=RANGE,
+            )
+        return endpoint
+
+    return register
+
+
+@_file("/jobs/{job_id}/audio", "The recording, to be played", REFUSED)
+async def audio(job_id: JobId, request: Request, _: IdentityDep, resources: ResourcesDep) -> Response:
+    return await recordings.audio(request, resources.upstreams.jobs, resources.store, job_id)
+
+
+@_file("/uploads/{job_id}/{name}", "The recording as it was uploaded: `source`, or by its own name", REFUSED)
+async def uploaded_file(
+    job_id: JobId, name: Name, request: Request, _: IdentityDep, resources: ResourcesDep
+) -> Response:
+    return await recordings.uploaded(request, resources.upstreams.jobs, resources.store, job_id, name)
+
+
+@_file(
+    "/transcripts/{job_id}/{name}",
+    "A transcript's file: `transcript.srt` and so on, or `metadata.json`",
+    merged(REFUSED, signed_in(TranscriptNotReady)),
+)
+async def transcript_file(
+    job_id: JobId, name: Name, request: Request, _: IdentityDep, resources: ResourcesDep
+) -> Response:
+    return await recordings.transcribed(request, resources.upstreams.jobs, resources.store, job_id, name)
+
+
+@_file("/static/{path:path}", "One of the web page's files")
+async def static_page_file(
+    path: Annotated[str, Path(max_length=1000, description="The file's path in the web page's folder.")],
+    request: Request,
+    _: IdentityDep,
+    resources: ResourcesDep,
+) -> Response:
+    return await static_file(request, resources.page, path)

@@ -1,0 +1,126 @@
+"""Recordings, transcripts and the page's files, read in pieces by those who may."""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+import httpx
+import pytest
+
+from common.storage import ObjectStore, keys
+
+pytestmark = pytest.mark.integration
+
+Platform = Any
+Signed = Callable[..., Awaitable[str]]
+RECORDING = bytes(range(256)) * 10
+
+
+@pytest.fixture
+async def job_id(client: httpx.AsyncClient) -> str:
+    answer = await client.post("/jobs", files={"file": ("Zoë's talk.mp3", RECORDING, "audio/mpeg")})
+    created: str = answer.json()["id"]
+    return created
+
+
+async def test_a_recording_is_played_in_pieces(client: httpx.AsyncClient, job_id: str) -> None:
+    whole = await client.get(f"/jobs/{job_id}/audio")
+    assert (whole.status_code, whole.content) == (200, RECORDING)
+    assert whole.headers["content-type"] == "audio/mpeg"
+    assert whole.headers["content-disposition"].startswith("inline; ")
+    assert whole.headers["accept-ranges"] == "bytes"
+    assert "sandbox" in whole.headers["content-security-policy"]
+    piece = await client.get(f"/jobs/{job_id}/audio", headers={"Range": "bytes=100-199"})
+    assert (piece.status_code, piece.content) == (206, RECORDING[100:200])
+    assert piece.headers["content-range"] == f"bytes 100-199/{len(RECORDING)}"
+    assert piece.headers["content-length"] == "100"
+    end = await client.get(f"/jobs/{job_id}/audio", headers={"Range": "bytes=-7"})
+    assert end.content == RECORDING[-7:]
+    beyond = await client.get(f"/jobs/{job_id}/audio", headers={"Range": f"bytes={len(RECORDING)}-"})
+    assert (beyond.status_code, beyond.headers["content-range"]) == (416, f"bytes */{len(RECORDING)}")
+    assert beyond.json()["code"] == "range_not_satisfiable"
+    several = await client.get(f"/jobs/{job_id}/audio", headers={"Range": "bytes=0-1,5-6"})
+    assert (several.status_code, len(several.content)) == (200, len(RECORDING))
+
+
+async def test_validators_save_the_way_and_keep_pieces_of_one_file_together(
+    client: httpx.AsyncClient, job_id: str
+) -> None:
+    head = await client.head(f"/jobs/{job_id}/audio")
+    assert (head.status_code, head.content, head.headers["content-length"]) == (200, b"", str(len(RECORDING)))
+    etag = head.headers["etag"]
+    known = await client.get(f"/jobs/{job_id}/audio", headers={"If-None-Match": f'"other", {etag}'})
+    assert (known.status_code, known.content) == (304, b"")
+    same = await client.get(f"/jobs/{job_id}/audio", headers={"Range": "bytes=0-9", "If-Range": etag})
+    assert same.status_code == 206
+    changed = await client.get(f"/jobs/{job_id}/audio", headers={"Range": "bytes=0-9", "If-Range": '"other"'})
+    assert (changed.status_code, len(changed.content)) == (200, len(RECORDING))
+
+
+async def test_what_is_no_sound_is_never_shown(client: httpx.AsyncClient) -> None:
+    files = {"file": ("page.html", b"<script>alert(1)</script>", "text/html")}
+    job_id = (await client.post("/jobs", files=files)).json()["id"]
+    answer = await client.get(f"/jobs/{job_id}/audio")
+    assert answer.headers["content-type"] == "application/octet-stream"
+    assert answer.headers["content-disposition"].startswith("attachment; ")
+
+
+async def test_files_have_the_paths_of_old(
+    client: httpx.AsyncClient, platform: Platform, store: ObjectStore, job_id: str
+) -> None:
+    for name in ("source", "Zoë's talk.mp3"):
+        answer = await client.get(f"/uploads/{job_id}/{name}", headers={"Range": "bytes=0-3"})
+        assert (answer.status_code, answer.content) == (206, RECORDING[:4])
+    assert (await client.get(f"/transcripts/{job_id}/transcript.txt")).status_code == 404
+    connection = await asyncpg.connect(platform.db_urls["jobs"].replace("+asyncpg", ""))
+    await connection.execute(
+        "UPDATE jobs SET state = 'completed', attempt = 2, transcript_attempt = 2, formats = $2 WHERE id = $1::uuid",
+        job_id,
+        ["txt", "srt"],
+    )
+    await connection.close()
+    await store.put(keys.transcript(UUID(job_id), 2, "txt"), b"Gru\xc3\x9f Gott.")
+    await store.put(keys.metadata(UUID(job_id)), b"{}")
+    for name in ("transcript.txt", "Zoë's talk.txt"):
+        answer = await client.get(f"/transcripts/{job_id}/{name}")
+        assert (answer.status_code, answer.text) == (200, "Gruß Gott.")
+        assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+    assert (await client.get(f"/transcripts/{job_id}/metadata.json")).json() == {}
+    missing = await client.get(f"/transcripts/{job_id}/transcript.srt")
+    assert (missing.status_code, missing.json()["code"]) == (404, "file_not_found")
+    for path in ("uploads/{}/other.mp3", "transcripts/{}/transcript.exe", "transcripts/{}/..%2Fmetadata.json"):
+        assert (await client.get("/" + path.format(job_id))).status_code == 404
+
+
+async def test_strangers_find_nothing(
+    client: httpx.AsyncClient, platform: Platform, token: str, signed: Signed, job_id: str
+) -> None:
+    paths = [f"/jobs/{job_id}/audio", f"/uploads/{job_id}/source", f"/transcripts/{job_id}/transcript.txt"]
+    stranger = await signed(token, sub=str(uuid4()), role="user")
+    async with httpx.AsyncClient(base_url=platform.urls["gateway"], timeout=30) as nobody:
+        for path in paths:
+            for method in ("GET", "HEAD"):
+                assert (await nobody.request(method, path)).status_code == 401
+                answer = await nobody.request(method, path, headers={"Authorization": f"Bearer {stranger}"})
+                assert answer.status_code == 404
+
+
+async def test_the_pages_files_are_served_in_pieces_and_nothing_beside_them(
+    platform: Platform, token: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "page"
+    (folder / "assets").mkdir(parents=True)
+    (folder / "index.html").write_text("<!doctype html>")
+    (folder / "assets" / "app.js").write_text("0123456789")
+    (tmp_path / "secret.txt").write_text("secret")
+    (folder / "link.txt").symlink_to(tmp_path / "secret.txt")
+    with platform.running("gateway", "page gateway", WEB_DIR=str(folder)) as url:
+        async with httpx.AsyncClient(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=30) as client:
+            piece = await client.get("/static/assets/app.js", headers={"Range": "bytes=2-4"})
+            assert (piece.status_code, piece.text) == (206, "234")
+            assert "javascript" in piece.headers["content-type"]
+            for path in ("..%2Fsecret.txt", "%2e%2e/secret.txt", "link.txt", "assets", "none.js", "a%00b"):
+                assert (await client.get(f"/static/{path}")).status_code == 404, path
+            assert (await client.get("/static/assets/app.js", headers={"Authorization": ""})).status_code == 401
