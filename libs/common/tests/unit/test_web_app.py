@@ -119,7 +119,7 @@ async def test_the_version_is_told() -> None:
 class Verifier:
     """Believes two words; the real verifier has tests of its own."""
 
-    async def verify(self, token: str) -> web.Identity:
+    async def verify(self, token: str, method: str | None = "GET") -> web.Identity:
         if token not in ("ada", "root"):
             raise web.Unauthorized("Who?")
         return web.Identity(uuid4(), token, "admin" if token == "root" else "user", token)
