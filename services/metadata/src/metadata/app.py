@@ -12,7 +12,10 @@ from common.presence import Presence
 from common.storage import ObjectStore
 from common.web import Readiness, TokenVerifier, build_app
 
+from .analysis import AnalysisService
+from .analyst import AnalysisWorker
 from .consumers import SUBSCRIPTIONS
+from .extractor import Extractor
 from .routes import router
 from .settings import Settings
 from .tables import Inbox, Outbox
@@ -49,6 +52,15 @@ def create_app(settings: Settings) -> FastAPI:
             background.start("presence", Presence(broker, service="metadata", settings=settings, app=app).run)
             background.start("outbox", OutboxRelay(engine, sessions, broker, Outbox).run)
             background.start("enrichment", EnrichmentWorker(engine, sessions, store, settings).run)
+            app.state.analyses = settings.openai_api_key is not None
+            if app.state.analyses:
+                extractor = Extractor(settings)
+                stack.push_async_callback(extractor.close)
+                background.start("analysis", AnalysisWorker(engine, sessions, store, settings, extractor).run)
+            else:
+                # What was asked for while there was a key must not look as if somebody still worked on it.
+                async with sessions.begin() as session:
+                    await AnalysisService(session).end_unconfigured()
 
             consumer = EventConsumer(
                 broker,

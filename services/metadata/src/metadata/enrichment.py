@@ -2,18 +2,21 @@
 
 from dataclasses import asdict
 
-from . import keywords, statistics, transcripts
+from . import keywords, statistics, summary, transcripts
 from .schemas import Enriched
 
 
-def enrich(transcript_json: bytes, keyword_limit: int) -> Enriched:
+def enrich(transcript_json: bytes, keyword_limit: int, summary_sentences: int) -> Enriched:
     """Return the metadata of a stored transcript; raises TranscriptUnreadable."""
     transcript = transcripts.parse(transcript_json)
     found = keywords.extract(transcript.text, transcript.text_language, keyword_limit)
+    quoted = summary.summarise(transcript, summary_sentences)
     return Enriched.model_validate(
         {
             "language": transcript.language,
+            "languages": [transcript.language] if transcript.language else [],
             **asdict(statistics.measure(transcript)),
             "keywords": [asdict(keyword) for keyword in found],
+            "summary": [asdict(sentence) for sentence in quoted],
         }
     )

@@ -20,7 +20,7 @@ _LISTS = {"cs": "cz", "nn": "no", "bs": "hr", "ms": "id"}
 # Files of that folder that are not what their name says to us: `br` is Brazilian Portuguese, Whisper's `br` Breton.
 _NOT_LISTS = frozenset({"br", "nolang"})
 # No spaces between words and no way to find words without a dictionary: no keywords rather than torn ones.
-_UNREADABLE = frozenset({"bo", "km", "lo", "my", "th"})
+UNREADABLE = frozenset({"bo", "km", "lo", "my", "th"})
 
 _WORDS_PER_KEYWORD = 2
 _SIMILARITY = 0.75  # two keywords more alike than this are one
@@ -51,7 +51,7 @@ def stop_words(language: str | None, text: str) -> frozenset[str]:
 
 def extract(text: str, language: str | None, limit: int) -> list[Keyword]:
     """Up to `limit` keywords of a text, best first; none where the text or its script gives none."""
-    if language in _UNREADABLE:
+    if language in UNREADABLE:
         return []
     if language in phrases.CANDIDATES:
         return _relative(phrases.ranked(text, language)[:limit])

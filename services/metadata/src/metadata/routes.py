@@ -1,22 +1,52 @@
 """Questions in."""
 
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query, Request, Response, status
 
 from common.web import problems
 from common.web.identity import IdentityDep
 from common.web.transaction import SessionDep
 
-from .errors import MetadataNotFound
-from .schemas import Metadata
+from .analysis import AnalysisService
+from .errors import AnalysisNotConfigured, JobNotFound, MetadataNotFound, TranscriptNotReady
+from .schemas import AnalysisState, Metadata
 from .service import EnrichmentService
 
 router = APIRouter(tags=["metadata"])
 
 
 @router.get(
-    "/metadata/{job_id}", summary="Statistics and keywords of a job's transcript", responses=problems(MetadataNotFound)
+    "/metadata/{job_id}",
+    summary="Statistics, keywords, summary and analysis of a job's transcript",
+    responses=problems(MetadataNotFound),
 )
 async def get_metadata(job_id: UUID, identity: IdentityDep, session: SessionDep) -> Metadata:
     return await EnrichmentService(session).get(job_id, identity)
+
+
+@router.post(
+    "/jobs/{job_id}/analyze",
+    summary="Have a language model describe the transcript: summary, topics, action items, sentiment",
+    status_code=status.HTTP_202_ACCEPTED,
+    responses={
+        200: {"model": AnalysisState, "description": "There is an analysis already."},
+        202: {"description": "The analysis is on its way; `GET /metadata/{job_id}` shows it when it is done."},
+        **problems(JobNotFound, TranscriptNotReady, AnalysisNotConfigured),
+    },
+)
+async def analyze_job(
+    *,
+    job_id: UUID,
+    identity: IdentityDep,
+    session: SessionDep,
+    request: Request,
+    response: Response,
+    again: Annotated[bool, Query(description="Make a new analysis although there is one.")] = False,
+) -> AnalysisState:
+    """The transcript is sent to the language model that is set up here. Repeating the request is safe."""
+    configured = request.app.state.analyses
+    analysis = await AnalysisService(session).request(job_id, identity, configured=configured, again=again)
+    response.status_code = status.HTTP_200_OK if analysis.state == "done" else status.HTTP_202_ACCEPTED
+    return analysis

@@ -1,9 +1,45 @@
 """HTTP bodies and the stored metadata.json."""
 
 from datetime import datetime
+from typing import Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from .insights import Insight
+
+_EXAMPLE_ANALYSIS: dict[str, Any] = {
+    "state": "done",
+    "machine_made": True,
+    "model": "gpt-4o-mini",
+    "prompt_version": "1",
+    "parts": 1,
+    "requested_at": "2026-11-22T15:04:05Z",
+    "finished_at": "2026-11-22T15:04:19Z",
+    "reason_code": None,
+    "reason": None,
+    "insight": {
+        "summary": "The harbour board discusses the new pier and agrees to ask for a second offer.",
+        "topics": ["new pier", "budget"],
+        "action_items": [{"task": "Ask for a second offer", "owner": "Ann", "due": "Friday"}],
+        "sentiment": {"label": "neutral", "explanation": "The discussion is factual throughout."},
+    },
+}
+_EXAMPLE: dict[str, Any] = {
+    "job_id": "7f4de7f6-6d3c-4a43-9df5-3c8b4a4a8f10",
+    "created_at": "2026-11-22T15:01:12Z",
+    "language": "en",
+    "languages": ["en"],
+    "duration_seconds": 1804.2,
+    "speech_seconds": 1512.8,
+    "speech_ratio": 0.8385,
+    "segments": 412,
+    "words": 4021,
+    "words_per_minute": 159.5,
+    "keywords": [{"keyword": "new pier", "score": 1.0}, {"keyword": "harbour", "score": 0.71}],
+    "summary": [{"start": 12.4, "text": "We have to decide about the new pier before the winter."}],
+    "analysis": _EXAMPLE_ANALYSIS,
+}
 
 
 class Keyword(BaseModel):
@@ -15,12 +51,24 @@ class Keyword(BaseModel):
     score: float = Field(description="Relevance relative to the best keyword of this transcript, which has 1.")
 
 
+class Quote(BaseModel):
+    """A sentence of the transcript, as it was spoken."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    start: float = Field(description="Where its segment begins, in seconds of the recording.")
+    text: str
+
+
 class Enriched(BaseModel):
     """What is known about a transcript: the content of metadata.json, a function of the transcript alone."""
 
     model_config = ConfigDict(from_attributes=True)
 
     language: str | None = Field(description="ISO code of the language spoken; null if the recording has no speech.")
+    languages: list[str] = Field(
+        description="ISO codes of all languages spoken. The language is found once per recording: there is one at most."
+    )
     duration_seconds: float
     speech_seconds: float = Field(description="Seconds in which somebody speaks.")
     speech_ratio: float = Field(description="Share of the recording in which somebody speaks, 0 to 1.")
@@ -28,10 +76,38 @@ class Enriched(BaseModel):
     words: int = Field(description="Words said; in Chinese and Japanese every character counts.")
     words_per_minute: float = Field(description="Words per minute of speech, pauses left out.")
     keywords: list[Keyword] = Field(description="Best first; empty where the text or its script gives none.")
+    summary: list[Quote] = Field(
+        description="The sentences that say most of it, in the order of the recording; chosen without a language model."
+    )
+
+
+class AnalysisState(BaseModel):
+    """What a language model made of the transcript, or how far it is with it."""
+
+    model_config = ConfigDict(from_attributes=True, json_schema_extra={"examples": [_EXAMPLE_ANALYSIS]})
+
+    state: Literal["pending", "done", "failed"]
+    machine_made: Literal[True] = Field(default=True, description="A machine wrote this, and machines err.")
+    model: str | None = Field(description="The language model, as its server names it; null until it has answered.")
+    prompt_version: str | None = Field(description="Version of what the model was told.")
+    parts: int | None = Field(description="In how many parts the transcript was read; parts lose some of the whole.")
+    requested_at: datetime = Field(validation_alias="created_at")
+    finished_at: datetime | None
+    reason_code: str | None = Field(
+        description="Why it failed: analysis_refused, answer_not_usable, model_unavailable, nothing_said, "
+        "request_not_accepted, transcript_too_long, transcript_unreadable or not_configured."
+    )
+    reason: str | None = Field(description="Why it failed, or why it takes longer, in a sentence.")
+    insight: Insight | None
 
 
 class Metadata(Enriched):
     """The metadata of one job's transcript."""
 
+    model_config = ConfigDict(from_attributes=True, json_schema_extra={"examples": [_EXAMPLE]})
+
     job_id: UUID
     created_at: datetime = Field(description="When the metadata was finished.", validation_alias="finished_at")
+    analysis: AnalysisState | None = Field(
+        default=None, description="Null until POST /jobs/{job_id}/analyze asks for it."
+    )

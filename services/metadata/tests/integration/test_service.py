@@ -3,7 +3,8 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
@@ -12,6 +13,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fastapi import FastAPI
+from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from common import database
@@ -22,6 +24,7 @@ from common.web import TokenVerifier
 from metadata.app import create_app
 from metadata.settings import Settings
 from metadata.tables import Inbox
+from support.chat_server import INSIGHT, ChatServer
 
 pytestmark = pytest.mark.integration
 
@@ -59,10 +62,39 @@ class Running:
         headers = {"Authorization": f"Bearer {bearer}"} if bearer else {}
         return await self.client.get(f"/metadata/{job_id}", headers=headers)
 
+    async def analyze(self, job_id: UUID, bearer: str) -> httpx.Response:
+        """Ask for an analysis of a job's transcript."""
+        return await self.client.post(f"/jobs/{job_id}/analyze", headers={"Authorization": f"Bearer {bearer}"})
+
 
 @pytest.fixture
-async def running(connected_settings: Settings, engine: AsyncEngine, store: ObjectStore) -> AsyncIterator[Running]:
-    app = create_app(connected_settings)
+def language_model() -> Iterator[ChatServer]:
+    with ChatServer().running() as server:
+        yield server
+
+
+@pytest.fixture
+def settings_with_key(connected_settings: Settings, language_model: ChatServer) -> Settings:
+    key = {"openai_api_key": SecretStr("sk-test"), "openai_base_url": language_model.url}
+    return connected_settings.model_copy(update=key)
+
+
+@pytest.fixture
+async def running(settings_with_key: Settings, engine: AsyncEngine, store: ObjectStore) -> AsyncIterator[Running]:
+    async with run(settings_with_key, engine, store) as service:
+        yield service
+
+
+@pytest.fixture
+async def keyless(connected_settings: Settings, engine: AsyncEngine, store: ObjectStore) -> AsyncIterator[Running]:
+    async with run(connected_settings, engine, store) as service:
+        yield service
+
+
+@asynccontextmanager
+async def run(settings: Settings, engine: AsyncEngine, store: ObjectStore) -> AsyncIterator[Running]:
+    """The service with its neighbours."""
+    app = create_app(settings)
     heard: asyncio.Queue[Event] = asyncio.Queue()
 
     async def hear(event: Event, _session: AsyncSession, _resources: None) -> None:
@@ -70,8 +102,8 @@ async def running(connected_settings: Settings, engine: AsyncEngine, store: Obje
 
     async with app.router.lifespan_context(app):
         keys_client = httpx.AsyncClient(transport=httpx.MockTransport(published_keys))
-        app.state.verifier = TokenVerifier(connected_settings, keys_client)
-        broker = await Broker.connect(connected_settings, "jobs")
+        app.state.verifier = TokenVerifier(settings, keys_client)
+        broker = await Broker.connect(settings, "jobs")
         jobs = EventConsumer(
             broker,
             service="jobs",
@@ -135,6 +167,8 @@ async def test_transcribed_job_is_enriched_announced_shown_and_forgotten(running
     assert body["job_id"] == str(event.job_id)
     assert body["words_per_minute"] == 150.0
     assert body["speech_ratio"] == 0.75
+    assert (body["languages"], body["analysis"]) == (["en"], None)
+    assert body["summary"] == [{"start": 0.0, "text": "Ships leave the harbour at dawn, and the harbour sleeps again."}]
     assert body["keywords"][0] == {"keyword": "harbour", "score": 1.0}
     assert (await running.get(event.job_id, token(uuid4(), "admin"))).json() == body
 
@@ -144,6 +178,40 @@ async def test_transcribed_job_is_enriched_announced_shown_and_forgotten(running
         return (await running.get(event.job_id, token(event.owner_id))).status_code == 404
 
     await eventually(gone)
+
+
+async def test_analysis_is_accepted_then_shown_and_then_answered_at_once(
+    running: Running, language_model: ChatServer
+) -> None:
+    event = await a_transcribed_job(running)
+    await asyncio.wait_for(running.heard.get(), 15)
+    owner = token(event.owner_id)
+    assert (await running.get(event.job_id, owner)).json()["analysis"] is None
+    accepted = await running.analyze(event.job_id, owner)
+    assert (accepted.status_code, accepted.json()["state"]) == (202, "pending")
+
+    async def done() -> bool:
+        analysis = (await running.get(event.job_id, owner)).json()["analysis"]
+        return bool(analysis["state"] == "done")
+
+    await eventually(done)
+    answered = await running.analyze(event.job_id, owner)
+    assert answered.status_code == 200
+    assert answered.json()["insight"] == INSIGHT
+    assert answered.json()["machine_made"] is True
+    assert len(language_model.requests) == 1
+    assert TEXT in language_model.said_to(0)
+
+    stranger = await running.analyze(event.job_id, token(uuid4()))
+    assert (stranger.status_code, stranger.json()["code"]) == (404, "job_not_found")
+
+
+async def test_analysis_without_a_language_model_is_refused_by_name(keyless: Running) -> None:
+    event = await a_transcribed_job(keyless)
+    await asyncio.wait_for(keyless.heard.get(), 15)
+    refused = await keyless.analyze(event.job_id, token(event.owner_id))
+    assert (refused.status_code, refused.json()["code"]) == (409, "analysis_not_configured")
+    assert (await keyless.get(event.job_id, token(event.owner_id))).json()["analysis"] is None
 
 
 async def test_stranger_hears_the_same_as_for_a_job_that_does_not_exist(running: Running) -> None:

@@ -20,7 +20,7 @@ from .transcriber import AudioPlanned, AudioRejected, ChunkPlanned, ChunkTranscr
 from .work import AssembleWork, ChunkWork, PlanWork
 
 SUBSCRIBERS: dict[type[Event], tuple[str, ...]] = {
-    JobCreated: ("cleanup",),
+    JobCreated: ("metadata", "cleanup"),
     JobStarted: ("cleanup",),
     ChunkPlanned: ("jobs",),
     AudioPlanned: ("jobs",),

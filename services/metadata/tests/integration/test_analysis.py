@@ -1,0 +1,308 @@
+"""From POST /jobs/{id}/analyze to the row and metadata.json, with a real client and a server that speaks the API."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import func, select, update
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+
+from common.events import JobCreated, JobDeleted, JobOptions, JobTranscribed
+from common.storage import ObjectStore, keys
+from common.web.identity import Identity
+from metadata.analysis import AnalysisService
+from metadata.analyst import AnalysisWorker
+from metadata.consumers import on_job_created, on_job_deleted
+from metadata.errors import AnalysisNotConfigured, JobNotFound, TranscriptNotReady
+from metadata.extractor import Extractor
+from metadata.repository import AnalysisRepository
+from metadata.schemas import AnalysisState
+from metadata.service import EnrichmentService
+from metadata.settings import Settings
+from metadata.tables import Analysis
+from metadata.worker import EnrichmentWorker
+from support.chat_server import INSIGHT, ChatServer, Said
+
+pytestmark = pytest.mark.integration
+
+Sessions = async_sessionmaker[AsyncSession]
+TEXT = "The harbour is quiet today. Ann will paint the boat until Friday."
+
+
+def reader(user_id: UUID, role: str = "user") -> Identity:
+    return Identity(user_id=user_id, username="ann", role="admin" if role == "admin" else "user", token="x")
+
+
+class Desk:
+    """The service's rooms over one database and one store: what the routes and loops do, without the loops."""
+
+    def __init__(self, engine: AsyncEngine, sessions: Sessions, store: ObjectStore, settings: Settings) -> None:
+        self.engine, self.sessions, self.store, self.settings = engine, sessions, store, settings
+        self.owner = uuid4()
+
+    async def transcribed(self, job_id: UUID | None = None, attempt: int = 1) -> UUID:
+        """A job with an enriched transcript."""
+        job_id = job_id or uuid4()
+        key = keys.transcript(job_id, attempt, "json")
+        transcript = {
+            "language": "en",
+            "duration_seconds": 8,
+            "speech_seconds": 6,
+            "text": TEXT,
+            "segments": [{"start": 0, "end": 6, "text": TEXT}],
+        }
+        await self.store.put(key, json.dumps(transcript).encode(), "application/json")
+        event = JobTranscribed(
+            job_id=job_id,
+            owner_id=self.owner,
+            attempt=attempt,
+            transcript_key=key,
+            duration_seconds=8,
+            speech_seconds=6,
+            segments=1,
+            words=12,
+        )
+        async with self.sessions.begin() as session:
+            assert await EnrichmentService(session).request(event)
+        assert await EnrichmentWorker(self.engine, self.sessions, self.store, self.settings).step()
+        return job_id
+
+    async def ask(self, job_id: UUID, who: Identity | None = None, **choices: bool) -> AnalysisState:
+        """What POST /jobs/{id}/analyze answers."""
+        wanted = {"configured": True, "again": False} | choices
+        async with self.sessions.begin() as session:
+            return await AnalysisService(session).request(job_id, who or reader(self.owner), **wanted)
+
+    async def shown(self, job_id: UUID) -> AnalysisState | None:
+        """The analysis in what GET /metadata/{id} answers."""
+        async with self.sessions.begin() as session:
+            return (await EnrichmentService(session).get(job_id, reader(self.owner))).analysis
+
+    async def stored(self, job_id: UUID) -> dict[str, Any]:
+        """The content of metadata.json."""
+        content: dict[str, Any] = json.loads(await self.store.get(keys.metadata(job_id)))
+        return content
+
+    async def row(self, job_id: UUID) -> Analysis:
+        """The analysis' row."""
+        async with self.sessions() as session:
+            return (await session.scalars(select(Analysis).where(Analysis.job_id == job_id))).one()
+
+    async def make_due(self) -> None:
+        """Let the pause before the next try be over."""
+        async with self.sessions.begin() as session:
+            await session.execute(update(Analysis).values(available_at=func.now()))
+
+    @asynccontextmanager
+    async def worker(self, server: ChatServer, **changes: Any) -> AsyncIterator[AnalysisWorker]:
+        """A worker whose language model is the given server."""
+        chosen = {"openai_base_url": server.url, "openai_retries": 0, "openai_timeout_seconds": 10.0}
+        settings = self.settings.model_copy(update=chosen | changes)
+        extractor = Extractor(settings)
+        with server.running():
+            yield AnalysisWorker(self.engine, self.sessions, self.store, settings, extractor)
+        await extractor.close()
+
+
+@pytest.fixture
+def desk(engine: AsyncEngine, sessions: Sessions, store: ObjectStore, settings: Settings) -> Desk:
+    with_key = Settings(**settings.model_dump() | {"openai_api_key": "sk-test", "openai_model": "gpt-test"})
+    return Desk(engine, sessions, store, with_key)
+
+
+async def test_analysis_is_made_shown_and_stored_as_machine_made(desk: Desk) -> None:
+    job_id = await desk.transcribed()
+    before = await desk.stored(job_id)
+    asked = await desk.ask(job_id)
+    assert (asked.state, asked.insight, asked.machine_made) == ("pending", None, True)
+    assert (await desk.ask(job_id)).requested_at == asked.requested_at
+    async with desk.worker(ChatServer()) as worker:
+        assert await worker.step()
+        assert not await worker.step()
+
+    shown = await desk.shown(job_id)
+    assert shown is not None
+    assert shown.insight is not None
+    assert shown.insight.model_dump() == INSIGHT
+    assert (shown.state, shown.model, shown.prompt_version, shown.parts) == ("done", "gpt-test-2026", "1", 1)
+    stored = await desk.stored(job_id)
+    analysis = stored.pop("analysis")
+    assert stored == before
+    assert (analysis["insight"], analysis["machine_made"], analysis["model"]) == (INSIGHT, True, "gpt-test-2026")
+    assert str(job_id) not in json.dumps(analysis)
+
+
+async def test_finished_analysis_is_made_again_only_on_demand(desk: Desk) -> None:
+    job_id = await desk.transcribed()
+    await desk.ask(job_id)
+    other = json.dumps(INSIGHT | {"summary": "Another view."})
+    async with desk.worker(ChatServer(Said(), Said(other))) as worker:
+        await worker.step()
+        assert (await desk.ask(job_id)).state == "done"
+        assert not await worker.step()
+        again = await desk.ask(job_id, again=True)
+        assert (again.state, again.insight) == ("pending", None)
+        await worker.step()
+    shown = await desk.shown(job_id)
+    assert shown is not None
+    assert shown.insight is not None
+    assert shown.insight.summary == "Another view."
+
+
+async def test_administrator_may_ask_and_a_stranger_hears_of_no_job(desk: Desk) -> None:
+    job_id = await desk.transcribed()
+    for configured in (True, False):
+        for unknown, who in (
+            (job_id, reader(uuid4())),
+            (uuid4(), reader(desk.owner)),
+            (uuid4(), reader(uuid4(), "admin")),
+        ):
+            with pytest.raises(JobNotFound):
+                await desk.ask(unknown, who, configured=configured)
+    assert (await desk.ask(job_id, reader(uuid4(), "admin"))).state == "pending"
+    assert (await desk.row(job_id)).owner_id == desk.owner
+
+
+async def test_without_a_language_model_the_answer_says_what_is_missing(desk: Desk) -> None:
+    job_id = await desk.transcribed()
+    with pytest.raises(AnalysisNotConfigured, match="OPENAI_API_KEY"):
+        await desk.ask(job_id, configured=False)
+
+
+async def test_job_without_a_transcript_is_not_ready_rather_than_unknown(desk: Desk) -> None:
+    event = JobCreated(
+        job_id=uuid4(),
+        owner_id=desk.owner,
+        file_name="a.wav",
+        source_key="uploads/a/source",
+        size_bytes=1,
+        sha256="0" * 64,
+        options=JobOptions(),
+    )
+    async with desk.sessions.begin() as session:
+        await on_job_created(event, session, None)
+        await on_job_created(event, session, None)
+    with pytest.raises(TranscriptNotReady):
+        await desk.ask(event.job_id)
+    await desk.transcribed(event.job_id)
+    async with desk.sessions.begin() as session:
+        await on_job_created(event, session, None)  # late: more is known by now
+    assert (await desk.ask(event.job_id)).state == "pending"
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason_code"),
+    [
+        (Said("no JSON at all"), "answer_not_usable"),
+        (Said(refusal="No."), "analysis_refused"),
+        (Said(status=401), "request_not_accepted"),
+    ],
+)
+async def test_failure_is_shown_with_its_reason_and_may_be_tried_again(
+    desk: Desk, answer: Said, reason_code: str
+) -> None:
+    job_id = await desk.transcribed()
+    before = await desk.stored(job_id)
+    await desk.ask(job_id)
+    async with desk.worker(ChatServer(answer)) as worker:
+        await worker.step()
+    shown = await desk.shown(job_id)
+    assert shown is not None
+    assert (shown.state, shown.reason_code, shown.insight) == ("failed", reason_code, None)
+    assert shown.reason
+    assert await desk.stored(job_id) == before
+    asked = await desk.ask(job_id)
+    assert (asked.state, asked.reason_code, asked.reason) == ("pending", None, None)
+    async with desk.worker(ChatServer()) as worker:
+        await worker.step()
+    assert (await desk.row(job_id)).state == "done"
+
+
+@pytest.mark.parametrize("trouble", [Said(status=500), Said(status=429), Said(seconds=1.0)])
+async def test_trouble_is_retried_from_the_table_and_then_given_up(desk: Desk, trouble: Said) -> None:
+    job_id = await desk.transcribed()
+    await desk.ask(job_id)
+    async with desk.worker(ChatServer(trouble), enrichment_tries=2, openai_timeout_seconds=0.3) as worker:
+        await worker.step()
+        row = await desk.row(job_id)
+        assert (row.state, row.tries) == ("pending", 1)
+        await desk.make_due()
+        await worker.step()
+    row = await desk.row(job_id)
+    assert (row.state, row.reason_code) == ("failed", "model_unavailable")
+
+
+async def test_work_that_lasts_longer_than_the_lease_stays_with_its_worker(desk: Desk) -> None:
+    job_id = await desk.transcribed()
+    await desk.ask(job_id)
+    server = ChatServer(Said(seconds=1.5))
+    async with desk.worker(server, enrichment_lease_seconds=0.6) as worker:
+        working = asyncio.create_task(worker.step())
+        await eventually(lambda: _asked(server))
+        await asyncio.sleep(0.9)  # longer than the lease, shorter than the answer takes
+        async with desk.sessions.begin() as session:
+            assert await AnalysisRepository(session).claim(timedelta(minutes=1)) is None
+        assert await working
+    assert (await desk.row(job_id)).state == "done"
+
+
+async def test_later_transcript_and_deletion_take_the_analysis_away(desk: Desk) -> None:
+    job_id = await desk.transcribed()
+    await desk.ask(job_id)
+    server = ChatServer()
+    async with desk.worker(server) as worker:
+        await worker.step()
+        await desk.transcribed(job_id, attempt=2)
+        assert await desk.shown(job_id) is None
+        assert "analysis" not in await desk.stored(job_id)
+
+        await desk.ask(job_id)
+        async with desk.sessions.begin() as session:
+            late = await AnalysisRepository(session).claim(timedelta(0))
+            await on_job_deleted(JobDeleted(job_id=job_id, owner_id=desk.owner), session, None)
+        assert late is not None
+        assert not await worker.step()
+        async with desk.sessions.begin() as session:
+            assert not await AnalysisService(session).give_up(late, "x", "too late")
+    with pytest.raises(JobNotFound):
+        await desk.ask(job_id)
+
+
+async def test_job_deleted_while_the_model_thinks_gets_no_metadata_back(desk: Desk) -> None:
+    job_id = await desk.transcribed()
+    await desk.ask(job_id)
+    server = ChatServer(Said(seconds=0.5))
+    async with desk.worker(server) as worker:
+        working = asyncio.create_task(worker.step())
+        await eventually(lambda: _asked(server))
+        await desk.store.delete(keys.metadata(job_id))
+        async with desk.sessions.begin() as session:
+            await on_job_deleted(JobDeleted(job_id=job_id, owner_id=desk.owner), session, None)
+        await working
+    assert [key async for key in desk.store.list(keys.metadata(job_id))] == []
+
+
+async def test_what_waits_when_the_key_is_taken_away_fails_visibly(desk: Desk) -> None:
+    job_id = await desk.transcribed()
+    await desk.ask(job_id)
+    async with desk.sessions.begin() as session:
+        await AnalysisService(session).end_unconfigured()
+    shown = await desk.shown(job_id)
+    assert shown is not None
+    assert (shown.state, shown.reason_code) == ("failed", "not_configured")
+
+
+async def _asked(server: ChatServer) -> bool:
+    return bool(server.requests)
+
+
+async def eventually(condition: Callable[[], Awaitable[bool]], seconds: float = 10.0) -> None:
+    """Wait until the condition holds."""
+    async with asyncio.timeout(seconds):
+        while not await condition():  # noqa: ASYNC110 - another thread
+            await asyncio.sleep(0.02)
