@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from fastapi import FastAPI, Response
 
 from common.settings import IdentitySettings
-from common.web import TokenVerifier, Unauthorized, Unavailable, bearer_token
+from common.web import Forbidden, TokenVerifier, Unauthorized, Unavailable, bearer_token
 from common.web.identity import CACHE_SECONDS, REFETCH_SECONDS, RETRY_SECONDS, TokenExpired
 
 USER = uuid4()
@@ -315,3 +315,42 @@ async def test_a_client_of_its_own_is_closed() -> None:
 )
 def test_the_token_of_an_authorization_header(header: str | None, token: str | None) -> None:
     assert bearer_token(header) == token
+
+
+async def test_session_token_is_good_for_everything_and_names_its_session(auth: Auth, verifier: TokenVerifier) -> None:
+    session = uuid4()
+    who = await verifier.verify(auth.token(sid=str(session), gen=3), "DELETE")
+    assert (who.session_id, who.generation, who.scopes, who.is_api_key) == (session, 3, None, False)
+
+
+@pytest.mark.parametrize(
+    ("scope", "method", "refusal"),
+    [
+        ("read", "GET", None),
+        ("read", "HEAD", None),
+        ("read", "POST", "scope_missing"),
+        ("read", "DELETE", "scope_missing"),
+        ("read write", "PATCH", None),
+        ("", "GET", "scope_missing"),
+        ("admin", "GET", "scope_missing"),
+        ("password", "GET", "password_change_required"),
+        ("password read write", "PUT", "password_change_required"),
+    ],
+)
+async def test_scopes_limit_what_a_token_is_good_for(
+    auth: Auth, verifier: TokenVerifier, scope: str, method: str, refusal: str | None
+) -> None:
+    token = auth.token(scope=scope, api_key=True)
+    assert (await verifier.verify(token, None)).is_api_key
+    if refusal is None:
+        assert (await verifier.verify(token, method)).username == "ada"
+    else:
+        with pytest.raises(Forbidden) as refused:
+            await verifier.verify(token, method)
+        assert refused.value.code == refusal
+
+
+@pytest.mark.parametrize("claims", [{"sid": "x"}, {"sid": 7}, {"gen": "1"}, {"scope": ["read"]}])
+async def test_claims_of_another_form_are_refused(auth: Auth, verifier: TokenVerifier, claims: dict[str, Any]) -> None:
+    with pytest.raises(Unauthorized):
+        await verifier.verify(auth.token(**claims))

@@ -136,7 +136,7 @@ class Revocations:
                 async with asyncio.timeout(READ_SECONDS if read else RETRY_SECONDS):
                     await self._missed.wait()
             except TimeoutError:
-                self._forget()
+                self.forget()
 
     async def _try_to_read(self) -> bool:
         self._tried = self._clock()
@@ -166,7 +166,8 @@ class Revocations:
             if self.has_ended(claims):
                 ended.set()
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
+        """Drop what concerns only tokens that have expired by themselves."""
         now = self._clock()
         self._sessions = {key: until for key, until in self._sessions.items() if until > now}
         self._generations = {key: value for key, value in self._generations.items() if value[1] > now}

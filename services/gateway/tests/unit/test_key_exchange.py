@@ -1,0 +1,117 @@
+"""API keys at the door: exchanged rarely, never trusted longer than auth says, and kept usable while auth is away."""
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID, uuid4
+
+import jwt
+import pytest
+from starlette.requests import HTTPConnection
+
+from common.events import AccessRevoked
+from gateway.api_keys import KEPT_SECONDS, ApiKeys
+from gateway.errors import InvalidApiKey, ServiceUnavailable, TooManyLogins
+from gateway.limits import RateLimit
+from gateway.revocations import Revocations
+from gateway.upstreams import Upstream
+
+SESSION = uuid4()
+
+
+def granting(lifetime: int) -> Callable[[int], Any]:
+    """What auth answers to a key: each time another token of the same key."""
+
+    def answer(number: int) -> Any:
+        claims = {"sid": str(SESSION), "gen": 1, "n": number}
+        token = jwt.encode(claims, "a secret that nobody checks, as long", algorithm="HS256")
+        return {"access_token": token, "expires_in": lifetime}
+
+    return answer
+
+
+CALLER = HTTPConnection({"type": "http", "headers": [], "client": ("192.0.2.1", 1)})
+
+
+@pytest.fixture
+def auth(neighbour: Any) -> Any:
+    """Auth as far as keys go."""
+    neighbour.answer = granting(3600)
+    return neighbour
+
+
+@pytest.fixture
+def now() -> list[float]:
+    return [1000.0]
+
+
+@pytest.fixture
+def revocations(upstream: Upstream) -> Revocations:
+    return Revocations(upstream)
+
+
+@pytest.fixture
+def keys(auth: Any, upstream: Upstream, revocations: Revocations, now: list[float]) -> ApiKeys:
+    return ApiKeys(upstream, revocations, RateLimit(5, clock=lambda: now[0]), clock=lambda: now[0])
+
+
+async def end(revocations: Revocations, session: UUID) -> None:
+    notice = AccessRevoked(session_ids=[session])
+    await revocations.on_notice(AccessRevoked.name, notice.model_dump_json().encode())
+
+
+async def test_token_is_kept_for_some_minutes(auth: Any, keys: ApiKeys, now: list[float]) -> None:
+    first = await keys.token("vk_1", CALLER)
+    now[0] += KEPT_SECONDS - 1
+    assert await keys.token("vk_1", CALLER) == first
+    assert await keys.token("vk_2", CALLER) != first
+    now[0] += 2
+    assert await keys.token("vk_1", CALLER) != first
+    assert auth.asked == 3
+
+
+async def test_token_is_never_used_beyond_its_own_end(auth: Any, keys: ApiKeys, now: list[float]) -> None:
+    auth.answer = granting(60)
+    first = await keys.token("vk_1", CALLER)
+    now[0] += 51
+    assert await keys.token("vk_1", CALLER) != first
+
+
+async def test_revoked_key_is_exchanged_again_which_auth_refuses(
+    auth: Any, keys: ApiKeys, revocations: Revocations
+) -> None:
+    await keys.token("vk_1", CALLER)
+    await end(revocations, SESSION)
+    auth.status = 401
+    with pytest.raises(InvalidApiKey):
+        await keys.token("vk_1", CALLER)
+    assert auth.asked == 2
+
+
+async def test_auth_that_is_away_stops_new_keys_and_not_those_whose_token_lives(
+    auth: Any, keys: ApiKeys, now: list[float], revocations: Revocations
+) -> None:
+    first = await keys.token("vk_1", CALLER)
+    now[0] += KEPT_SECONDS + 1
+    auth.status = 0
+    assert await keys.token("vk_1", CALLER) == first
+    with pytest.raises(ServiceUnavailable):
+        await keys.token("vk_2", CALLER)
+    await end(revocations, SESSION)
+    with pytest.raises(ServiceUnavailable):
+        await keys.token("vk_1", CALLER)
+
+
+async def test_unexpected_answer_of_auth_is_unavailability(auth: Any, keys: ApiKeys) -> None:
+    auth.status = 500
+    with pytest.raises(ServiceUnavailable):
+        await keys.token("vk_1", CALLER)
+
+
+async def test_guessing_keys_does_not_flood_auth(auth: Any, keys: ApiKeys) -> None:
+    auth.status = 401
+    for number in range(5):
+        with pytest.raises(InvalidApiKey):
+            await keys.token(f"vk_{number}", CALLER)
+    with pytest.raises(TooManyLogins):
+        await keys.token("vk_x", CALLER)
+    assert auth.asked == 5
