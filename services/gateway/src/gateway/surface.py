@@ -15,7 +15,7 @@ SERVICES = ("auth", "jobs", "metadata", "cleanup")
 # Operations with this tag are for other services and never reachable from outside.
 INTERNAL = "internal"
 
-METHODS = ("get", "put", "post", "delete", "patch")
+METHODS = ("get", "head", "put", "post", "delete", "patch")
 _PARAMETER = re.compile(r"{([^}]+)}")
 
 Document = dict[str, Any]
@@ -53,7 +53,7 @@ class Operation:
     @property
     def is_open_door(self) -> bool:
         """Whether strangers can make it change or try something: logging in, registering."""
-        return not self.needs_token and self.method != "GET"
+        return not self.needs_token and self.method not in {"GET", "HEAD"}
 
     @property
     def route(self) -> str:
