@@ -22,6 +22,9 @@ from common.messaging import (
 from common.presence import Presence
 from common.web import Readiness, TokenVerifier, build_app
 
+from .administration.concurrency import Announcer
+from .administration.records import Records
+from .administration.routes import router as administration
 from .cancellations import Cancellations
 from .consumers import SUBSCRIPTIONS
 from .deadletters import DeadLetters
@@ -57,7 +60,7 @@ def create_app(settings: Settings) -> FastAPI:
             stack.push_async_callback(verifier.close)
             app.state.resources = resources = Resources(settings, Cancellations())
 
-            broker = await Broker.connect(settings, "jobs")
+            app.state.broker = broker = await Broker.connect(settings, "jobs")
             stack.push_async_callback(broker.close)
             readiness.add("broker", broker.check)
 
@@ -68,6 +71,7 @@ def create_app(settings: Settings) -> FastAPI:
             background.start("log publisher", LogPublisher(broker, logging.sink()).run)
             background.start("outbox relay", OutboxRelay(engine, sessions, broker, Outbox).run)
             background.start("cancellations", partial(resources.cancellations.run, broker))
+            background.start("concurrency", Announcer(engine, sessions, broker, settings).run)
             background.start("dispatcher", Dispatcher(engine, sessions, settings).run)
             background.start("presence", Presence(broker, service="jobs", settings=settings, app=app).run)
             background.start("watchdog", Watchdog(sessions, resources).run)
@@ -76,6 +80,8 @@ def create_app(settings: Settings) -> FastAPI:
 
             heartbeats = await broker.listen("control", ["#"], Heartbeats(sessions).hear)
             stack.push_async_callback(heartbeats.close)
+            records = await broker.listen("control", ["#"], Records(sessions).hear)
+            stack.push_async_callback(records.close)
             events = EventConsumer(
                 broker,
                 service="jobs",
@@ -98,7 +104,11 @@ def create_app(settings: Settings) -> FastAPI:
             yield
 
     return build_app(
-        name="jobs", title="Verbatim: jobs", lifespan=lifespan, routers=[log_router, router], readiness=readiness
+        name="jobs",
+        title="Verbatim: jobs",
+        lifespan=lifespan,
+        routers=[log_router, administration, router],
+        readiness=readiness,
     )
 
 

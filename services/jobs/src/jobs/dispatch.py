@@ -13,6 +13,7 @@ from common.events import JobStarted
 from common.messaging import outbox
 
 from . import metrics
+from .administration.concurrency import ConcurrencyStore
 from .fairness import take_turns
 from .repository import DispatchRepository, WorkerRepository
 from .repository.catalogue import WAKE_DISPATCH
@@ -46,12 +47,13 @@ class Dispatcher:
         """Hand out what can be handed out now."""
         async with self._sessions.begin() as session:
             await DispatchRepository(session).one_at_a_time()
-            await self._start_jobs(session)
-            await self._dispatch_chunks(session)
+            settings = await ConcurrencyStore(session, self._settings).effective()
+            await self._start_jobs(session, settings)
+            await self._dispatch_chunks(session, settings)
 
-    async def _start_jobs(self, session: AsyncSession) -> None:
+    async def _start_jobs(self, session: AsyncSession, settings: Settings) -> None:
         queries = DispatchRepository(session)
-        free = self._settings.max_concurrent_jobs - await queries.processing()
+        free = settings.max_concurrent_jobs - await queries.processing()
         if free <= 0:
             return
         lines = await queries.queued(free)
@@ -71,9 +73,9 @@ class Dispatcher:
         metrics.QUEUE_SECONDS.observe(waited)
         log.info("job started", attempt=job.attempt, waited_seconds=round(waited, 3))
 
-    async def _dispatch_chunks(self, session: AsyncSession) -> None:
+    async def _dispatch_chunks(self, session: AsyncSession, settings: Settings) -> None:
         queries = DispatchRepository(session)
-        window = self._settings.chunks_in_flight_per_job
+        window = settings.chunks_in_flight_per_job
         lines_of = await queries.chunk_lines(window)
         if not any(line.waiting for lines in lines_of.values() for line in lines):
             return
@@ -81,7 +83,7 @@ class Dispatcher:
         work = WorkSender(session)
         for model, lines in lines_of.items():
             # Without a live worker nothing is known about the fleet, so only the window of each job counts.
-            fleet = self._settings.chunks_in_flight_per_worker * workers.get(model, 0)
+            fleet = settings.chunks_in_flight_per_worker * workers.get(model, 0)
             limit = fleet or len(lines) * window
             turns = take_turns(lines, limit=limit, window=window)
             for row in await queries.take_chunks(turns) if turns else ():

@@ -14,6 +14,7 @@ from sqlalchemy import (
     Index,
     LargeBinary,
     Text,
+    false,
     func,
     text,
 )
@@ -165,6 +166,9 @@ class Worker(Base):
     models: Mapped[list[str]]
     busy: Mapped[str | None]
     version: Mapped[str]
+    slots: Mapped[int] = mapped_column(server_default="1")
+    paused: Mapped[bool] = mapped_column(server_default=false())
+    gpu: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     first_seen_at: Mapped[datetime] = mapped_column(server_default=func.now())
     last_seen_at: Mapped[datetime] = mapped_column(server_default=func.now())
 

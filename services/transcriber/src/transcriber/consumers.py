@@ -3,13 +3,12 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
 import structlog
 
-from common.events import AssembleWork, CancelJob, ChunkWork, Command, JobOptions, PlanWork
+from common.events import AssembleWork, CancelJob, ChunkWork, Command, JobOptions, PauseWorkers, PlanWork
 from common.messaging import Broker, Delivery, Listener, WorkConsumer
 
 from . import metrics
@@ -52,11 +51,13 @@ async def on_assemble(work: AssembleWork, delivery: Delivery, resources: Resourc
 
 
 async def on_control(key: str, body: bytes, resources: Resources) -> None:
-    """Remember which jobs are not wanted any more; other announcements do not concern us."""
+    """Remember which jobs are not wanted any more, and whether we are paused; the rest does not concern us."""
     if key == CancelJob.name:
         job_id = CancelJob.model_validate_json(body).job_id
         resources.cancellations.add(job_id)
         log.info("job cancelled", job_id=str(job_id))
+    elif key == PauseWorkers.name:
+        resources.worker.paused = resources.worker.name in PauseWorkers.model_validate_json(body).workers
 
 
 class Consumers:
@@ -71,14 +72,15 @@ class Consumers:
             for command, handler in SUBSCRIPTIONS.items()
             for queue in _queues(command, resources.worker.models)
         ]
-        self._started = False
+        self._started = self._paused = False
 
     async def start(self) -> None:
         """Begin to take work; cancellations are heard before the first of it."""
-        self._listener = await self._broker.listen("control", ["#"], partial(on_control, resources=self._resources))
+        self._listener = await self._broker.listen("control", ["#"], self._hear)
         for consumer in self._consumers:
             await consumer.start()
         self._started = True
+        await self._obey()
 
     async def stop(self, timeout: float) -> None:
         """Take no more work, finish what is in hand within `timeout` seconds, hand the rest back."""
@@ -88,11 +90,27 @@ class Consumers:
             await self._listener.close()
 
     async def check(self) -> None:
-        """Raise unless work of every kind can reach us."""
+        """Raise unless work of every kind can reach us, or somebody wants none of it to."""
         if not self._started:
             raise ConnectionError("no work is taken yet")
+        if self._resources.worker.paused:
+            return
         for consumer in self._consumers:
             await consumer.check()
+
+    async def _hear(self, key: str, body: bytes) -> None:
+        await on_control(key, body, self._resources)
+        await self._obey()
+
+    async def _obey(self) -> None:
+        """Take work, or none while this worker is paused; what is in hand goes on."""
+        paused = self._resources.worker.paused
+        if not self._started or paused == self._paused:
+            return
+        for consumer in self._consumers:
+            await (consumer.pause() if paused else consumer.resume())
+        self._paused = paused
+        log.warning("worker paused" if paused else "worker takes work again", worker=self._resources.worker.name)
 
     def _consumer(self, command: type[Command], queue: str, handler: Any) -> WorkConsumer[Any]:
         async def handle(work: Any, delivery: Delivery) -> None:

@@ -12,6 +12,7 @@ from common.messaging import Broker
 from common.metrics import service_version
 
 from . import metrics
+from .gpu import Gpu
 
 HEARTBEAT_SECONDS: Final = 5.0
 
@@ -25,6 +26,8 @@ class Worker:
         self._engine = engine
         self._device = device
         self._hands: dict[str, str] = {}
+        self._gpu = Gpu() if device.startswith("cuda") else None
+        self.paused = False  # by an administrator: no new work is taken
 
     @contextmanager
     def holding(self, kind: str, key: str) -> Iterator[None]:
@@ -48,10 +51,14 @@ class Worker:
             models=list(self.models),
             busy=", ".join(sorted(self._hands)) or None,
             version=service_version("transcriber"),
+            paused=self.paused,
+            gpu=self._gpu.latest if self._gpu else None,
         )
 
     async def beat(self, broker: Broker) -> None:
         """Tell everybody, every five seconds, until cancelled."""
         while True:
+            if self._gpu is not None:
+                await self._gpu.measure()
             await broker.broadcast(self.heartbeat())
             await asyncio.sleep(HEARTBEAT_SECONDS)

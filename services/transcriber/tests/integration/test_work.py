@@ -14,7 +14,14 @@ import httpx
 import numpy as np
 import pytest
 
-from common.events import AudioPlanned, CancelJob, ChunkPlanned, ChunkTranscribed, WorkerHeartbeat
+from common.events import (
+    AudioPlanned,
+    CancelJob,
+    ChunkPlanned,
+    ChunkTranscribed,
+    PauseWorkers,
+    WorkerHeartbeat,
+)
 from common.messaging import Broker
 from common.settings import BrokerSettings
 from common.storage import keys
@@ -189,3 +196,32 @@ async def answers(client: httpx.AsyncClient) -> bool:
         return (await client.get("/health/ready")).status_code == 200
     except httpx.TransportError:
         return False
+
+
+async def test_a_paused_worker_finishes_what_it_has_and_takes_nothing_new(
+    settings: Settings, start: Callable[[Settings], Any], jobs: Any, studio: Any, speech: Any
+) -> None:
+    beats: asyncio.Queue[WorkerHeartbeat] = asyncio.Queue()
+
+    async def hear(key: str, body: bytes) -> None:
+        if key == WorkerHeartbeat.name:
+            beats.put_nowait(WorkerHeartbeat.model_validate_json(body))
+
+    async def paused(is_paused: bool) -> None:
+        await jobs.broker.broadcast(PauseWorkers(workers=[settings.instance] if is_paused else ["somebody-else"]))
+        while not beats.empty():
+            beats.get_nowait()
+        async with asyncio.timeout(30):
+            while (await beats.get()).paused is not is_paused:
+                pass
+
+    listener = await jobs.broker.listen("control", ["#"], hear)
+    async with start(settings):
+        await paused(is_paused=True)
+        waiting = await jobs.upload(studio.record("a.wav", speech[: 5 * RATE]))
+        await jobs.broker.publish(waiting)
+        await paused(is_paused=True)  # a whole heartbeat later
+        assert not jobs.said(waiting.job_id, ChunkPlanned)
+        await paused(is_paused=False)
+        await jobs.until(lambda: jobs.said(waiting.job_id, AudioPlanned))
+    await listener.close()

@@ -13,6 +13,7 @@ from common.storage import StoreUnavailable
 from transcriber import patience
 from transcriber.cancellations import Cancellations
 from transcriber.errors import WorkCancelled
+from transcriber.gpu import parsed
 from transcriber.patience import patiently
 from transcriber.settings import Settings
 from transcriber.worker import Worker
@@ -60,6 +61,14 @@ def test_a_heartbeat_names_the_work_in_hand() -> None:
         beat = worker.heartbeat()
     assert (beat.busy, beat.pid, beat.models) == ("plan/1/1", os.getpid(), ["base"])
     assert worker.heartbeat().busy is None
+
+
+def test_the_drivers_word_about_the_gpu_is_understood_and_nonsense_is_not() -> None:
+    use = parsed("NVIDIA H100 80GB HBM3, 1024, 81559, 37\n")
+    assert (use.name, use.memory_used_bytes, use.busy_percent) == ("NVIDIA H100 80GB HBM3", 1024**3, 37.0)
+    for nonsense in ("", "No devices were found", "Tesla, [N/A], 1, 2"):
+        with pytest.raises(ValueError, match=r".*"):
+            parsed(nonsense)
 
 
 def test_only_folders_of_dead_processes_are_swept(tmp_path: Path) -> None:

@@ -64,6 +64,16 @@ class Subscription:
         except _TROUBLE as error:
             log.debug("consumer was already gone", queue=self._spec.name, error=str(error))
 
+    async def resume(self) -> None:
+        """Ask for messages again after `cancel`, over the same channel; raises BrokerUnavailable."""
+        if self._queue is None or self._tag is not None:
+            return
+        try:
+            async with asyncio.timeout(_CHECK_TIMEOUT):
+                self._tag = await self._queue.consume(self._callback)
+        except _TROUBLE as error:
+            raise BrokerUnavailable(f"cannot consume from {self._spec.name}: {error}") from error
+
     async def close(self) -> None:
         """Let go of the channel; messages in hand go back to the queue, which counts them as delivered once more."""
         channel, self._channel = self._channel, None

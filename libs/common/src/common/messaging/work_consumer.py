@@ -87,6 +87,14 @@ class WorkConsumer(Generic[C]):
             await asyncio.wait(remaining)
         await self._subscription.close()
 
+    async def pause(self) -> None:
+        """Take no more commands for now; those in hand go on and are acknowledged."""
+        await self._subscription.cancel()
+
+    async def resume(self) -> None:
+        """Take commands again after `pause`; raises BrokerUnavailable."""
+        await self._subscription.resume()
+
     async def check(self) -> None:
         """Raise BrokerUnavailable unless commands can reach us."""
         await self._subscription.check()

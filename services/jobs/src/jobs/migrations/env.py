@@ -1,6 +1,7 @@
 """Alembic's entrance."""
 
 from common.database import run_env
-from jobs.tables import Base
+from jobs.administration.tables import Concurrency
 
-run_env(Base.metadata)
+# Administration's tables stand on all the others, so importing them imports every one.
+run_env(Concurrency.metadata)

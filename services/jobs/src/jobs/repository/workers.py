@@ -20,14 +20,14 @@ class WorkerRepository:
 
     async def heard(self, beat: WorkerHeartbeat) -> None:
         """Write what the worker says about itself."""
-        values = beat.model_dump(include={"host", "pid", "device", "engine", "models", "busy", "version"})
+        values = beat.model_dump(exclude={"worker", "event_id", "occurred_at", "correlation_id"})
         statement = insert(Worker).values(worker=beat.worker, **values)
         await self._session.execute(
             statement.on_conflict_do_update(index_elements=[Worker.worker], set_={**values, "last_seen_at": func.now()})
         )
 
     async def live_by_model(self, within: timedelta) -> dict[str, int]:
-        """Return how many workers heard `within` this time serve each model."""
+        """Return how many workers heard `within` this time serve each model; one that is paused still serves it."""
         heard = Worker.last_seen_at > func.now() - within
         served = select(func.unnest(Worker.models).label("model")).where(heard).subquery()
         query = select(served.c.model, func.count().label("workers")).group_by(served.c.model)
