@@ -31,6 +31,7 @@ GATEWAY = "gateway"
 WITH_DATABASE = ("auth", "jobs", "metadata", "cleanup")
 WITH_STORAGE = (GATEWAY, "metadata", "cleanup", "transcriber")
 BUCKET = "verbatim"
+OPENAI_KEY = "OPENAI_API_KEY"
 
 # Variables for the services on top of the fleet's own: by service name, "*" for all.
 Extra = Mapping[str, Mapping[str, str]]
@@ -144,8 +145,10 @@ class _Wiring:
 
     def _environment(self, service: str, row: str) -> dict[str, str]:
         """The person's own environment first, so that MAX_CONCURRENT_JOBS=2 reaches jobs; the wiring wins over it."""
+        # A key that costs money goes only to the service that uses it.
+        given = {name: value for name, value in os.environ.items() if name != OPENAI_KEY or service == "metadata"}
         env = {
-            **os.environ,
+            **given,
             STATE_VARIABLE: str(self.state.path),
             "PYTHONUNBUFFERED": "1",
             "HOST": "127.0.0.1",

@@ -15,6 +15,7 @@ from native.supervisor import Supervisor
 @pytest.fixture
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> NativeSettings:
     monkeypatch.setenv("MAX_CONCURRENT_JOBS", "7")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-costs-money")
     monkeypatch.setenv("DB_URL", "postgresql+asyncpg://somebody:else@db.example/theirs")
     return NativeSettings(state_dir=tmp_path / "state", transcribers=2, web_dir=tmp_path / "no-page")
 
@@ -49,6 +50,11 @@ def test_the_persons_environment_reaches_services_but_does_not_rewire_them(rows:
     assert rows["jobs"].env["MAX_CONCURRENT_JOBS"] == "7"
     assert "db.example" not in rows["jobs"].env["DB_URL"]
     assert "MAX_CONCURRENT_JOBS" not in rows["postgres"].env
+
+
+def test_the_language_models_key_reaches_the_service_that_uses_it_and_no_other(rows: dict[str, Program]) -> None:
+    services = (*fleet.WITH_DATABASE, fleet.GATEWAY, "transcriber-1", "transcriber-2")
+    assert [name for name in services if "OPENAI_API_KEY" in rows[name].env] == ["metadata"]
 
 
 def test_no_secret_stands_on_a_command_line(rows: dict[str, Program], settings: NativeSettings) -> None:

@@ -1,1 +1,1 @@
-"""Enrichment of finished transcripts: statistics and keywords."""
+"""Enrichment of finished transcripts: statistics, keywords, summary; analysis on request."""
