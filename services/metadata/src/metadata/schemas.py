@@ -95,7 +95,7 @@ class AnalysisState(BaseModel):
     finished_at: datetime | None
     reason_code: str | None = Field(
         description="Why it failed: analysis_refused, answer_not_usable, model_unavailable, nothing_said, "
-        "request_not_accepted, transcript_too_long, transcript_unreadable or not_configured."
+        "request_not_accepted, transcript_too_long, transcript_unreadable, not_configured or internal_error."
     )
     reason: str | None = Field(description="Why it failed, or why it takes longer, in a sentence.")
     insight: Insight | None
