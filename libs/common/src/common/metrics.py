@@ -6,7 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 from threading import Thread
 from wsgiref.simple_server import WSGIServer
 
-from prometheus_client import Gauge, disable_created_metrics, start_http_server
+from prometheus_client import CONTENT_TYPE_LATEST, Gauge, disable_created_metrics, generate_latest, start_http_server
 
 BUILD = Gauge("verbatim_build_info", "What is running: always 1.", ["service", "version", "python"])
 
@@ -32,6 +32,11 @@ def serve(port: int, host: str = "127.0.0.1") -> MetricsServer:
     disable_created_metrics()  # type: ignore[no-untyped-call]
     server, thread = start_http_server(port, addr=host)
     return MetricsServer(server.server_port, server, thread)
+
+
+def exposition() -> tuple[bytes, str]:
+    """Everything that this process counts, as Prometheus reads it, and its media type."""
+    return generate_latest(), CONTENT_TYPE_LATEST
 
 
 def service_version(service: str) -> str:

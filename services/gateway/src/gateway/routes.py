@@ -5,7 +5,8 @@ from uuid import UUID
 
 from fastapi import APIRouter, Path, Query, Request, Response, WebSocket
 
-from common.web import IdentityDep
+from common import metrics
+from common.web import AdminDep, IdentityDep
 
 from . import downloads, health, surface, uploads
 from .downloads import Disposition, Format
@@ -67,6 +68,18 @@ async def platform_health(request: Request, response: Response, resources: Resou
     patience = resources.settings.api_health_timeout
     overall = await health.overall(request, resources.health_checks, patience, resources.version)
     return health.respond(overall, response)
+
+
+@router.get(
+    "/metrics",
+    tags=["health"],
+    summary="What this gateway counts, as Prometheus reads it",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+)
+async def own_metrics(_: AdminDep) -> Response:
+    counted, media_type = metrics.exposition()
+    return Response(counted, media_type=media_type)
 
 
 After = Annotated[int, Query(ge=0, lt=2**63, description="The cursor of the last message that is known already.")]

@@ -259,3 +259,14 @@ async def test_api_key_opens_a_log_stream(platform: Platform, session: httpx.Asy
     offered = [Subprotocol("verbatim"), Subprotocol(f"bearer.{key}")]
     async with asyncio.timeout(30), connect(path, subprotocols=offered, proxy=None) as socket:
         await socket.recv()
+
+
+async def test_metrics_are_for_admins(
+    platform: Platform, client: httpx.AsyncClient, session: httpx.AsyncClient
+) -> None:
+    counted = await client.get("/metrics")
+    assert counted.headers["content-type"].startswith("text/plain")
+    assert 'verbatim_http_requests_total{method="POST"' in counted.text
+    assert refused(await session.get("/metrics")) == (403, "admin_only")
+    async with showing(platform.urls["gateway"]) as stranger:
+        assert refused(await stranger.get("/metrics")) == (401, "unauthorized")
