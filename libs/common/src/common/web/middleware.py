@@ -143,7 +143,8 @@ class RequestMiddleware:
         if not exchange.is_socket:
             SECONDS.labels(self._service, exchange.method, exchange.route).observe(seconds)
         path: str = exchange.scope["path"]
-        write = log.warning if status >= 500 else log.debug if path.startswith(_QUIET_PATHS) else log.info
+        # A probe that is told "not ready" is no trouble: what fails is logged where it is found.
+        write = log.debug if path.startswith(_QUIET_PATHS) else log.warning if status >= 500 else log.info
         write(
             _CLOSED if exchange.is_socket else _ANSWERED,
             method=exchange.method,
