@@ -131,6 +131,7 @@ class _Wiring:
             ports=ports,
             needs=tuple(needs),
             asks=tuple(asks),
+            obeys=True,
             start_seconds=120,
         )
 

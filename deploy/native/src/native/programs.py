@@ -57,6 +57,7 @@ class Program:
     stop_seconds: float = 20.0
     start_seconds: float = 90.0
     death_signal: signal.Signals = signal.SIGKILL  # what the kernel sends when the supervisor dies
+    obeys: bool = False  # a service: its exit status tells whether somebody told it to end for good, or to restart
     echo: bool = True  # show its output on the terminal; otherwise it goes to the log file only
 
     @property

@@ -14,6 +14,8 @@ from .programs import Program, ProgramError, spawn
 from .state import StateFolder, port_is_free
 
 BAD_SETTINGS = 2  # the exit status with which our programs refuse their settings: trying again would not help
+ENDED_FOR_GOOD = 0  # the exit status of our programs that were told to end: starting them again is not wanted
+ENDED_TO_RESTART = 75  # and of those that were told to start again
 FIRST_TRIES = 3  # a program that never became ready is given up after these; one that did is restarted for ever
 BACKOFF_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0, 15.0)
 STEADY_SECONDS = 30.0  # up for this long: the next death starts the backoff anew
@@ -46,6 +48,7 @@ class Run:
     phase: Phase = Phase.WAITING
     process: asyncio.subprocess.Process | None = None
     was_ready: bool = False
+    signalled: bool = False  # by this supervisor: how this life ends says nothing about what is wanted
     restarts: int = 0
     started_at: float = 0.0
     ready: asyncio.Event = field(default_factory=asyncio.Event)
@@ -106,8 +109,17 @@ class Supervisor:
         self._publish()
 
     async def watch(self) -> None:
-        """Stay for as long as the rows live; ends only by raising, when one cannot be kept."""
-        await asyncio.gather(*self._tasks)
+        """Stay for as long as the rows live; raises when one cannot be kept.
+
+        Returns when all services have ended because they were told to.
+        """
+        services = [task for task in self._tasks if self._runs[task.get_name()].program.obeys]
+        everything = asyncio.gather(*self._tasks)
+        ended = asyncio.gather(*services) if services else everything
+        await asyncio.wait([everything, ended], return_when=asyncio.FIRST_COMPLETED)
+        for outcome in (everything, ended):
+            if outcome.done():
+                outcome.result()
 
     def kill_all(self) -> None:
         """Kill every process at once, for a person who does not want to wait for the orderly way."""
@@ -136,6 +148,7 @@ class Supervisor:
             run.ready.clear()  # at once: `wait_ready` right after must mean the next life
         if process is None or process.returncode is not None:
             return
+        run.signalled = run.signalled or number not in _SURVIVABLE
         _signal_program(process.pid, number)
         if number is signal.SIGKILL:
             await process.wait()
@@ -144,7 +157,7 @@ class Supervisor:
         """Stop a program in its own orderly way and hold it down."""
         run = self.run_of(name)
         run.wanted.clear()
-        while run.phase not in {Phase.HELD, Phase.FAILED}:
+        while run.phase not in {Phase.HELD, Phase.FAILED, Phase.STOPPED}:
             await self._end(run)
             await asyncio.sleep(PROBE_SECONDS / 5)
 
@@ -158,6 +171,8 @@ class Supervisor:
         """Return when the program is ready; raises `ProgramError` when it was given up."""
         run = self.run_of(name)
         while not run.ready.is_set():
+            if run.phase is Phase.STOPPED:
+                raise ProgramError(f"{name} was told to end for good")
             if run.phase is Phase.FAILED:
                 raise ProgramError(f"{name} could not be started, see {self._state.log(name)}")
             await asyncio.sleep(PROBE_SECONDS / 2)
@@ -183,6 +198,14 @@ class Supervisor:
             run.ready.clear()
             if not run.wanted.is_set():
                 self._say(run.program.name, f"{why}; held down")
+                continue
+            if told := _told(run):
+                self._say(run.program.name, told)
+                self._enter(run, Phase.STOPPED if run.exit_status == ENDED_FOR_GOOD else Phase.RESTARTING)
+                if run.phase is Phase.STOPPED:
+                    return
+                run.restarts += 1
+                failures = 0
                 continue
             hopeless = run.program.is_task or run.exit_status == BAD_SETTINGS or failures >= FIRST_TRIES
             if hopeless and not run.was_ready:
@@ -248,6 +271,7 @@ class Supervisor:
             await asyncio.shield(spawning)
         finally:
             run.process = process = await spawning
+        run.signalled = False
         run.started_at = time.time()
         self._publish()
         return process
@@ -366,6 +390,15 @@ class Supervisor:
 
 
 _SURVIVABLE = {signal.SIGSTOP, signal.SIGCONT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP}
+
+
+def _told(run: Run) -> str | None:
+    """What an administrator made the program end for, by its exit status; None when nobody told it."""
+    if run.signalled or not (run.program.obeys and run.was_ready):
+        return None
+    return {ENDED_FOR_GOOD: "ended as it was told to", ENDED_TO_RESTART: "restarts as it was told to"}.get(
+        run.exit_status if run.exit_status is not None else -1
+    )
 
 
 def _ending(status: int) -> str:

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from common.web.server import EXIT_RESTART, EXIT_SHUTDOWN
 from native.programs import Program, ProgramError
 from native.state import StateFolder
-from native.supervisor import Phase, Supervisor
+from native.supervisor import ENDED_FOR_GOOD, ENDED_TO_RESTART, Phase, Supervisor
 
 from .native_children import child, notes, until
 
@@ -192,3 +193,40 @@ async def test_a_task_with_nothing_to_do_is_not_started(state: StateFolder) -> N
     task = child(state, "task", "note('worked')", ready=None, settled=settled)
     async with running(state, task, child(state, "server", needs=("task",))):
         assert notes(state) == ["server started"]
+
+
+async def test_a_program_that_was_told_to_restart_starts_at_once_and_one_told_to_end_stays_down(
+    state: StateFolder,
+) -> None:
+    again = "ready(); note('up'); time.sleep(0.3); sys.exit(75) if not os.path.exists(MARK) else time.sleep(600)"
+    mark = state.folder("children") / "second-life"
+    again = again.replace("sys.exit(75) if", f"(open({str(mark)!r}, 'a').write('x'), sys.exit(75)) if").replace(
+        "MARK", repr(str(mark))
+    )
+    rows = [
+        child(state, "server"),
+        child(state, "restarts", again, obeys=True),
+        child(state, "ends", "ready(); time.sleep(0.5); sys.exit(0)", obeys=True),
+    ]
+    async with running(state, *rows) as supervisor:
+        await until(lambda: supervisor.run_of("ends").phase is Phase.STOPPED)
+        await until(lambda: supervisor.run_of("restarts").restarts == 1)
+        await supervisor.wait_ready("restarts")
+        assert notes(state).count("restarts up") == 2
+
+
+async def test_the_watch_ends_when_all_services_were_told_to_end(state: StateFolder) -> None:
+    rows = [child(state, "server"), child(state, "ends", "ready(); time.sleep(0.3); sys.exit(0)", obeys=True)]
+    async with running(state, *rows) as supervisor:
+        await asyncio.wait_for(supervisor.watch(), 10)
+        assert supervisor.run_of("server").phase is Phase.READY
+
+
+async def test_a_service_that_the_supervisor_itself_signalled_starts_again(state: StateFolder) -> None:
+    async with running(state, child(state, "service", obeys=True)) as supervisor:
+        await supervisor.kill("service", signal.SIGTERM, hold=False)
+        await until(lambda: notes(state).count("service started") == 2)
+
+
+def test_the_exit_statuses_are_the_ones_that_services_end_with() -> None:
+    assert (ENDED_FOR_GOOD, ENDED_TO_RESTART) == (EXIT_SHUTDOWN, EXIT_RESTART)

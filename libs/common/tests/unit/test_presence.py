@@ -1,0 +1,87 @@
+"""What a process tells of itself, and how it ends on request."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from uuid import uuid4
+
+import pytest
+from fastapi import FastAPI
+
+from common.events import CancelJob, EndProcesses
+from common.messaging import Broker
+from common.presence import Presence, Usage
+from common.settings import BrokerSettings, ServiceSettings
+from common.web import Readiness
+from common.web.server import EXIT_RESTART, EXIT_SHUTDOWN
+
+SERVED = """
+import asyncio, contextlib, sys
+from common.settings import ServiceSettings
+from common.web import Readiness, build_app, serve
+from common.web.server import end
+
+@contextlib.asynccontextmanager
+async def lifespan(app):
+    asyncio.get_running_loop().call_later(0.3, end, app, int(sys.argv[1]))
+    yield
+
+app = build_app(name="example", title="Example", lifespan=lifespan, routers=[], readiness=Readiness())
+serve(app, ServiceSettings(port=0))
+"""
+
+
+@pytest.fixture
+def child() -> Iterator[subprocess.Popen[bytes]]:
+    with subprocess.Popen([sys.executable, "-c", "x = bytearray(50_000_000)\nwhile True: pass"]) as process:
+        yield process
+        process.kill()
+
+
+def a_presence(app: FastAPI, *, allowed: bool) -> Presence:
+    """A process's presence on a bus that is not there."""
+    settings = ServiceSettings(instance="example-1", enable_server_control=allowed)
+    broker = Broker(BrokerSettings(broker_url="amqp://127.0.0.1:1/"), "example")
+    return Presence(broker, service="example", settings=settings, app=app)
+
+
+def an_app() -> FastAPI:
+    """An application that nobody serves."""
+    app = FastAPI()
+    app.state.readiness = Readiness()
+    return app
+
+
+def test_usage_includes_the_children(child: subprocess.Popen[bytes]) -> None:
+    usage = Usage()
+    deadline = time.monotonic() + 20
+    while (measured := usage.measure())[0] < 5 or measured[1] < 50_000_000:
+        assert time.monotonic() < deadline, measured
+        time.sleep(0.2)
+
+
+def test_a_heartbeat_says_who_and_how_much() -> None:
+    beat = a_presence(an_app(), allowed=False).heartbeat()
+    assert (beat.service, beat.instance, beat.pid) == ("example", "example-1", os.getpid())
+    assert beat.memory_bytes > 1_000_000
+    assert beat.cpu_percent >= 0
+
+
+@pytest.mark.parametrize(("allowed", "draining"), [(True, ["draining"]), (False, [])])
+async def test_a_process_ends_only_where_that_is_allowed(allowed: bool, draining: list[str]) -> None:
+    app = an_app()
+    presence = a_presence(app, allowed=allowed)
+    await presence._hear(CancelJob.name, CancelJob(job_id=uuid4()).model_dump_json().encode())
+    await presence._hear(EndProcesses.name, b"noise")
+    assert await app.state.readiness.failing() == []
+    notice = EndProcesses(restart=True, requested_by=uuid4())
+    await presence._hear(EndProcesses.name, notice.model_dump_json().encode())
+    assert await app.state.readiness.failing() == draining
+
+
+@pytest.mark.parametrize("code", [EXIT_SHUTDOWN, EXIT_RESTART])
+def test_a_served_application_ends_in_order_with_the_exit_code_it_was_given(code: int) -> None:
+    done = subprocess.run([sys.executable, "-c", SERVED, str(code)], capture_output=True, timeout=60, check=False)
+    assert done.returncode == code, done.stderr

@@ -1,0 +1,112 @@
+"""An administrator's day: figures, files, everything as a zip, a reset, a restart and the end; with canned speech."""
+
+import io
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from native.fleet import Fleet
+from native.settings import NativeSettings
+from native.supervisor import Phase
+from support import recordings
+from support.platform_client import PlatformClient
+
+pytestmark = pytest.mark.e2e
+
+SERVICES = {"gateway", "auth", "jobs", "metadata", "cleanup", "transcriber"}
+
+
+@pytest.fixture
+def fleet(native_state: Path) -> Iterator[Fleet]:
+    """A platform that may be ended over its API, with an engine that needs no model."""
+    settings = NativeSettings().model_copy(update={"transcribers": 1, "gateway_port": 0})
+    extra = {
+        "*": {"ENVIRONMENT": "test", "ENABLE_SERVER_CONTROL": "true"},
+        "transcriber": {"ENGINE": "canned"},
+    }
+    with Fleet(native_state / "administered", settings, extra=extra).running() as fleet:
+        yield fleet
+
+
+def until(found: Callable[[], Any], seconds: float = 60) -> Any:
+    """Poll until something is found."""
+    deadline = time.monotonic() + seconds
+    while not (value := found()):
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.2)
+    return value
+
+
+def answering(admin: PlatformClient) -> bool:
+    """Whether all services are back behind the gateway."""
+    try:
+        return admin.http.get("/health").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+@pytest.fixture
+def admin(fleet: Fleet) -> Iterator[PlatformClient]:
+    """The administrator, signed in."""
+    client = PlatformClient(fleet.url("gateway"), *fleet.credentials)
+    yield client
+    client.close()
+
+
+async def test_an_administrators_day(fleet: Fleet, admin: PlatformClient) -> None:
+    job_id = admin.submit("interview.wav", recordings.encoded(recordings.speech(), "wav", "pcm_s16le"))
+    assert admin.finished(job_id)["state"] == "completed"
+
+    def get(path: str, **params: Any) -> Any:
+        answer = admin.http.get(path, params=params)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def heard() -> Any:
+        stats = get("/admin/stats", window="1h")
+        return stats if {each["service"] for each in stats["instances"]} == SERVICES else None
+
+    stats = until(heard)
+    assert all(each["alive"] and each["memory_bytes"] > 0 for each in stats["instances"])
+    assert (stats["kpis"]["completed"], stats["kpis"]["success_rate"]) == (1, 1.0)
+    assert [each["worker"] for each in get("/admin/workers")["items"]] == ["transcriber-1"]
+    changed = admin.http.put("/admin/concurrency", json={"max_concurrent_jobs": 2})
+    assert (changed.status_code, get("/admin/concurrency")["max_concurrent_jobs"]) == (200, 2)
+
+    (upload,) = get("/admin/files", kind="uploads")["items"]
+    assert upload["job_id"] == job_id
+    content = admin.http.get("/admin/download-all", params={"format": "txt"}).content
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        assert archive.namelist() == [f"interview {job_id}.txt"]
+    assert admin.http.delete(f"/admin/files/{upload['key']}").status_code == 204
+    assert get("/admin/files", kind="uploads")["items"] == []
+
+    assert admin.http.post("/admin/reset", json={"confirmation": "delete all jobs"}).status_code == 202
+    until(lambda: get("/jobs")["items"] == [])
+    until(lambda: get("/admin/storage")["objects"] == 0)
+    freed = until(lambda: [each for each in get("/admin/cleanup/reports")["items"] if "tombstoned" in each["freed"]])
+    assert freed[0]["bytes"] > 0
+
+    before = {each["instance"]: each["pid"] for each in stats["instances"]}
+    assert admin.http.post("/admin/restart").status_code == 202
+
+    def all_new() -> bool:
+        if not answering(admin):
+            return False
+        stats = admin.http.get("/admin/stats")
+        now = {each["instance"]: each["pid"] for each in stats.json().get("instances", [])}
+        return set(now) == set(before) and not set(now.values()) & set(before.values())
+
+    until(all_new, 120)
+    assert get("/admin/concurrency")["max_concurrent_jobs"] == 2
+
+    assert admin.http.post("/admin/shutdown").status_code == 202
+    supervisor = fleet._supervisor
+    assert supervisor is not None
+    services = [*sorted(SERVICES - {"transcriber"}), "transcriber-1"]
+    until(lambda: all(supervisor.run_of(name).phase is Phase.STOPPED for name in services))
