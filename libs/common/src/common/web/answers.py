@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from .errors import MEDIA_TYPE, InvalidRequest, Problem, Unauthorized
+from .errors import MEDIA_TYPE, BadRequest, InvalidRequest, Problem, Unauthorized
 from .identity import NotAdmin
 
 Responses = dict[int | str, dict[str, Any]]
@@ -16,7 +16,7 @@ def problems(*kinds: type[Problem]) -> Responses:
     """The problems that an operation can answer with, for `responses=`: by status, with one example per code.
 
     Nobody needs to list those that the frame finds by itself: a missing or wrong token, a user's token where an
-    administrator's is needed, and an invalid request.
+    administrator's is needed, an invalid request, and a body that cannot be read at all.
     """
     responses: Responses = {}
     for kind in kinds:
@@ -34,6 +34,8 @@ def described(document: dict[str, Any], service: str) -> dict[str, Any]:
         default[MEDIA_TYPE] = default.pop("application/json")
         if "parameters" in operation or "requestBody" in operation:
             add_problems(operation, InvalidRequest)
+        if "requestBody" in operation:
+            add_problems(operation, BadRequest)
         if roles := [role for wanted in operation.get("security", []) for role in wanted.values()]:
             add_problems(operation, Unauthorized)
             if ["admin"] in roles:
