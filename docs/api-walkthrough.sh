@@ -72,7 +72,8 @@ note "in all: $(cd "$FOLDER" && ls | tr '\n' ' ')"
 jq -c '.segments[0] | {start, end: .end, text}' "$FOLDER/transcript.json"
 
 chapter "7. What is known about it"
-call "$URL/metadata/$ID" | jq -c '{language, words, words_per_minute, speech_ratio, keywords: [.keywords[:5][].keyword]}'
+call "$URL/metadata/$ID" | jq -c '{language, words, words_per_minute, speech_ratio, keywords: [.keywords[:5][].keyword], summary: .summary[:1]}'
+# With a language model configured (OPENAI_API_KEY), POST /jobs/{job_id}/analyze describes it further.
 
 chapter "8. The recording, to be played"
 # Players ask for pieces: 206 with Content-Range.
@@ -99,6 +100,13 @@ if [[ $(call "$URL/me" | jq -r .role) == admin ]]; then
   note "kept for: $(call "$URL/admin/cleanup-config" | jq -c .)"
   call "$URL/admin/download-all?format=srt" --output "$FOLDER/all.zip"
   note "all transcripts as one zip: $(wc -c <"$FOLDER/all.zip") bytes"
+  note "workers: $(call "$URL/admin/workers" | jq -c '[.items[] | {worker, device, engine, busy, alive}]')"
+  note "figures of the last day: $(call "$URL/admin/stats" | jq -c '{kpis, queue}')"
+  # PUT with other numbers counts at once: {"max_concurrent_jobs": 8}.
+  note "limits: $(call "$URL/admin/concurrency" | jq -c '{max_concurrent_jobs, paused_workers}')"
+  note "messages that nobody could handle: $(call "$URL/admin/dead-letters" | jq '.items | length')"
+  call "$URL/metrics" --output "$FOLDER/metrics"
+  note "metrics for Prometheus: $(grep -c '^verbatim_' "$FOLDER/metrics") series"
   call "$URL/logs/system?lines=2"
 fi
 
