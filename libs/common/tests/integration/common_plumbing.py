@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from common import database
-from common.events import Event, JobDeleted, JobOptions, JobTranscribed, PlanWork
+from common.events import Event, JobCreated, JobDeleted, JobOptions, JobTranscribed, PlanWork
 from common.messaging import Broker, DeadLetterConsumer, EventConsumer, OutboxRelay, RawMessage, Subscriptions
 from common.messaging.subscription import Subscription
 from common.messaging.topology import standing_queues
@@ -72,9 +72,19 @@ async def on_job_deleted(event: JobDeleted, session: AsyncSession, ledger: Ledge
     session.add(Effect(event_id=event.event_id, note="deleted"))
 
 
-# The test service plays the part of metadata, which listens to these two.
+# The test service plays the part of metadata, which listens to these.
 SERVICE = "metadata"
-SUBSCRIPTIONS: Subscriptions[Ledger] = {JobTranscribed: on_job_transcribed, JobDeleted: on_job_deleted}
+
+
+async def on_job_created(event: JobCreated, session: AsyncSession, ledger: Ledger) -> None:
+    """The catalogue has it heard as well; no test here tells of a new job."""
+
+
+SUBSCRIPTIONS: Subscriptions[Ledger] = {
+    JobCreated: on_job_created,
+    JobTranscribed: on_job_transcribed,
+    JobDeleted: on_job_deleted,
+}
 
 
 def a_job_transcribed(note: str = "transcript", job_id: UUID | None = None) -> JobTranscribed:

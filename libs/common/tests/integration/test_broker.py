@@ -52,6 +52,8 @@ async def test_nothing_is_lost_and_everything_resumes_when_the_broker_is_killed(
         heard.append(key)
 
     listener = await broker.listen("control", ["#"], hear)
+    reconnects: list[str] = []
+    broker.on_reconnect(lambda: reconnects.append("back"))
     expected = []
     async with (
         consuming(broker, session_factory, ledger) as consumer,
@@ -60,6 +62,7 @@ async def test_nothing_is_lost_and_everything_resumes_when_the_broker_is_killed(
         await asyncio.sleep(2)  # queues of a broker killed within a second of their declaration are lost
         for moment in ("before", "while", "after"):
             if moment == "while":
+                assert not reconnects
                 await rabbitmq_server.kill()
                 with pytest.raises(BrokerUnavailable):
                     await broker.check()
@@ -76,6 +79,7 @@ async def test_nothing_is_lost_and_everything_resumes_when_the_broker_is_killed(
         await consumer.check()
         await broker.broadcast(CancelJob(job_id=a_plan_work().job_id))
         await eventually(lambda: heard == ["control.cancel_job"])
+        assert reconnects == ["back"]
     assert sorted(await notes(session_factory)) == sorted(expected)
     await listener.close()
 
