@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import re
 from collections.abc import AsyncIterator
 from datetime import datetime
 from enum import StrEnum
@@ -19,6 +20,10 @@ from .repository import JobRepository
 from .tables import State
 
 log = structlog.get_logger(__name__)
+
+
+# What we name files: nothing that a path or a request could be confused by.
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
 
 
 class Kind(StrEnum):
@@ -46,7 +51,7 @@ def placed(key: str) -> tuple[Kind, UUID] | None:
         job_id = UUID(folder)
     except ValueError:
         return None
-    if str(job_id) != folder or not name:
+    if str(job_id) != folder or _NAME.fullmatch(name) is None:
         return None
     if root == "jobs":
         return (Kind.RESULTS if name.partition("/")[2].startswith("results/") else Kind.CHUNKS), job_id
