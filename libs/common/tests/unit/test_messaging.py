@@ -7,9 +7,9 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from common import context, database, messaging
-from common.events import Event, JobDeleted, JobOptions, JobStarted, JobTranscribed
+from common.events import SUBSCRIBERS, Event, JobCreated, JobDeleted, JobOptions, JobStarted, JobTranscribed
 from common.events.work import ChunkWork
-from common.messaging import Broker, EventConsumer, Subscriptions
+from common.messaging import Broker, EventConsumer, Subscriptions, envelope
 from common.messaging.envelope import Envelope
 from common.messaging.topology import EXCHANGES, event_queue, standing_queues, work_queue
 from common.settings import BrokerSettings
@@ -42,17 +42,18 @@ def a_consumer(subscriptions: Subscriptions[None]) -> EventConsumer[None]:
 
 
 def test_a_table_of_subscriptions_must_be_what_the_catalogue_says() -> None:
-    a_consumer({JobTranscribed: on_transcribed, JobDeleted: on_deleted})
-    a_consumer({JobTranscribed: on_any, JobDeleted: on_any})
+    everything: Subscriptions[None] = {JobCreated: on_any, JobTranscribed: on_transcribed, JobDeleted: on_deleted}
+    a_consumer(everything)
+    a_consumer({JobCreated: on_any, JobTranscribed: on_any, JobDeleted: on_any})
     with pytest.raises(ValueError, match=r"metadata .* job\.deleted\.v1"):
-        a_consumer({JobTranscribed: on_transcribed})
+        a_consumer({JobCreated: on_any, JobTranscribed: on_transcribed})
     with pytest.raises(ValueError, match=r"job\.started\.v1"):
-        a_consumer({JobTranscribed: on_transcribed, JobDeleted: on_deleted, JobStarted: on_any})
+        a_consumer({**everything, JobStarted: on_any})
 
 
 def test_a_handler_must_take_the_event_that_it_is_subscribed_to() -> None:
     with pytest.raises(TypeError, match="JobDeleted"):
-        a_consumer({JobTranscribed: on_transcribed, JobDeleted: on_transcribed})
+        a_consumer({JobCreated: on_any, JobTranscribed: on_transcribed, JobDeleted: on_transcribed})
 
 
 def test_an_event_travels_under_its_routing_key_and_a_command_to_its_queue() -> None:
@@ -68,8 +69,11 @@ def test_an_event_travels_under_its_routing_key_and_a_command_to_its_queue() -> 
     assert sent.traceparent is None
 
 
-def test_it_is_an_error_when_no_queue_takes_a_message_unless_nobody_listens_to_it() -> None:
+def test_it_is_an_error_when_no_queue_takes_a_message_unless_nobody_listens_to_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     assert Envelope.of(JobDeleted(job_id=JOB, owner_id=JOB)).mandatory
+    monkeypatch.setattr(envelope, "SUBSCRIBERS", {**SUBSCRIBERS, JobStarted: ()})
     assert not Envelope.of(JobStarted(job_id=JOB, owner_id=JOB, attempt=1)).mandatory
     work = ChunkWork(job_id=JOB, attempt=1, chunk=0, language="en", options=JobOptions())
     assert Envelope.of(work).mandatory

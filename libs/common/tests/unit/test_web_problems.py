@@ -193,7 +193,7 @@ def document() -> dict[str, Any]:
 
 def test_the_api_document_declares_problems_and_only_them() -> None:
     operation = document()["paths"]["/accounts"]["post"]
-    assert operation["responses"].keys() == {"200", "default"}
+    assert operation["responses"].keys() == {"200", "400", "422", "default"}
     assert operation["responses"]["default"]["content"] == {
         "application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemDocument"}}
     }
