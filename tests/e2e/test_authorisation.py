@@ -123,6 +123,8 @@ def people(quick_fleet: Fleet) -> Iterator[People]:
     me = ada.http.get("/me").raise_for_status().json()
     things = {"job_id": job, "key_id": key["id"], "session_id": sessions[0]["id"], "user_id": me["user_id"]}
     things["name"] = "source"
+    begun = ada.http.post("/files", headers={"Tus-Resumable": "1.0.0", "Upload-Length": "5"}).raise_for_status()
+    things["upload_id"] = begun.headers["Location"].rpartition("/")[2]
     kid, private = asyncio.run(signing_key(quick_fleet))
     strangers = {name: bearer(token) for name, token in imitations(ada.token, kid, private).items()}
     yield People(ada, bob, things, {"nobody": {}, "no token": bearer("x"), **strangers})

@@ -107,6 +107,31 @@ async def test_a_cancelled_upload_leaves_neither_object_nor_parts(store: ObjectS
     assert await _uploads(store) == []
 
 
+async def test_parts_of_several_writers_become_one_object(store: ObjectStore) -> None:
+    first, second, tail = b"a" * 5 * MIB, b"b" * 5 * MIB, b"end"
+    upload = await store.parts.begin("source", "audio/mpeg")
+    etags = [await store.parts.put("source", upload, 1, first)]
+    await store.parts.put("source", upload, 2, b"x" * 5 * MIB)
+    etags.append(await store.parts.put("source", upload, 2, bytearray(second)))
+    etags.append(await store.parts.put("source", upload, 3, tail))
+    with pytest.raises(ObjectMissing):
+        await store.stat("source")
+    await store.parts.complete("source", upload, etags)
+    assert await store.get("source") == first + second + tail
+    assert (await store.stat("source")).content_type == "audio/mpeg"
+
+
+async def test_parts_that_were_taken_back_are_missing(store: ObjectStore) -> None:
+    upload = await store.parts.begin("source", "audio/mpeg")
+    await store.parts.put("source", upload, 1, b"a" * 5 * MIB)
+    await store.parts.abort("source", upload)
+    with pytest.raises(ObjectMissing):
+        await store.parts.put("source", upload, 2, b"a")
+    with pytest.raises(ObjectMissing):
+        await store.parts.complete("source", upload, ["0" * 32])
+    assert await _uploads(store) == []
+
+
 async def test_a_range_is_read_without_the_rest(store: ObjectStore) -> None:
     data = await whole(pieces(3 * MIB))
     await store.put("audio", data)

@@ -26,6 +26,9 @@ from .limits import RateLimit
 from .loghub import LogHub
 from .logstream import LogStream
 from .resources import Resources
+from .resumable.protocol import TusFrame
+from .resumable.routes import router as upload_router
+from .resumable.service import ResumableUploads
 from .revocations import Revocations
 from .routes import router
 from .security import SecurityHeaders
@@ -37,6 +40,9 @@ from .upstreams import Refusal, Upstreams, relayed
 log = structlog.get_logger(__name__)
 
 NAME = "gateway"
+# What web pages of other origins need for resumable uploads.
+TUS_REQUEST = ("Tus-Resumable", "Upload-Length", "Upload-Offset", "Upload-Metadata", "Upload-Checksum")
+TUS_ANSWER = ("Location", "Tus-Resumable", "Upload-Length", "Upload-Offset", "Upload-Metadata", "X-Verbatim-Job")
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -67,6 +73,10 @@ def create_app(settings: Settings) -> FastAPI:
             background.start("bus", bus.run)
             background.start("presence", lambda: attend(settings, settings, service=NAME, app=app))
 
+            limits = UploadLimits(settings.max_upload_size, settings.upload_idle_timeout, settings.whisper_language)
+            resumable = ResumableUploads(store, upstreams.jobs, limits, settings.upload_lifetime)
+            background.start("expired uploads", resumable.sweep)
+
             app.state.verifier = verifier
             keys = ApiKeys(upstreams.auth, revocations, RateLimit(settings.logins_per_minute))
             app.state.doorkeeper = Doorkeeper(revocations, keys)
@@ -77,16 +87,17 @@ def create_app(settings: Settings) -> FastAPI:
                 store=store,
                 logs=LogStream(hub, upstreams.jobs, verifier, settings.allowed_origins),
                 logins=RateLimit(settings.logins_per_minute),
-                uploads=UploadLimits(settings.max_upload_size, settings.upload_idle_timeout, settings.whisper_language),
+                uploads=limits,
                 health_checks=health.service_checks(upstreams, settings.api_health_timeout)
                 | {"object_store": lambda _: store.check(), "message_bus": lambda _: bus.check()},
                 page=page,
+                resumable=resumable,
             )
             readiness.add("object_store", store.check)
             yield
 
     page = pages.built(settings.web_dir)
-    routers = [router, file_router, pages.front(page)]
+    routers = [router, file_router, upload_router, pages.front(page)]
     app = build_app(name=NAME, title="Verbatim", lifespan=lifespan, routers=routers, readiness=readiness)
     # Starlette's type knows handlers for requests and handlers for sockets; this one serves both.
     app.add_exception_handler(Refusal, _pass_on_refusal)  # type: ignore[arg-type]
@@ -110,6 +121,7 @@ def _relay(app: FastAPI) -> None:
 
 def _guard(app: FastAPI, settings: Settings) -> None:
     """Wrap the application; what is added last sees a request first."""
+    app.add_middleware(TusFrame)
     # Inside of what binds the request's ids and answers problems, and around everything that is routed.
     app.user_middleware.append(Middleware(Credentials))
     if settings.allowed_origins:
@@ -119,7 +131,7 @@ def _guard(app: FastAPI, settings: Settings) -> None:
             CORSMiddleware,
             allow_origins=settings.allowed_origins,
             allow_credentials=False,
-            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+            allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
             allow_headers=["Authorization", "X-API-Key", "Content-Type", "X-Request-ID", "traceparent"],
             expose_headers=[
                 "Content-Disposition",

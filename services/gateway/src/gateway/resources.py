@@ -12,6 +12,7 @@ from .health import Check
 from .limits import RateLimit
 from .logstream import LogStream
 from .pages import WebPage
+from .resumable.service import ResumableUploads
 from .settings import Settings
 from .uploads import UploadLimits
 from .upstreams import Upstreams
@@ -30,6 +31,7 @@ class Resources:
     uploads: UploadLimits
     health_checks: dict[str, Check]
     page: WebPage | None
+    resumable: ResumableUploads
 
 
 def _resources(connection: HTTPConnection) -> Resources:

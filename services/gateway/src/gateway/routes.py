@@ -21,6 +21,7 @@ router = APIRouter()
 DOCUMENTS = surface.stored()
 CREATED = passed_on(surface.operation(DOCUMENTS, "jobs", "POST", "/jobs"))
 REFUSED = passed_on(surface.operation(DOCUMENTS, "jobs", "GET", "/jobs/{job_id}"), only_problems=True)
+REFUSED_UPLOAD = passed_on(surface.operation(DOCUMENTS, "jobs", "POST", "/jobs"), only_problems=True)
 
 JobId = Annotated[UUID, Path(description="The job's id.", examples=["4b2f7c1e-8d0a-4c55-9a58-0d7e6c1b2f10"])]
 

@@ -1,6 +1,7 @@
 """What the gateway can be told through its environment."""
 
 import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -27,6 +28,11 @@ class Settings(ServiceSettings, BrokerSettings, StorageSettings, IdentitySetting
 
     max_upload_size: int = Field(default=2 * GIB, ge=1, description="Largest recording, in bytes.")
     upload_idle_timeout: float = Field(default=60.0, gt=0, description="Seconds without a byte that end an upload.")
+    upload_expiry_hours: float = Field(
+        default=24.0,
+        gt=0,
+        description="Time to finish a resumable upload; at most cleanup's ORPHAN_AGE_HOURS, when parts are taken back.",
+    )
     whisper_language: str = Field(
         default="auto", description="Language of recordings whose upload names none: an ISO 639 code, or `auto`."
     )
@@ -62,6 +68,11 @@ class Settings(ServiceSettings, BrokerSettings, StorageSettings, IdentitySetting
             if origin != "*" and (parts.scheme not in {"http", "https"} or not parts.netloc or parts.path):
                 raise ValueError(f"{origin!r} is no origin; write scheme://host[:port], or * for all")
         return value
+
+    @property
+    def upload_lifetime(self) -> timedelta:
+        """UPLOAD_EXPIRY_HOURS as a duration."""
+        return timedelta(hours=self.upload_expiry_hours)
 
     @property
     def allowed_origins(self) -> list[str]:

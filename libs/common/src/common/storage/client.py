@@ -68,7 +68,7 @@ class Client:
 
 
 def _translate(error: S3Error) -> Exception:
-    if error.code == "NoSuchKey":
+    if error.code in ("NoSuchKey", "NoSuchUpload"):
         return ObjectMissing(error.object_name or error.resource or "")
     if error.code == "InvalidRange":
         return BeyondTheEndError()

@@ -6,6 +6,7 @@ from uuid import UUID
 UPLOADS = "uploads/"
 JOBS = "jobs/"
 TRANSCRIPTS = "transcripts/"
+RESUMABLE = "resumable/"
 
 _CHUNK_AUDIO = re.compile(rf"{JOBS}[0-9a-f-]{{36}}/a(?P<attempt>\d+)/chunks/\d+\.s16")
 
@@ -18,6 +19,31 @@ def upload_prefix(job: UUID) -> str:
 def source(job: UUID) -> str:
     """The recording as it was uploaded."""
     return f"{upload_prefix(job)}source"
+
+
+def resumable_prefix(job: UUID) -> str:
+    """What is kept about the resumable upload that is to become a job, besides the recording's parts."""
+    return f"{RESUMABLE}{job}/"
+
+
+def resumable_record(job: UUID) -> str:
+    """How far the upload is (JSON)."""
+    return f"{resumable_prefix(job)}upload.json"
+
+
+def resumable_tail(job: UUID, offset: int) -> str:
+    """The bytes before the offset that are too few for a part."""
+    return f"{resumable_prefix(job)}tail-{offset}"
+
+
+def resumable_claims(job: UUID) -> str:
+    """Who is writing to the upload."""
+    return f"{resumable_prefix(job)}claims/"
+
+
+def resumable_claim(job: UUID, writer: UUID) -> str:
+    """One writer's claim."""
+    return f"{resumable_claims(job)}{writer}"
 
 
 def job_prefix(job: UUID) -> str:

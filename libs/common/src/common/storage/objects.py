@@ -19,11 +19,10 @@ from common.settings import StorageSettings
 
 from .client import BeyondTheEndError, Client
 from .errors import StoreUnavailable
+from .parts import SMALLEST_PART, PartStore
 from .upload import Upload
 
 _MIB = 1024 * 1024
-# S3 refuses smaller parts, except for the last one.
-_SMALLEST_PART = 5 * _MIB
 _READ_SIZE = _MIB
 _PAGE = 1000
 _METADATA_HEADER = "x-amz-meta-"
@@ -57,6 +56,7 @@ class ObjectStore:
         self._client = Client(settings)
         self._bucket = self._client.bucket
         self._s3 = self._client.s3
+        self.parts = PartStore(self._client)
         self._aborting: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
@@ -111,7 +111,7 @@ class ObjectStore:
         At most two parts are in memory: one on its way to the store, one being filled. Whatever interrupts the stream,
         an error of its own or a cancellation, takes the stored parts back and goes on to the caller.
         """
-        upload = Upload(self._client, key, _headers(content_type, metadata), max(part_size, _SMALLEST_PART))
+        upload = Upload(self._client, key, _headers(content_type, metadata), max(part_size, SMALLEST_PART))
         try:
             async for chunk in chunks:
                 await upload.write(chunk)

@@ -1,0 +1,116 @@
+"""The log stream's budget: 1,000 viewers on one gateway, p99 delivery at most 250 ms.
+
+    PYTHONPATH=tests python -m bench.logstream
+
+A fleet of its own, one job, `BENCH_VIEWERS` (1000) WebSockets in processes beside it, and `BENCH_RATE` (10) lines a
+second for `BENCH_SECONDS` (20). A line's delivery is the time from its timestamp, made where it was logged, to its
+arrival at a viewer: through the bus, into the archive, over the bus to the gateway, and out of it.
+"""
+
+import asyncio
+import json
+import multiprocessing
+import os
+import statistics
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+from websockets.asyncio.client import connect
+
+from common.logging import LogSink
+from common.messaging import Broker, LogPublisher
+from common.settings import BrokerSettings
+from native import rabbitmq
+from support.fleets import canned_fleet
+
+VIEWERS = int(os.environ.get("BENCH_VIEWERS", "1000"))
+RATE = float(os.environ.get("BENCH_RATE", "10"))
+SECONDS = float(os.environ.get("BENCH_SECONDS", "20"))
+PROCESSES = 2
+LAST = "the last line"
+
+
+def main() -> None:
+    """Measure and print."""
+    with tempfile.TemporaryDirectory() as folder, canned_fleet(Path(folder)) as fleet:
+        url, (username, password) = fleet.url("gateway"), fleet.credentials
+        answer = httpx.post(f"{url}/token", data={"username": username, "password": password})
+        token = answer.raise_for_status().json()["access_token"]
+        headers = {"Authorization": f"Bearer {token}"}
+        job = (
+            httpx.post(f"{url}/jobs", files={"file": ("a.wav", b"no sound")}, headers=headers).raise_for_status().json()
+        )
+        address = f"{url.replace('http', 'ws', 1)}/ws/logs/{job['id']}"
+        ready = multiprocessing.Semaphore(0)
+        results: multiprocessing.Queue[list[float]] = multiprocessing.Queue()
+        share = VIEWERS // PROCESSES
+        watchers = [
+            multiprocessing.Process(target=_watch, args=(address, token, share, ready, results))
+            for _ in range(PROCESSES)
+        ]
+        for watcher in watchers:
+            watcher.start()
+        for _ in range(share * PROCESSES):
+            ready.acquire()
+        broker = rabbitmq.url(fleet.state, fleet.state.ports(rabbitmq.NAME)[rabbitmq.NAME])
+        asyncio.run(_talk(BrokerSettings(broker_url=broker), job["id"]))
+        delays = [delay for _ in watchers for delay in results.get(timeout=120)]
+        for watcher in watchers:
+            watcher.join()
+    _report(delays)
+
+
+def _report(delays: list[float]) -> None:
+    quantiles = statistics.quantiles(delays, n=100)
+    print(
+        f"{VIEWERS} viewers, {RATE:g} lines/s for {SECONDS:g} s, {len(delays)} deliveries: "
+        f"median {statistics.median(delays) * 1000:.0f} ms, p99 {quantiles[98] * 1000:.0f} ms, "
+        f"worst {max(delays) * 1000:.0f} ms"
+    )
+
+
+async def _talk(settings: BrokerSettings, job_id: str) -> None:
+    broker, sink = await Broker.connect(settings, "bench"), LogSink()
+    publisher = asyncio.create_task(LogPublisher(broker, sink).run())
+    for number in range(int(RATE * SECONDS) + 1):
+        event = "benchmark line" if number < int(RATE * SECONDS) else LAST
+        record = {"log_id": uuid4().hex, "timestamp": datetime.now(UTC).isoformat(), "level": "info", "event": event}
+        sink.put(record | {"service": "transcriber", "job_id": job_id, "text": "x" * 100})
+        await asyncio.sleep(1 / RATE)
+    await asyncio.sleep(1)
+    publisher.cancel()
+    await asyncio.gather(publisher, return_exceptions=True)
+    await broker.close()
+
+
+def _watch(
+    address: str, token: str, viewers: int, ready: object, results: "multiprocessing.Queue[list[float]]"
+) -> None:
+    async def one(limit: asyncio.Semaphore) -> list[float]:
+        delays = []
+        async with limit:
+            socket = await connect(
+                address, additional_headers={"Authorization": f"Bearer {token}"}, proxy=None, open_timeout=60
+            )
+        ready.release()  # type: ignore[attr-defined]
+        async for message in socket:
+            arrived, record = datetime.now(UTC), json.loads(message)
+            if record["event"] == LAST:
+                break
+            if record["event"] == "benchmark line":
+                delays.append((arrived - datetime.fromisoformat(record["timestamp"])).total_seconds())
+        await socket.close()
+        return delays
+
+    async def all_of_them() -> list[float]:
+        limit = asyncio.Semaphore(20)
+        return [delay for each in await asyncio.gather(*(one(limit) for _ in range(viewers))) for delay in each]
+
+    results.put(asyncio.run(all_of_them()))
+
+
+if __name__ == "__main__":
+    main()

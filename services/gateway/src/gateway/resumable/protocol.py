@@ -1,0 +1,64 @@
+"""tus 1.0.0 on the wire: its constants, and headers that are more than a number."""
+
+import base64
+import binascii
+from collections.abc import Mapping
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+VERSION = "1.0.0"
+EXTENSIONS = "creation,creation-with-upload,checksum,termination,expiration"
+ALGORITHMS = ("sha1", "sha256", "md5")
+PIECE = "application/offset+octet-stream"
+PATH = "/files"
+_OVERRIDDEN = frozenset({"PATCH", "DELETE"})
+
+
+def metadata_of(header: str) -> Mapping[str, str]:
+    """The pairs of an Upload-Metadata header; raises ValueError."""
+    pairs: dict[str, str] = {}
+    for pair in filter(None, (item.strip() for item in header.split(","))):
+        name, _, encoded = pair.partition(" ")
+        if name in pairs:
+            raise ValueError(f"{name} is there twice")
+        pairs[name] = _decoded(encoded).decode()
+    return pairs
+
+
+def checksum_of(header: str) -> tuple[str, bytes]:
+    """Algorithm and digest of an Upload-Checksum header; raises ValueError."""
+    algorithm, _, encoded = header.strip().partition(" ")
+    if algorithm not in ALGORITHMS:
+        raise ValueError(f"use one of {', '.join(ALGORITHMS)}")
+    return algorithm, _decoded(encoded)
+
+
+def _decoded(encoded: str) -> bytes:
+    try:
+        return base64.b64decode(encoded.strip(), validate=True)
+    except binascii.Error as error:
+        raise ValueError(f"not base64: {error}") from error
+
+
+class TusFrame:
+    """Says the protocol's version in every answer of an upload, and lets a POST stand for another method."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on."""
+        if scope["type"] != "http" or not (scope["path"] == PATH or scope["path"].startswith(f"{PATH}/")):
+            await self._app(scope, receive, send)
+            return
+        meant = Headers(scope=scope).get("x-http-method-override", "").upper()
+        if scope["method"] == "POST" and meant in _OVERRIDDEN:
+            scope["method"] = meant
+
+        async def send_framed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)["Tus-Resumable"] = VERSION
+            await send(message)
+
+        await self._app(scope, receive, send_framed)

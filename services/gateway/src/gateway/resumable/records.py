@@ -1,0 +1,95 @@
+"""What is known about an upload, as a small JSON object beside its bytes."""
+
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Self
+from uuid import UUID
+
+from pydantic import BaseModel, ValidationError
+
+from common.events import JobOptions
+from common.storage import ObjectMissing, ObjectStore, keys
+from common.storage.parts import MOST_PARTS
+
+from .errors import UploadGone, UploadNotFound
+
+MIB = 1024 * 1024
+_PART = 8 * MIB
+
+
+class Record(BaseModel):
+    """One upload; it has the id of the job that it becomes.
+
+    Stored are the parts `etags`, each of `part_size` bytes, and after them `tail` bytes in an object of their own, too
+    few for a part. `sha256` is there when the recording is complete and in its place; `accepted` when the job exists.
+    """
+
+    job_id: UUID
+    owner_id: UUID
+    file_name: str
+    content_type: str
+    options: JobOptions
+    metadata: str
+    length: int
+    part_size: int
+    expires_at: datetime
+    multipart: str | None = None
+    etags: list[str] = []
+    tail: int = 0
+    sha256: str | None = None
+    accepted: bool = False
+
+    @property
+    def offset(self) -> int:
+        """How many bytes are stored for good."""
+        return self.length if self.sha256 else len(self.etags) * self.part_size + self.tail
+
+    @property
+    def tail_key(self) -> str:
+        """Where the bytes after the last part are; another place for every offset, so that none is overwritten."""
+        return keys.resumable_tail(self.job_id, self.offset)
+
+    def with_changes(self, **changes: object) -> Self:
+        """The record, changed."""
+        return self.model_copy(update=changes)
+
+
+def part_size(length: int) -> int:
+    """Bytes in a part: few, for the memory's sake, but so many that the parts suffice."""
+    needed = -(-length // (MOST_PARTS - 1))
+    return max(_PART, -(-needed // MIB) * MIB)
+
+
+class Records:
+    """The records of all uploads."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+
+    async def read(self, job_id: UUID) -> Record:
+        """Return a record; raises UploadNotFound."""
+        try:
+            return Record.model_validate_json(await self._store.get(keys.resumable_record(job_id)))
+        except (ObjectMissing, ValidationError) as error:
+            raise UploadNotFound(f"There is no upload {job_id}.") from error
+
+    async def owned(self, job_id: UUID, owner_id: UUID) -> Record:
+        """Return the owner's record; raises UploadNotFound, or UploadGone when it has expired."""
+        record = await self.read(job_id)
+        if record.owner_id != owner_id:
+            raise UploadNotFound(f"There is no upload {job_id}.")
+        if record.expires_at <= datetime.now(UTC):
+            raise UploadGone("The upload was not finished in time; begin again.")
+        return record
+
+    async def write(self, record: Record) -> None:
+        """Store a record: from here on it counts."""
+        body = record.model_dump_json().encode()
+        await self._store.put(keys.resumable_record(record.job_id), body, "application/json")
+
+    async def drop(self, record: Record) -> None:
+        """Forget an upload with all that is stored of it; a recording that is in its place already stays there."""
+        if record.multipart is not None and record.sha256 is None:
+            with suppress(ObjectMissing):
+                await self._store.parts.abort(keys.source(record.job_id), record.multipart)
+        await self._store.delete_many(prefix=keys.resumable_prefix(record.job_id))

@@ -1,0 +1,186 @@
+"""The public interface: resumable uploads (tus 1.0.0)."""
+
+from email.utils import format_datetime
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Header, Path, Request, Response
+
+from common.web import IdentityDep
+from gateway.errors import BadUpload, InvalidForm, StoreDown, UploadTooLarge
+from gateway.openapi import merged, signed_in
+from gateway.resources import ResourcesDep
+from gateway.routes import REFUSED_UPLOAD
+
+from .errors import (
+    BadUploadHeader,
+    ChecksumMismatch,
+    NotUploadBytes,
+    OffsetMismatch,
+    UploadBusy,
+    UploadGone,
+    UploadNotFound,
+    VersionNotSupported,
+)
+from .protocol import ALGORITHMS, EXTENSIONS, PATH, PIECE, VERSION, checksum_of
+from .records import Record
+from .transfer import Checksum
+
+router = APIRouter(tags=["uploads"])
+
+UploadId = Annotated[UUID, Path(description="The upload's id, which becomes the job's.")]
+Tus = Annotated[str | None, Header(alias="Tus-Resumable", description=f"`{VERSION}`")]
+Length = Annotated[str | None, Header(alias="Upload-Length", description="Bytes that the recording has.")]
+Offset = Annotated[str | None, Header(alias="Upload-Offset", description="Bytes that are stored already.")]
+Metadata = Annotated[
+    str,
+    Header(
+        alias="Upload-Metadata",
+        max_length=16_384,
+        description="`filename`, `filetype` and the option fields of POST /jobs, each value in base64.",
+    ),
+]
+Sum = Annotated[
+    str | None,
+    Header(alias="Upload-Checksum", description=f"One of {', '.join(ALGORITHMS)}, and the digest in base64."),
+]
+_PIECE_BODY = {
+    "requestBody": {"required": True, "content": {PIECE: {"schema": {"type": "string", "format": "binary"}}}}
+}
+_KNOWN = merged(signed_in(UploadNotFound, UploadGone, VersionNotSupported, UploadBusy, StoreDown))
+_ENDED = merged(REFUSED_UPLOAD, signed_in(BadUploadHeader, BadUpload, UploadTooLarge, InvalidForm, ChecksumMismatch))
+
+
+@router.options(PATH, include_in_schema=False)
+@router.options(PATH + "/{upload_id}", include_in_schema=False)
+async def upload_abilities(resources: ResourcesDep) -> Response:
+    headers = {
+        "Tus-Version": VERSION,
+        "Tus-Extension": EXTENSIONS,
+        "Tus-Max-Size": str(resources.resumable.max_bytes),
+        "Tus-Checksum-Algorithm": ",".join(ALGORITHMS),
+    }
+    return Response(status_code=204, headers=headers)
+
+
+@router.post(
+    PATH,
+    summary="Begin a resumable upload (tus)",
+    status_code=201,
+    response_class=Response,
+    responses=merged(
+        {201: {"description": "Begun; `Location` says where."}},
+        _ENDED,
+        signed_in(VersionNotSupported, NotUploadBytes, UploadBusy, StoreDown),
+    ),
+)
+async def create_upload(
+    *,
+    request: Request,
+    identity: IdentityDep,
+    resources: ResourcesDep,
+    tus: Tus = None,
+    length: Length = None,
+    metadata: Metadata = "",
+    checksum: Sum = None,
+) -> Response:
+    """A body of the type `application/offset+octet-stream` may carry the first bytes."""
+    _require_version(tus)
+    size = _number(length, "Upload-Length")
+    first = _checksum(checksum)
+    record = await resources.resumable.create(identity.user_id, length=size, metadata=metadata)
+    if size == 0 or request.headers.get("content-type") == PIECE:
+        record = await resources.resumable.append(request, record, offset=0, checksum=first)
+    return Response(status_code=201, headers=_state(record) | {"Location": f"{PATH}/{record.job_id}"})
+
+
+@router.head(
+    PATH + "/{upload_id}",
+    summary="How far is a resumable upload?",
+    response_class=Response,
+    responses=merged({200: {"description": "`Upload-Offset` says it."}}, _KNOWN, _ENDED),
+)
+async def read_upload(
+    upload_id: UploadId, request: Request, identity: IdentityDep, resources: ResourcesDep, tus: Tus = None
+) -> Response:
+    record = await resources.resumable.find(upload_id, identity)
+    _require_version(tus)
+    record = await resources.resumable.look(request, record)
+    headers = {"Upload-Length": str(record.length), "Cache-Control": "no-store"}
+    if record.metadata:
+        headers["Upload-Metadata"] = record.metadata
+    return Response(status_code=200, headers=_state(record) | headers)
+
+
+@router.patch(
+    PATH + "/{upload_id}",
+    summary="Send the next piece of a resumable upload",
+    status_code=204,
+    response_class=Response,
+    responses=merged(
+        {204: {"description": "Stored; after the last piece `X-Verbatim-Job` names the job."}},
+        _KNOWN,
+        _ENDED,
+        signed_in(OffsetMismatch, NotUploadBytes),
+    ),
+    openapi_extra=_PIECE_BODY,
+)
+async def append_to_upload(
+    *,
+    upload_id: UploadId,
+    request: Request,
+    identity: IdentityDep,
+    resources: ResourcesDep,
+    tus: Tus = None,
+    offset: Offset = None,
+    checksum: Sum = None,
+) -> Response:
+    record = await resources.resumable.find(upload_id, identity)
+    _require_version(tus)
+    if request.headers.get("content-type") != PIECE:
+        raise NotUploadBytes(f"Send the bytes as {PIECE}.")
+    position = _number(offset, "Upload-Offset")
+    record = await resources.resumable.append(request, record, offset=position, checksum=_checksum(checksum))
+    return Response(status_code=204, headers=_state(record))
+
+
+@router.delete(
+    PATH + "/{upload_id}",
+    summary="Give a resumable upload up; the job that it has become stays",
+    status_code=204,
+    response_class=Response,
+    responses=_KNOWN,
+)
+async def remove_upload(
+    upload_id: UploadId, identity: IdentityDep, resources: ResourcesDep, tus: Tus = None
+) -> Response:
+    record = await resources.resumable.find(upload_id, identity)
+    _require_version(tus)
+    await resources.resumable.remove(record)
+    return Response(status_code=204)
+
+
+def _state(record: Record) -> dict[str, str]:
+    headers = {
+        "Upload-Offset": str(record.offset),
+        "Upload-Expires": format_datetime(record.expires_at, usegmt=True),
+    }
+    return headers | ({"X-Verbatim-Job": f"/jobs/{record.job_id}"} if record.accepted else {})
+
+
+def _require_version(version: str | None) -> None:
+    if version != VERSION:
+        raise VersionNotSupported(f"Send the header Tus-Resumable with {VERSION}.")
+
+
+def _number(value: str | None, name: str) -> int:
+    if value is None or not (value.isascii() and value.isdecimal() and len(value) < 19):
+        raise BadUploadHeader(f"{name} must be a number of bytes.")
+    return int(value)
+
+
+def _checksum(header: str | None) -> Checksum | None:
+    try:
+        return None if header is None else Checksum(*checksum_of(header))
+    except ValueError as error:
+        raise BadUploadHeader(f"Upload-Checksum cannot be used: {error}.") from error

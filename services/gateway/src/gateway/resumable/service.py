@@ -1,0 +1,131 @@
+"""Resumable uploads from their creation to the job, and the end of those that nobody finishes."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+import structlog
+from fastapi import Request
+
+from common import context
+from common.storage import ObjectStore, keys
+from common.web import Identity
+from gateway.acceptance import content_type_of, options_of
+from gateway.errors import UploadTooLarge
+from gateway.file_names import display_name
+from gateway.forms import with_idle_timeout
+from gateway.uploads import UploadLimits
+from gateway.upstreams import Upstream
+
+from .claims import Claims
+from .errors import BadUploadHeader, OffsetMismatch, UploadNotFound
+from .protocol import metadata_of
+from .records import Record, Records, part_size
+from .transfer import Checksum, Transfer
+
+log = structlog.get_logger(__name__)
+
+_SWEEP_SECONDS = 600.0
+
+
+class ResumableUploads:
+    """What a client may do with its uploads."""
+
+    def __init__(self, store: ObjectStore, jobs: Upstream, limits: UploadLimits, lifetime: timedelta) -> None:
+        self._store = store
+        self._jobs = jobs
+        self._limits = limits
+        self._lifetime = lifetime
+        self._records = Records(store)
+        self._claims = Claims(store)
+
+    @property
+    def max_bytes(self) -> int:
+        """The largest recording."""
+        return self._limits.max_bytes
+
+    async def create(self, owner_id: UUID, *, length: int, metadata: str) -> Record:
+        """Begin an upload; raises UploadTooLarge, BadUploadHeader or, for impossible options, InvalidForm."""
+        if length > self.max_bytes:
+            raise UploadTooLarge(
+                f"The recording is larger than the {self.max_bytes} bytes accepted here.", max_bytes=self.max_bytes
+            )
+        try:
+            fields = metadata_of(metadata)
+        except ValueError as error:
+            raise BadUploadHeader(f"Upload-Metadata cannot be read: {error}.") from error
+        record = Record(
+            job_id=uuid4(),
+            owner_id=owner_id,
+            file_name=display_name(fields.get("filename") or fields.get("name") or ""),
+            content_type=content_type_of(fields.get("filetype") or fields.get("type")),
+            options=options_of(fields, self._limits.default_language),
+            metadata=metadata,
+            length=length,
+            part_size=part_size(length),
+            expires_at=datetime.now(UTC) + self._lifetime,
+        )
+        await self._records.write(record)
+        with context.bound(job_id=record.job_id):
+            log.info("resumable upload begun", size_bytes=length)
+        return record
+
+    async def find(self, upload_id: UUID, identity: Identity) -> Record:
+        """Return the caller's upload; raises UploadNotFound or UploadGone."""
+        return await self._records.owned(upload_id, identity.user_id)
+
+    async def append(self, request: Request, record: Record, *, offset: int, checksum: Checksum | None) -> Record:
+        """Store the request's body, and have the job created when it was the rest.
+
+        Raises OffsetMismatch, UploadBusy, ChecksumMismatch, and whatever the jobs service says to the complete upload.
+        """
+        with context.bound(job_id=record.job_id):
+            async with self._claims.hold(record.job_id) as claim:
+                # Somebody may have written since the record was looked at.
+                record = await self._records.read(record.job_id)
+                if offset != record.offset:
+                    raise OffsetMismatch(f"{record.offset} bytes are stored, not {offset}.", offset=record.offset)
+                transfer = Transfer(self._store, self._records, record, claim)
+                if offset < record.length:
+                    body = with_idle_timeout(request.stream(), self._limits.idle_seconds)
+                    await transfer.append(body, checksum)
+                if transfer.record.offset == record.length and not transfer.record.accepted:
+                    await transfer.finish(request, self._jobs)
+                return transfer.record
+
+    async def look(self, request: Request, record: Record) -> Record:
+        """The upload as it is; if all bytes are there and the end of the last request was lost, its job is created now.
+
+        A client that is told that everything is stored does not come back.
+        """
+        if record.offset < record.length or record.accepted:
+            return record
+        return await self.append(request, record, offset=record.offset, checksum=None)
+
+    async def remove(self, record: Record) -> None:
+        """Forget an upload; the job that it has become stays. Raises UploadBusy."""
+        async with self._claims.hold(record.job_id):
+            await self._records.drop(await self._records.read(record.job_id))
+        await self._store.delete_many(prefix=keys.resumable_prefix(record.job_id))
+
+    async def sweep(self) -> None:
+        """Forget for ever the uploads that are past their time."""
+        while True:
+            await self.drop_expired()
+            await asyncio.sleep(_SWEEP_SECONDS)
+
+    async def drop_expired(self) -> int:
+        """Forget the uploads that are past their time; return how many."""
+        dropped = 0
+        folders = [folder async for folder in self._store.folders(keys.RESUMABLE)]
+        for folder in folders:
+            try:
+                record = await self._records.read(UUID(folder))
+            except (UploadNotFound, ValueError):
+                continue
+            if record.expires_at <= datetime.now(UTC):
+                await self._records.drop(record)
+                dropped += 1
+        if dropped:
+            log.info("expired uploads are given up", uploads=dropped)
+        return dropped
