@@ -1,9 +1,10 @@
-"""The transcript in the forms people download: JSON, SRT, WebVTT, plain text and TSV; the same bytes every time."""
+"""The transcript in the forms that people download, from JSON to Word; the same bytes every time."""
 
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
+from . import word_document
 from .assembly import joiner
 from .documents import canonical
 
@@ -50,7 +51,20 @@ def to_tsv(transcript: Document) -> bytes:
 def to_txt(transcript: Document) -> bytes:
     """Running text in paragraphs: a new one after a pause, or at the end of a sentence when one gets long."""
     separator = joiner(transcript["language"], transcript["task"])
-    return "\n".join(f"{separator.join(lines)}\n" for lines in _paragraphs(transcript["segments"])).encode()
+    paragraphs = (
+        separator.join(_line(segment["text"]) for segment in group) for group in _paragraphs(transcript["segments"])
+    )
+    return "\n".join(f"{paragraph}\n" for paragraph in paragraphs).encode()
+
+
+def to_docx(transcript: Document) -> bytes:
+    """A Word document: the same paragraphs as in the text, each with the time at which it begins."""
+    separator = joiner(transcript["language"], transcript["task"])
+    paragraphs = [
+        (_clock(group[0]["start"], ".").partition(".")[0], separator.join(_line(segment["text"]) for segment in group))
+        for group in _paragraphs(transcript["segments"])
+    ]
+    return word_document.write("Transcript", paragraphs)
 
 
 FORMATS: Final[Mapping[str, tuple[Callable[[Document], bytes], str]]] = MappingProxyType(
@@ -60,23 +74,24 @@ FORMATS: Final[Mapping[str, tuple[Callable[[Document], bytes], str]]] = MappingP
         "vtt": (to_vtt, "text/vtt; charset=utf-8"),
         "txt": (to_txt, "text/plain; charset=utf-8"),
         "tsv": (to_tsv, "text/tab-separated-values; charset=utf-8"),
+        "docx": (to_docx, "application/vnd.openxmlformats-officedocument.wordprocessingml.document"),
     }
 )
 """Every format: how to write it, and its content type."""
 
 
-def _paragraphs(segments: list[Document]) -> Iterator[list[str]]:
-    lines: list[str] = []
+def _paragraphs(segments: list[Document]) -> Iterator[list[Document]]:
+    group: list[Document] = []
     length, end = 0, 0.0
     for segment in segments:
-        full = length >= _FULL and lines[-1].endswith(_SENTENCE_END)
-        if lines and (segment["start"] - end >= _PAUSE or full):
-            yield lines
-            lines, length = [], 0
-        lines.append(_line(segment["text"]))
-        length, end = length + len(lines[-1]), segment["end"]
-    if lines:
-        yield lines
+        full = length >= _FULL and _line(group[-1]["text"]).endswith(_SENTENCE_END)
+        if group and (segment["start"] - end >= _PAUSE or full):
+            yield group
+            group, length = [], 0
+        group.append(segment)
+        length, end = length + len(_line(segment["text"])), segment["end"]
+    if group:
+        yield group
 
 
 def _line(text: str) -> str:
