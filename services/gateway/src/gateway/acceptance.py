@@ -1,7 +1,7 @@
 """The end of every kind of upload: what the client chose is read, and the jobs service hears of the recording."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -21,6 +21,7 @@ log = structlog.get_logger(__name__)
 
 #: The fields that a client may send beside the recording.
 OPTION_FIELDS = frozenset(JobOptions.model_fields)
+FIELDS = OPTION_FIELDS | {"priority", "tags", "callback_url"}
 ANY_CONTENT_TYPE = "application/octet-stream"
 _CONTENT_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,63}/[a-z0-9][a-z0-9!#$&^_.+-]{0,63}")
 _LANGUAGE = re.compile(r"[a-z]{2,3}")
@@ -48,7 +49,7 @@ class Recording:
 def options_of(fields: Mapping[str, str], default_language: str) -> JobOptions:
     """The options that the fields choose; raises InvalidForm."""
     # An empty field is how an HTML form says "not chosen".
-    chosen = {name: value for name, value in fields.items() if value.strip()}
+    chosen = {name: value for name, value in fields.items() if name in OPTION_FIELDS and value.strip()}
     language = chosen.pop("language", default_language).strip().lower()
     if language != "auto":
         if not _LANGUAGE.fullmatch(language):
@@ -62,6 +63,16 @@ def options_of(fields: Mapping[str, str], default_language: str) -> JobOptions:
         raise InvalidForm(f"The form is not valid: {sentence}.", errors=errors) from error
 
 
+def choices_of(fields: Mapping[str, str], default_language: str) -> dict[str, Any]:
+    """Everything that the fields choose, as the jobs service reads it; raises InvalidForm for impossible options."""
+    chosen = {name: fields.get(name, "").strip() for name in ("priority", "callback_url")}
+    return {
+        "options": options_of(fields, default_language).model_dump(mode="json"),
+        "tags": [tag for tag in fields.get("tags", "").split(",") if tag.strip()],
+        **{name: value for name, value in chosen.items() if value},
+    }
+
+
 def content_type_of(declared: str | None) -> str:
     """The media type that the client declared, without parameters, if it is one."""
     kind = (declared or "").partition(";")[0].strip().lower()
@@ -73,29 +84,48 @@ async def create_job(request: Request, jobs: Upstream, recording: Recording, opt
 
     Creating the same job twice gives the same job, so anybody who does not know may ask again.
     """
-    body: dict[str, Any] = {
+    body = _described(recording) | {"options": options.model_dump(mode="json")}
+    return await _asked_twice(request, jobs, "/jobs", body)
+
+
+async def create_jobs(
+    request: Request,
+    jobs: Upstream,
+    recordings: Sequence[Recording],
+    choices: dict[str, Any],
+    claim: dict[str, str] | None,
+) -> httpx.Response:
+    """The same for several recordings, all or none, under a claimed Idempotency-Key if there is one."""
+    body = {"jobs": [_described(recording) | choices for recording in recordings], "claim": claim}
+    return await _asked_twice(request, jobs, "/jobs/batch", body)
+
+
+def _described(recording: Recording) -> dict[str, Any]:
+    return {
         "job_id": str(recording.job_id),
         "file_name": recording.file_name,
         "content_type": recording.content_type,
         "size_bytes": recording.size,
         "sha256": recording.sha256,
         "source_key": keys.source(recording.job_id),
-        "options": options.model_dump(mode="json"),
     }
+
+
+async def _asked_twice(request: Request, jobs: Upstream, path: str, body: dict[str, Any]) -> httpx.Response:
     try:
-        return await _post(request, jobs, body)
+        return await _post(request, jobs, path, body)
     except Undecided:
         log.warning("no clear answer about the job; asking again")
     try:
-        return await _post(request, jobs, body)
+        return await _post(request, jobs, path, body)
     except ServiceUnavailable as error:
         raise Undecided(error) from error
 
 
-async def _post(request: Request, jobs: Upstream, body: dict[str, Any]) -> httpx.Response:
+async def _post(request: Request, jobs: Upstream, path: str, body: dict[str, Any]) -> httpx.Response:
     """The jobs service's clear answer; raises Undecided when it may have accepted the job without saying so."""
     try:
-        answer = await jobs.send(request, "POST", "/jobs", json=body)
+        answer = await jobs.send(request, "POST", path, json=body)
     except BadUpstreamAnswer as error:
         raise Undecided(error) from error
     except ServiceUnavailable as error:

@@ -12,7 +12,7 @@ from .errors import FormatNotAvailable, TranscriptNotReady
 from .file_names import content_disposition, stem
 from .upstreams import Upstream
 
-Format = Literal["txt", "srt", "vtt", "json", "tsv"]
+Format = Literal["txt", "srt", "vtt", "json", "tsv", "docx"]
 Disposition = Literal["attachment", "inline"]
 
 CONTENT_TYPES: dict[Format, str] = {
@@ -21,6 +21,7 @@ CONTENT_TYPES: dict[Format, str] = {
     "vtt": "text/vtt; charset=utf-8",
     "json": "application/json",
     "tsv": "text/tab-separated-values; charset=utf-8",
+    "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
 }
 
 

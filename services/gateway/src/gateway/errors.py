@@ -1,5 +1,8 @@
 """What can go wrong at the public door, with stable codes."""
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 from common.web.errors import (
     BadRequest,
     Conflict,
@@ -26,6 +29,21 @@ class InvalidForm(Invalid):
 
     code = "invalid_form"
     title = "Not a valid form"
+
+
+class IdempotencyKeyReused(Invalid):
+    """The Idempotency-Key belongs to an upload with other contents."""
+
+    code = "idempotency_key_reused"
+    title = "Idempotency key of another request"
+
+
+class IdempotencyKeyInFlight(Conflict):
+    """The first upload with this Idempotency-Key has not ended yet; repeat it in a moment."""
+
+    code = "idempotency_key_in_flight"
+    title = "Upload still running"
+    default_headers: ClassVar[Mapping[str, str]] = {"Retry-After": "5"}
 
 
 class UploadTooLarge(TooLarge):

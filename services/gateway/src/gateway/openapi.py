@@ -23,6 +23,15 @@ def merged(*parts: Responses) -> Responses:
     return together
 
 
+def one_or_several(one: Responses, several: Responses) -> Responses:
+    """The answers of two operations, one of which gives one thing and the other a list: either, when it goes well."""
+    schemas = [answers[201]["content"]["application/json"]["schema"] for answers in (one, several)]
+    both = merged(one, several)
+    both[201]["description"] = "The job; for several files all jobs, in the order of the files."
+    both[201]["content"]["application/json"]["schema"] = {"anyOf": schemas}
+    return both
+
+
 def signed_in(*kinds: type[Problem]) -> Responses:
     """The problems of operations that ask another service."""
     return problems(*kinds, BadUpstreamAnswer, ServiceUnavailable)
@@ -37,7 +46,13 @@ UPLOAD_FORM = _form(
     "multipart/form-data",
     ["file"],
     {
-        "file": {"type": "string", "format": "binary", "description": "The recording: any audio, or video with sound."},
+        "file": {
+            "type": "array",
+            "items": {"type": "string", "format": "binary"},
+            "minItems": 1,
+            "maxItems": 20,
+            "description": "The recordings: any audio, or video with sound. Repeat the field for several.",
+        },
         "model": {"type": "string", "default": "base", "examples": ["base"]},
         "language": {
             "type": "string",
@@ -48,8 +63,22 @@ UPLOAD_FORM = _form(
         "task": {"type": "string", "enum": ["transcribe", "translate"], "default": "transcribe"},
         "word_timestamps": {"type": "boolean", "default": False},
         "initial_prompt": {"type": "string", "description": "Text that sets style and spelling."},
+        "priority": {"type": "string", "enum": ["low", "normal", "high"], "default": "normal"},
+        "tags": {"type": "string", "description": "Up to 20, by commas.", "examples": ["interview,2026"]},
+        "callback_url": {"type": "string", "format": "uri", "description": "Kept with the job for later use."},
     },
 )
+UPLOAD_FORM["parameters"] = [
+    {
+        "name": "Idempotency-Key",
+        "in": "header",
+        "required": False,
+        "description": "A name for this upload, such as a UUID: repeating it under the same name creates nothing anew.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+    }
+]
+
+_FILES: dict[str, dict[str, Any]] = {"json": {"type": "object"}, "docx": {"type": "string", "format": "binary"}}
 
 TRANSCRIPT: Responses = {
     200: {
@@ -58,7 +87,7 @@ TRANSCRIPT: Responses = {
             "Content-Disposition": {"schema": {"type": "string"}, "description": "The file's name (RFC 6266)."}
         },
         "content": {
-            content_type.partition(";")[0]: {"schema": {"type": "string"} if fmt != "json" else {"type": "object"}}
+            content_type.partition(";")[0]: {"schema": _FILES.get(fmt, {"type": "string"})}
             for fmt, content_type in CONTENT_TYPES.items()
         },
     }

@@ -10,16 +10,28 @@ from common.web import AdminDep, IdentityDep
 
 from . import downloads, health, surface, uploads
 from .downloads import Disposition, Format
-from .errors import BadUpload, FormatNotAvailable, InvalidForm, StoreDown, TranscriptNotReady, UploadTooLarge
+from .errors import (
+    BadUpload,
+    FormatNotAvailable,
+    IdempotencyKeyInFlight,
+    IdempotencyKeyReused,
+    InvalidForm,
+    StoreDown,
+    TranscriptNotReady,
+    UploadTooLarge,
+)
 from .health import Health
-from .openapi import TRANSCRIPT, UPLOAD_FORM, merged, signed_in
+from .openapi import TRANSCRIPT, UPLOAD_FORM, merged, one_or_several, signed_in
 from .resources import ResourcesDep, SocketResourcesDep
 from .union import passed_on
 
 router = APIRouter()
 
 DOCUMENTS = surface.stored()
-CREATED = passed_on(surface.operation(DOCUMENTS, "jobs", "POST", "/jobs"))
+CREATED = one_or_several(
+    passed_on(surface.operation(DOCUMENTS, "jobs", "POST", "/jobs")),
+    passed_on(surface.operation(DOCUMENTS, "jobs", "POST", "/jobs/batch")),
+)
 REFUSED = passed_on(surface.operation(DOCUMENTS, "jobs", "GET", "/jobs/{job_id}"), only_problems=True)
 REFUSED_UPLOAD = passed_on(surface.operation(DOCUMENTS, "jobs", "POST", "/jobs"), only_problems=True)
 
@@ -29,13 +41,20 @@ JobId = Annotated[UUID, Path(description="The job's id.", examples=["4b2f7c1e-8d
 @router.post(
     "/jobs",
     tags=["jobs"],
-    summary="Upload a recording and have it transcribed",
+    summary="Upload one or several recordings and have them transcribed",
     status_code=201,
     response_class=Response,
-    responses=merged(CREATED, signed_in(BadUpload, UploadTooLarge, InvalidForm, StoreDown)),
+    responses=merged(
+        CREATED,
+        signed_in(BadUpload, UploadTooLarge, InvalidForm, IdempotencyKeyReused, IdempotencyKeyInFlight, StoreDown),
+    ),
     openapi_extra=UPLOAD_FORM,
 )
 async def create_job(request: Request, _: IdentityDep, resources: ResourcesDep) -> Response:
+    """All recordings of a form become jobs, or none does: one is answered as its job, several as {"items": [...]}.
+
+    With an `Idempotency-Key` (kept for a day) a repetition of the same upload gets the first answer again.
+    """
     return await uploads.receive(request, resources.store, resources.upstreams.jobs, resources.uploads)
 
 
@@ -51,7 +70,7 @@ async def download(
     request: Request,
     _: IdentityDep,
     resources: ResourcesDep,
-    format: Annotated[Format, Query(description="txt, srt, vtt, json or tsv.")] = "txt",  # noqa: A002 (public name)
+    format: Annotated[Format, Query(description="txt, srt, vtt, json, tsv or docx.")] = "txt",  # noqa: A002 (public name)
     disposition: Annotated[Disposition, Query(description="Save it, or show it in the browser.")] = "attachment",
 ) -> Response:
     return await downloads.transcript(

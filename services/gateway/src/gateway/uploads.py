@@ -1,8 +1,11 @@
-"""Uploads: the recording goes from the socket into the object store, and then the jobs service hears of it."""
+"""Uploads: recordings go from the socket into the object store, and then the jobs service hears of them."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import hashlib
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID, uuid4
 
 import structlog
@@ -12,15 +15,17 @@ from common import context
 from common.storage import ObjectStore, PutResult, StoreUnavailable, keys
 
 from . import metrics
-from .acceptance import ANY_CONTENT_TYPE, OPTION_FIELDS, Recording, Undecided, content_type_of, create_job, options_of
+from .acceptance import FIELDS, Recording, Undecided, choices_of, content_type_of, create_jobs
 from .errors import InvalidForm, UploadTooLarge
 from .file_names import display_name
 from .forms import FormReader, Part, with_idle_timeout
+from .idempotency import claimed
 from .upstreams import Upstream, relayed
 
 log = structlog.get_logger(__name__)
 
 FILE_FIELD = "file"
+MAX_FILES = 20
 MAX_FIELD_BYTES = 16 * 1024
 # What a form needs around the recording: heads of parts, boundaries and all option fields.
 FORM_OVERHEAD = 256 * 1024
@@ -28,7 +33,7 @@ FORM_OVERHEAD = 256 * 1024
 
 @dataclass(frozen=True, slots=True)
 class UploadLimits:
-    """Bytes a recording may have, seconds that may pass without one, and the language of forms that name none."""
+    """Bytes that a form's recordings may have, seconds that may pass without one, and the language if none is named."""
 
     max_bytes: int
     idle_seconds: float
@@ -36,13 +41,12 @@ class UploadLimits:
 
 
 @dataclass
-class _Form:
-    """What has arrived so far."""
+class _Recording:
+    """A file of the form."""
 
     job_id: UUID
-    fields: dict[str, str] = field(default_factory=dict)
-    file_name: str = ""
-    content_type: str = ANY_CONTENT_TYPE
+    file_name: str
+    content_type: str
     stored: PutResult | None = None
 
     @property
@@ -54,32 +58,64 @@ class _Form:
         return Recording(self.job_id, self.file_name, self.content_type, self.stored.size, self.stored.sha256)
 
 
-async def receive(request: Request, store: ObjectStore, jobs: Upstream, limits: UploadLimits) -> Response:
-    """Take in a multipart upload and answer as the jobs service does: 201 with the job, or its problem.
+@dataclass
+class _Form:
+    """What has arrived so far."""
 
-    Memory stays flat for any size. Whatever goes wrong, no object stays behind, unless the jobs service may have
-    accepted the job and cannot be asked: then the object stays, and cleanup collects it if nobody owns it.
-    Raises BadUpload, InvalidForm or UploadTooLarge.
+    fields: dict[str, str] = field(default_factory=dict)
+    recordings: list[_Recording] = field(default_factory=list)
+
+    def fingerprint(self) -> str:
+        """What tells this form from others: fields and files, however they were packed."""
+        files = [[each.file_name, each.content_type, each.stored and each.stored.sha256] for each in self.recordings]
+        document = json.dumps([sorted(self.fields.items()), files])
+        return hashlib.sha256(document.encode()).hexdigest()
+
+
+# What becomes of a file's bytes: stored under a key, or only looked at.
+_Keep = Callable[[str, AsyncIterator[bytes], str], Awaitable[PutResult]]
+
+
+async def receive(request: Request, store: ObjectStore, jobs: Upstream, limits: UploadLimits) -> Response:
+    """Take in a multipart upload of one or several recordings, all or none.
+
+    Answers 201 with the job, or with {"items": [...]} for several files, or the jobs service's problem. Memory stays
+    flat for any size. Whatever goes wrong, no object stays behind, unless the jobs service may have accepted the jobs
+    and cannot be asked: then the objects stay, and cleanup collects them if nobody owns them.
+    Under an Idempotency-Key that was answered before nothing is stored: the first answer comes again.
+    Raises BadUpload, InvalidForm, UploadTooLarge, IdempotencyKeyInFlight or IdempotencyKeyReused.
     """
     _refuse_declared_size(request, limits.max_bytes)
-    form = _Form(uuid4())
-    with context.bound(job_id=form.job_id):
+    async with claimed(request, jobs) as claim:
+        form = _Form()
+        body = with_idle_timeout(request.stream(), limits.idle_seconds)
+        reader = FormReader(request.headers.get("content-type"), body)
+        if claim is not None and claim.answered is not None:
+            await _read(reader, form, _digest, limits.max_bytes)
+            answer = claim.answered.to(form.fingerprint())
+            return Response(_shaped(answer), 201, {"Idempotency-Replayed": "true"}, "application/json")
         try:
-            body = with_idle_timeout(request.stream(), limits.idle_seconds)
-            await _read(FormReader(request.headers.get("content-type"), body), form, store, limits.max_bytes)
-            options = options_of(form.fields, limits.default_language)
-            answer = await create_job(request, jobs, form.recording(), options)
+            await _read(reader, form, store.put_stream, limits.max_bytes)
+            choices = choices_of(form.fields, limits.default_language)
+            named = None if claim is None else claim.document() | {"fingerprint": form.fingerprint()}
+            created = await create_jobs(request, jobs, [each.recording() for each in form.recordings], choices, named)
         except Undecided as undecided:
             metrics.UPLOADS.labels("undecided").inc()
+            if claim is not None:
+                claim.undecided = True
             raise undecided.reason from undecided
         except BaseException:
             metrics.UPLOADS.labels("refused").inc()
             await _discard(store, form)
             raise
-        if answer.is_error:
+        if created.is_error:
             await _discard(store, form)
-        metrics.UPLOADS.labels("refused" if answer.is_error else "accepted").inc()
-        return relayed(answer)
+            metrics.UPLOADS.labels("refused").inc()
+            return relayed(created)
+        metrics.UPLOADS.labels("accepted").inc()
+        if claim is not None:
+            claim.fulfilled = True
+        return Response(_shaped(created.json()), 201, media_type="application/json")
 
 
 def _refuse_declared_size(request: Request, max_bytes: int) -> None:
@@ -89,39 +125,52 @@ def _refuse_declared_size(request: Request, max_bytes: int) -> None:
         raise _too_large(max_bytes)
 
 
-async def _read(reader: FormReader, form: _Form, store: ObjectStore, max_bytes: int) -> None:
+async def _read(reader: FormReader, form: _Form, keep: _Keep, max_bytes: int) -> None:
+    left = max_bytes
     async for part in reader:
         if part.name == FILE_FIELD:
-            await _store_file(reader, part, form, store, max_bytes)
-        elif part.name not in OPTION_FIELDS:
-            raise InvalidForm(
-                f"There is no field {part.name!r}; send {FILE_FIELD} and {', '.join(sorted(OPTION_FIELDS))}."
-            )
+            left -= await _keep_file(reader, part, form, keep, (left, max_bytes))
+        elif part.name not in FIELDS:
+            raise InvalidForm(f"There is no field {part.name!r}; send {FILE_FIELD} and {', '.join(sorted(FIELDS))}.")
+        elif part.name == "tags" and part.name in form.fields:
+            form.fields[part.name] += f",{await _text(reader, part.name)}"
         elif part.name in form.fields:
             raise InvalidForm(f"The field {part.name} was sent twice.")
         else:
             form.fields[part.name] = await _text(reader, part.name)
-    if form.stored is None:
+    if not form.recordings:
         raise InvalidForm(f"The field {FILE_FIELD} with the recording is missing.")
 
 
-async def _store_file(reader: FormReader, part: Part, form: _Form, store: ObjectStore, max_bytes: int) -> None:
-    if form.stored is not None:
-        raise InvalidForm("Send one recording at a time.")
+async def _keep_file(reader: FormReader, part: Part, form: _Form, keep: _Keep, limits: tuple[int, int]) -> int:
+    if len(form.recordings) == MAX_FILES:
+        raise InvalidForm(f"Send at most {MAX_FILES} recordings at a time.")
     if not part.file_name:
         raise InvalidForm(f"The field {FILE_FIELD} holds no file.")
-    form.file_name = display_name(part.file_name)
-    form.content_type = content_type_of(part.content_type)
-    form.stored = await store.put_stream(form.key, _limited(reader.data(), max_bytes), form.content_type)
-    log.info("recording stored", size_bytes=form.stored.size)
+    recording = _Recording(uuid4(), display_name(part.file_name), content_type_of(part.content_type))
+    form.recordings.append(recording)
+    with context.bound(job_id=recording.job_id):
+        data = _limited(reader.data(), *limits)
+        recording.stored = await keep(recording.key, data, recording.content_type)
+        if keep is not _digest:
+            log.info("recording stored", size_bytes=recording.stored.size)
+    return recording.stored.size
 
 
-async def _limited(chunks: AsyncIterator[bytes], max_bytes: int) -> AsyncIterator[bytes]:
+async def _digest(_key: str, data: AsyncIterator[bytes], _content_type: str) -> PutResult:
+    digest, size = hashlib.sha256(), 0
+    async for block in data:
+        digest.update(block)
+        size += len(block)
+    return PutResult(size=size, sha256=digest.hexdigest())
+
+
+async def _limited(chunks: AsyncIterator[bytes], left: int, max_bytes: int) -> AsyncIterator[bytes]:
     size = 0
     async for chunk in chunks:
         size += len(chunk)
         metrics.UPLOAD_BYTES.inc(len(chunk))
-        if size > max_bytes:
+        if size > left:
             raise _too_large(max_bytes)
         yield chunk
 
@@ -138,19 +187,26 @@ async def _text(reader: FormReader, name: str) -> str:
         raise InvalidForm(f"The field {name} is not UTF-8 text.") from error
 
 
+def _shaped(created: dict[str, Any]) -> bytes:
+    """One job as itself, several as a list."""
+    items = created["items"]
+    return json.dumps(items[0] if len(items) == 1 else {"items": items}, ensure_ascii=False).encode()
+
+
 async def _discard(store: ObjectStore, form: _Form) -> None:
     """Delete what was stored; finishes even while the request is being cancelled."""
-    if form.stored is None:
-        return
+    stored = [recording.key for recording in form.recordings if recording.stored is not None]
 
     async def delete() -> None:
-        try:
-            await store.delete(form.key)
-        except StoreUnavailable:
-            log.warning("object left behind for cleanup", key=form.key)
+        for key in stored:
+            try:
+                await store.delete(key)
+            except StoreUnavailable:
+                log.warning("object left behind for cleanup", key=key)
 
-    await asyncio.shield(asyncio.create_task(delete()))
+    if stored:
+        await asyncio.shield(asyncio.create_task(delete()))
 
 
 def _too_large(max_bytes: int) -> UploadTooLarge:
-    return UploadTooLarge(f"The recording is larger than the {max_bytes} bytes accepted here.", max_bytes=max_bytes)
+    return UploadTooLarge(f"The upload is larger than the {max_bytes} bytes accepted here.", max_bytes=max_bytes)

@@ -60,7 +60,7 @@ async def test_missing_format_and_unknown_format_are_told_apart(client: httpx.As
     missing = await client.get(f"/jobs/{finished_job}/download", params={"format": "srt"})
     assert (missing.status_code, missing.json()["code"]) == (404, "format_not_available")
     assert missing.json()["formats"] == ["json", "txt", "vtt"]
-    unknown = await client.get(f"/jobs/{finished_job}/download", params={"format": "docx"})
+    unknown = await client.get(f"/jobs/{finished_job}/download", params={"format": "pdf"})
     assert (unknown.status_code, unknown.json()["code"]) == (422, "invalid_request")
 
 

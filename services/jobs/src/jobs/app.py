@@ -32,10 +32,11 @@ from .dispatch import Dispatcher
 from .log_routes import router as log_router
 from .logarchive import LogArchive
 from .resources import Resources
-from .routes import router
+from .routes import creation, listing, router
 from .settings import Settings
 from .tables import Inbox, Outbox
 from .watchdog import Watchdog
+from .watching import Watchers
 from .workers import Heartbeats
 
 MIGRATIONS = "jobs.migrations"
@@ -60,6 +61,8 @@ def create_app(settings: Settings) -> FastAPI:
             stack.push_async_callback(verifier.close)
             app.state.resources = resources = Resources(settings, Cancellations())
 
+            app.state.watchers = watchers = Watchers(engine, sessions, resources, readiness)
+
             app.state.broker = broker = await Broker.connect(settings, "jobs")
             stack.push_async_callback(broker.close)
             readiness.add("broker", broker.check)
@@ -75,6 +78,7 @@ def create_app(settings: Settings) -> FastAPI:
             background.start("dispatcher", Dispatcher(engine, sessions, settings).run)
             background.start("presence", Presence(broker, service="jobs", settings=settings, app=app).run)
             background.start("watchdog", Watchdog(sessions, resources).run)
+            background.start("event watchers", watchers.run)
             background.start("log retention", archive.run)
             background.start("log heartbeat", archive.tell_head)
 
@@ -107,7 +111,7 @@ def create_app(settings: Settings) -> FastAPI:
         name="jobs",
         title="Verbatim: jobs",
         lifespan=lifespan,
-        routers=[log_router, administration, router],
+        routers=[log_router, administration, creation, listing, router],
         readiness=readiness,
     )
 

@@ -18,18 +18,18 @@ class Cancellations:
 
     def __init__(self) -> None:
         """Begin with none."""
-        self._waiting: asyncio.Queue[UUID] = asyncio.Queue(_CAPACITY)
+        self._waiting: asyncio.Queue[CancelJob] = asyncio.Queue(_CAPACITY)
 
-    def after_commit(self, session: AsyncSession, job_id: UUID) -> None:
+    def after_commit(self, session: AsyncSession, job_id: UUID, attempt: int) -> None:
         """Tell the workers when the session's transaction is committed; nobody is told when it is rolled back."""
 
         def enqueue(_session: object) -> None:
             if not self._waiting.full():
-                self._waiting.put_nowait(job_id)
+                self._waiting.put_nowait(CancelJob(job_id=job_id, attempt=attempt))
 
         event.listen(session.sync_session, "after_commit", enqueue, once=True)
 
     async def run(self, broker: Broker) -> None:
         """Broadcast for ever."""
         while True:
-            await broker.broadcast(CancelJob(job_id=await self._waiting.get()))
+            await broker.broadcast(await self._waiting.get())

@@ -17,7 +17,7 @@ from .administration.concurrency import ConcurrencyStore
 from .fairness import take_turns
 from .repository import DispatchRepository, WorkerRepository
 from .repository.catalogue import WAKE_DISPATCH
-from .service import WorkSender, of_job
+from .service import History, WorkSender, of_job
 from .settings import Settings
 from .tables import Job
 
@@ -69,14 +69,15 @@ class Dispatcher:
     async def _started(self, session: AsyncSession, job: Job) -> None:
         outbox.add(session, JobStarted(job_id=job.id, owner_id=job.owner_id, attempt=job.attempt))
         await WorkSender(session).plan(job)
-        waited = (_present(job.started_at) - job.created_at).total_seconds()
+        await History(session).state(job)
+        waited = (_present(job.started_at) - job.queued_at).total_seconds()
         metrics.QUEUE_SECONDS.observe(waited)
         log.info("job started", attempt=job.attempt, waited_seconds=round(waited, 3))
 
     async def _dispatch_chunks(self, session: AsyncSession, settings: Settings) -> None:
         queries = DispatchRepository(session)
         window = settings.chunks_in_flight_per_job
-        lines_of = await queries.chunk_lines(window)
+        lines_of, now = await queries.chunk_lines(window)
         if not any(line.waiting for lines in lines_of.values() for line in lines):
             return
         workers = await WorkerRepository(session).live_by_model(self._settings.worker_timeout)
@@ -85,7 +86,7 @@ class Dispatcher:
             # Without a live worker nothing is known about the fleet, so only the window of each job counts.
             fleet = settings.chunks_in_flight_per_worker * workers.get(model, 0)
             limit = fleet or len(lines) * window
-            turns = take_turns(lines, limit=limit, window=window)
+            turns = take_turns(lines, limit=limit, window=window, now=now)
             for row in await queries.take_chunks(turns) if turns else ():
                 with of_job(row, row.job_id):
                     await work.chunk(row)

@@ -1,8 +1,9 @@
 """What can go wrong in the job catalogue, as typed problems with stable codes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
-from common.web.errors import BadRequest, Conflict, Invalid, NotFound
+from common.web.errors import BadRequest, Conflict, Invalid, NotFound, Unavailable
 
 
 class JobNotFound(NotFound):
@@ -42,6 +43,42 @@ class LogNotFound(NotFound):
 
     code = "log_not_found"
     title = "Log not found"
+
+
+class JobActive(Conflict):
+    """The job is not over; cancel it before you restart it."""
+
+    code = "job_active"
+    title = "Job not over"
+
+
+class JobOver(Conflict):
+    """The job has ended by itself, so there is nothing left to cancel."""
+
+    code = "job_over"
+    title = "Job over"
+
+
+class AttemptNotFound(NotFound):
+    """The job has not had this attempt."""
+
+    code = "attempt_not_found"
+    title = "Attempt not found"
+
+
+class IdempotencyKeyInFlight(Conflict):
+    """The first request with this Idempotency-Key has not ended yet; repeat it in a moment."""
+
+    code = "idempotency_key_in_flight"
+    title = "Request still running"
+    default_headers: ClassVar[Mapping[str, str]] = {"Retry-After": "5"}
+
+
+class TooManyWatchers(Unavailable):
+    """This replica streams events to as many clients as it may."""
+
+    code = "too_many_watchers"
+    title = "Too many event streams"
 
 
 class InvalidCursor(BadRequest):

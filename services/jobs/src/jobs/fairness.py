@@ -14,22 +14,25 @@ class Line(Generic[T]):
     """Things of one owner that wait in order, e.g. the chunks of a job.
 
     `busy` counts the line's things that are being served now; `served` is when the line last had a turn, on any clock
-    that grows (0 = never).
+    that grows (0 = never); `weight` is its share relative to the owner's other lines.
     """
 
     owner: UUID
     waiting: Sequence[T]
     busy: int = 0
     served: float = 0.0
+    weight: float = 1.0
 
 
-def take_turns(lines: Sequence[Line[T]], *, limit: int, window: int) -> list[T]:
+def take_turns(lines: Sequence[Line[T]], *, limit: int, window: int, now: float = 0.0) -> list[T]:
     """Return whose turn it is, in order.
 
     `limit` bounds how many things are busy in all, `window` how many of one line. The owner with the fewest busy things
-    is next, then the owner who waited longest for a turn; among the owner's lines the same rule decides. From rest this
-    is a plain round robin over owners and lines, and after a disturbance it restores equal shares. The memory of the
-    last turn is in the lines, so the order stays fair when one thing at a time is handed out.
+    is next, then the owner who waited longest for a turn; among the owner's lines the same rule decides, with what is
+    busy divided and the wait multiplied by the line's weight: a heavy line comes more often, and no line waits for
+    ever. From rest this is a plain round robin over owners and lines, and after a disturbance it restores the shares.
+    The memory of the last turn is in the lines, so the order stays fair when one thing at a time is handed out; `now`
+    is the present on their clock.
     """
     owner_busy: Counter[UUID] = Counter()
     owner_served: dict[UUID, float] = {}
@@ -39,11 +42,13 @@ def take_turns(lines: Sequence[Line[T]], *, limit: int, window: int) -> list[T]:
     busy = [line.busy for line in lines]
     served = [line.served for line in lines]
     taken = [0] * len(lines)
-    clock = max(served, default=0.0)
+    clock = max([now, *served])
 
     def turn(index: int) -> tuple[float, float, float, float, int]:
         owner = lines[index].owner
-        return (owner_busy[owner], owner_served[owner], busy[index], served[index], index)
+        weight = lines[index].weight
+        waited = (clock - served[index]) * weight
+        return (owner_busy[owner], owner_served[owner], busy[index] / weight, -waited, index)
 
     turns: list[T] = []
     for _ in range(limit - sum(busy)):

@@ -3,6 +3,7 @@
 from prometheus_client import Counter, Gauge, Histogram
 
 JOBS_CREATED = Counter("verbatim_jobs_created_total", "Jobs accepted.")
+JOBS_RESTARTED = Counter("verbatim_jobs_restarted_total", "Jobs that were queued once more after their end.")
 JOBS_FINISHED = Counter("verbatim_jobs_finished_total", "Jobs that came to an end.", ["state", "reason_code"])
 JOBS_UNFINISHED = Gauge("verbatim_jobs_unfinished", "Jobs by unfinished state.", ["state"])
 OLDEST_QUEUED = Gauge("verbatim_jobs_oldest_queued_seconds", "How long the oldest queued job has waited.")
@@ -24,6 +25,8 @@ STALE_RESULTS = Counter(
 WORK_DISPATCHED = Counter("verbatim_work_dispatched_total", "Work sent to the transcribers.", ["work"])
 WORK_REPEATED = Counter("verbatim_work_repeated_total", "Work sent again because it showed no progress.", ["work"])
 CHUNKS_IN_FLIGHT = Gauge("verbatim_chunks_in_flight", "Chunks with the workers.")
+CHUNKS_REUSED = Counter("verbatim_chunks_reused_total", "Chunks that a restart did not have to decode again.")
+EVENT_WATCHERS = Gauge("verbatim_event_watchers", "Clients that follow a job's events now.")
 LIVE_WORKERS = Gauge("verbatim_workers_live", "Workers heard lately, by a model they serve.", ["model"])
 DEAD_LETTERS = Counter("verbatim_dead_letters_total", "Messages the broker gave up on.", ["queue"])
 LOG_LINES = Counter("verbatim_log_lines_archived_total", "Log lines taken into the archive.")

@@ -52,7 +52,7 @@ def timings(job: Job) -> Timings:
     """Return the job's durations, all of them differences of the database's timestamps."""
     transcription = _between(job.started_at, job.transcribed_at)
     return Timings(
-        queue_seconds=_between(job.created_at, job.started_at),
+        queue_seconds=_between(job.queued_at, job.started_at),
         transcription_seconds=transcription,
         enrichment_seconds=_between(job.transcribed_at, job.finished_at),
         decode_seconds=round(job.decode_seconds, 3) if job.chunks_done else None,

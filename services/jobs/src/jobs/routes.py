@@ -3,16 +3,43 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Request, status
+from fastapi import APIRouter, Depends, Header, Query, Request, Response, status
+from fastapi.responses import StreamingResponse
 
 from common.web import IdentityDep, SessionDep, problems
+from common.web.answers import Responses
 
-from .errors import ForeignSource, InvalidCursor, JobIdTaken, JobNotFound, ModelNotAvailable
-from .schemas import Cursor, JobPage, JobView, NewJob
-from .service import JobCatalogue
-from .states import State
+from .errors import (
+    AttemptNotFound,
+    ForeignSource,
+    IdempotencyKeyInFlight,
+    InvalidCursor,
+    JobActive,
+    JobIdTaken,
+    JobNotFound,
+    JobOver,
+    ModelNotAvailable,
+    TooManyWatchers,
+)
+from .examples import EVENT_STREAM_EXAMPLE
+from .listing import ListQuery
+from .schemas import Claim, CreatedJobs, JobDetail, JobPage, JobView, NewJob, NewJobs, Reservation, Restart
+from .service import JobCatalogue, JobControl, JobCreation
+from .transcripts import Transcript
+from .watching import Watchers
 
-router = APIRouter(prefix="/jobs", tags=["jobs"])
+router = APIRouter(prefix="/jobs", tags=["jobs"], responses=problems(JobNotFound))
+listing = APIRouter(prefix="/jobs", tags=["jobs"])
+# For the gateway, which stores recordings before it tells of them.
+creation = APIRouter(tags=["internal"])
+
+_EVENTS: Responses = {
+    200: {
+        "description": "The events, as long as the job goes on.",
+        "content": {"text/event-stream": {"schema": {"type": "string"}, "example": EVENT_STREAM_EXAMPLE}},
+    },
+    204: {"description": "The job is over and the client has seen its end: there is no need to come back."},
+}
 
 
 def catalogue(request: Request, session: SessionDep) -> JobCatalogue:
@@ -20,37 +47,74 @@ def catalogue(request: Request, session: SessionDep) -> JobCatalogue:
     return JobCatalogue(session, request.app.state.resources)
 
 
+def control(request: Request, session: SessionDep) -> JobControl:
+    """Stopping and restarting inside this request's transaction."""
+    return JobControl(session, request.app.state.resources)
+
+
+def creating(request: Request, session: SessionDep) -> JobCreation:
+    """Creation inside this request's transaction."""
+    return JobCreation(session, request.app.state.resources)
+
+
+def watching(request: Request) -> Watchers:
+    """This process's watchers, who outlive any transaction."""
+    watchers: Watchers = request.app.state.watchers
+    return watchers
+
+
 CatalogueDep = Annotated[JobCatalogue, Depends(catalogue, scope="function")]
+ControlDep = Annotated[JobControl, Depends(control, scope="function")]
+CreationDep = Annotated[JobCreation, Depends(creating, scope="function")]
+WatchersDep = Annotated[Watchers, Depends(watching)]
 
 
-@router.post(
-    "",
+@creation.post(
+    "/jobs",
     status_code=status.HTTP_201_CREATED,
     summary="Accept a stored recording as a job.",
-    tags=["internal"],
     responses=problems(JobIdTaken, ForeignSource, ModelNotAvailable),
 )
-async def create_job(new: NewJob, identity: IdentityDep, jobs: CatalogueDep) -> JobView:
+async def create_job(new: NewJob, identity: IdentityDep, jobs: CreationDep) -> JobView:
     """Repeating the same request is safe: it returns the same job."""
-    return JobView.of(await jobs.create(identity.user_id, new))
+    return JobView.of(await jobs.create(identity, new))
 
 
-@router.get("", summary="List your jobs, newest first.", responses=problems(InvalidCursor))
-async def list_jobs(
-    identity: IdentityDep,
-    jobs: CatalogueDep,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
-    cursor: str | None = None,
-    state: State | None = None,
-) -> JobPage:
-    before = None if cursor is None else Cursor.decode(cursor).position
-    found = await jobs.page(identity.user_id, limit=limit + 1, before=before, state=state)
-    return JobPage.of(found, limit)
+@creation.post(
+    "/jobs/batch",
+    status_code=status.HTTP_201_CREATED,
+    summary="Accept stored recordings, all or none.",
+    responses=problems(JobIdTaken, ForeignSource, ModelNotAvailable, IdempotencyKeyInFlight),
+)
+async def create_jobs(new: NewJobs, identity: IdentityDep, jobs: CreationDep) -> CreatedJobs:
+    """Repeating the same request is safe: it returns the same jobs."""
+    return CreatedJobs(items=await jobs.create_all(identity, new))
 
 
-@router.get("/{job_id}", summary="Read a job.", responses=problems(JobNotFound))
-async def read_job(job_id: UUID, identity: IdentityDep, jobs: CatalogueDep) -> JobView:
-    return JobView.of(await jobs.get(identity.user_id, job_id))
+@creation.post("/idempotency-keys", summary="Claim a key for a creation, or hold on to it; or hear what came of it.")
+async def claim_key(claim: Claim, identity: IdentityDep, jobs: CreationDep) -> Reservation:
+    return await jobs.reserve(identity, claim)
+
+
+@creation.post(
+    "/idempotency-keys/release", status_code=status.HTTP_204_NO_CONTENT, summary="Give a claimed key back, unused."
+)
+async def release_key(claim: Claim, identity: IdentityDep, jobs: CreationDep) -> None:
+    await jobs.release(identity, claim)
+
+
+@listing.get("", summary="List and search jobs.", responses=problems(InvalidCursor))
+async def list_jobs(identity: IdentityDep, jobs: CatalogueDep, wanted: Annotated[ListQuery, Query()]) -> JobPage:
+    """Your own jobs; administrators may ask for somebody's, or all, with `owner`.
+
+    Cursors are stable: what is created or finished meanwhile moves no job from one page to another.
+    """
+    return await jobs.page(identity, wanted)
+
+
+@router.get("/{job_id}", summary="Read a job.")
+async def read_job(job_id: UUID, identity: IdentityDep, jobs: CatalogueDep) -> JobDetail:
+    return await jobs.detail(identity, job_id)
 
 
 @router.delete(
@@ -60,4 +124,61 @@ async def read_job(job_id: UUID, identity: IdentityDep, jobs: CatalogueDep) -> J
     responses=problems(JobNotFound),
 )
 async def delete_job(job_id: UUID, identity: IdentityDep, jobs: CatalogueDep) -> None:
-    await jobs.delete(identity.user_id, job_id)
+    await jobs.delete(identity, job_id)
+
+
+@router.post("/{job_id}/cancel", summary="Stop a job within one chunk.", responses=problems(JobOver))
+async def cancel_job(job_id: UUID, identity: IdentityDep, jobs: ControlDep) -> JobView:
+    """What is transcribed so far stays readable. Cancelling a cancelled job changes nothing."""
+    return JobView.of(await jobs.cancel(identity, job_id))
+
+
+@router.post(
+    "/{job_id}/restart",
+    status_code=status.HTTP_202_ACCEPTED,
+    summary="Transcribe a recording once more.",
+    responses=problems(JobActive, ModelNotAvailable),
+)
+async def restart_job(job_id: UUID, identity: IdentityDep, jobs: ControlDep, wanted: Restart | None = None) -> JobView:
+    """Under the same options finished chunks are taken over; under others the old transcript stays until the new one
+    is complete."""
+    return JobView.of(await jobs.restart(identity, job_id, wanted or Restart()))
+
+
+@router.get("/{job_id}/transcript", summary="Read what is transcribed so far.", responses=problems(AttemptNotFound))
+async def read_transcript(
+    job_id: UUID,
+    identity: IdentityDep,
+    jobs: CatalogueDep,
+    attempt: Annotated[
+        int | None, Query(ge=1, lt=2**31, description="Left out: the finished transcript, else the current attempt.")
+    ] = None,
+) -> Transcript:
+    """Segments in the order of the recording, with a gap wherever speech is not transcribed (yet)."""
+    return await jobs.transcript(identity, job_id, attempt)
+
+
+@router.get(
+    "/{job_id}/events",
+    summary="Follow a job.",
+    response_class=StreamingResponse,
+    responses=_EVENTS | problems(TooManyWatchers),
+)
+async def follow_job(
+    job_id: UUID,
+    identity: IdentityDep,
+    watchers: WatchersDep,
+    *,
+    after: Annotated[int, Query(ge=0, lt=2**63, description="Number of the last event seen; 0 = from the start.")] = 0,
+    last_event_id: Annotated[str | None, Header(description="The same, as browsers send it.")] = None,
+) -> Response:
+    """Server-sent events: `state` (the job is in another state), `progress` (more is known about the recording) and
+    `segments` (a chunk's text). Numbers have no gaps, and the stream ends with the job."""
+    seen = int(last_event_id) if last_event_id and last_event_id.isdecimal() and len(last_event_id) < 19 else after
+    if await watchers.is_over(identity, job_id, seen):
+        return Response(status_code=status.HTTP_204_NO_CONTENT)
+    return StreamingResponse(
+        watchers.follow(job_id, seen),
+        media_type="text/event-stream",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )

@@ -1,69 +1,46 @@
 """HTTP bodies."""
 
-import base64
-import binascii
+import re
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, Self, cast
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
 from common.events import JobOptions
 
-from .errors import InvalidCursor
+from .examples import DETAIL_EXAMPLE, JOB_EXAMPLE
+from .listing import COUNTED, storable
+from .priorities import Priority
 from .progress import Stage, Timings, progress, stage, timings
 from .states import SENTENCES, State
-from .tables import Job, LogLine
+from .tables import Job, LogLine, PastAttempt
+
+_UNPRINTABLE = re.compile(r"[\x00-\x20\x7f]")
+
+Storable = Annotated[str, Field(min_length=1, max_length=1024), AfterValidator(storable)]
 
 
-def _storable(value: str) -> str:
-    if "\x00" in value:
-        raise ValueError("must not contain the character U+0000")
+def _tag(value: str) -> str:
+    tag = " ".join(storable(value).split())
+    if not tag:
+        raise ValueError("must not be empty")
+    return tag
+
+
+def _web_address(value: str) -> str:
+    """A URL that a result could be sent to later; it is stored and never called here."""
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or _UNPRINTABLE.search(value):
+        raise ValueError("must be an http or https URL")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("must not contain a user name or password")
     return value
 
 
-Storable = Annotated[str, Field(min_length=1, max_length=1024), AfterValidator(_storable)]
-
-
-JOB_EXAMPLE: dict[str, Any] = {
-    "id": "4b2f7c1e-8d0a-4c55-9a58-0d7e6c1b2f10",
-    "owner_id": "0d9a4f2e-51c7-4f0e-8a34-6f1f3a2b9c77",
-    "file_name": "interview.mp3",
-    "content_type": "audio/mpeg",
-    "size_bytes": 4810233,
-    "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
-    "state": "processing",
-    "reason_code": None,
-    "reason": None,
-    "stage": "transcribing",
-    "progress": 0.42,
-    "attempt": 1,
-    "options": {
-        "model": "base",
-        "language": None,
-        "task": "transcribe",
-        "word_timestamps": False,
-        "initial_prompt": None,
-    },
-    "language": "en",
-    "duration_seconds": 301.4,
-    "speech_seconds": 268.9,
-    "chunks_total": 5,
-    "chunks_done": 2,
-    "transcript_attempt": None,
-    "formats": [],
-    "created_at": "2026-11-22T12:00:00Z",
-    "started_at": "2026-11-22T12:00:01Z",
-    "transcribed_at": None,
-    "finished_at": None,
-    "timings": {
-        "queue_seconds": 0.8,
-        "transcription_seconds": None,
-        "enrichment_seconds": None,
-        "decode_seconds": None,
-        "real_time_factor": None,
-    },
-}
+Tag = Annotated[str, Field(max_length=64), AfterValidator(_tag)]
+WebAddress = Annotated[str, Field(max_length=2000), AfterValidator(_web_address)]
 
 
 class NewJob(BaseModel):
@@ -78,13 +55,76 @@ class NewJob(BaseModel):
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     source_key: Storable
     options: JobOptions = JobOptions()
+    priority: Priority = "normal"
+    tags: list[Tag] = Field(default=[], max_length=20)
+    callback_url: WebAddress | None = None
 
     @field_validator("options")
     @classmethod
     def _storable_options(cls, value: JobOptions) -> JobOptions:
         for text in (value.language, value.initial_prompt):
-            _storable(text or "")
+            storable(text or "")
         return value
+
+    @field_validator("tags")
+    @classmethod
+    def _each_once(cls, value: list[str]) -> list[str]:
+        return list(dict.fromkeys(value))
+
+
+class Claim(BaseModel):
+    """A request that wants to create under a key; `holder` tells its repetitions inside the platform from others."""
+
+    key: str = Field(min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+$")
+    holder: UUID
+
+
+class FulfilledClaim(Claim):
+    """The same once the body is known; `fingerprint` tells bodies apart."""
+
+    fingerprint: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
+class Reservation(BaseModel):
+    """What came of a claim: the key is the holder's for a minute, or another's, or it was answered before."""
+
+    state: Literal["held", "in_flight", "answered"]
+    fingerprint: str | None = None
+    answer: dict[str, Any] | None = None
+
+
+class NewJobs(BaseModel):
+    """Recordings of one upload."""
+
+    jobs: list[NewJob] = Field(min_length=1, max_length=100)
+    claim: FulfilledClaim | None = None
+
+
+class Restart(BaseModel):
+    """What shall be different this time; what is left out stays as it was."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"model": "small", "language": None}, {"priority": "high"}]}
+    )
+
+    model: str | None = Field(default=None, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+    language: str | None = Field(
+        default=None, pattern=r"^[a-z]{2,3}$", description="ISO code; null = have it detected, left out = as before."
+    )
+    task: Literal["transcribe", "translate"] | None = None
+    word_timestamps: bool | None = None
+    initial_prompt: Annotated[str, AfterValidator(storable)] | None = Field(
+        default=None, max_length=16_384, description="null = none, left out = as before."
+    )
+    priority: Priority | None = None
+
+    def changes(self) -> dict[str, Any]:
+        """The options that are to change; null chooses detection and no prompt, and else means nothing."""
+        chosen = self.model_dump(exclude_unset=True, exclude={"priority"})
+        return {name: value for name, value in chosen.items() if value is not None or name in _NULLABLE}
+
+
+_NULLABLE = frozenset({"language", "initial_prompt"})
 
 
 class JobView(BaseModel):
@@ -94,6 +134,7 @@ class JobView(BaseModel):
 
     id: UUID
     owner_id: UUID
+    owner_name: str | None = Field(description="The owner's user name when the job was created.")
     file_name: str
     content_type: str
     size_bytes: int
@@ -105,6 +146,11 @@ class JobView(BaseModel):
     progress: float = Field(ge=0, le=1, description="Share of the speech that is transcribed.")
     attempt: int
     options: JobOptions
+    priority: Priority
+    tags: list[str]
+    callback_url: str | None
+    duplicate_of: UUID | None = Field(description="Your first job with the same recording, if this is not the first.")
+    keywords: list[str]
     language: str | None
     duration_seconds: float | None
     speech_seconds: float | None
@@ -113,17 +159,19 @@ class JobView(BaseModel):
     transcript_attempt: int | None = Field(description="The attempt whose transcript is the job's transcript.")
     formats: list[str]
     created_at: datetime
+    queued_at: datetime = Field(description="When the current attempt was asked for: at creation or restart.")
     started_at: datetime | None
     transcribed_at: datetime | None
     finished_at: datetime | None
     timings: Timings
 
     @classmethod
-    def of(cls, job: Job) -> "JobView":
+    def of(cls, job: Job, **further: Any) -> Self:
         """Return the view of a row."""
         return cls(
             id=job.id,
             owner_id=job.owner_id,
+            owner_name=job.owner_name,
             file_name=job.file_name,
             content_type=job.content_type,
             size_bytes=job.size_bytes,
@@ -135,6 +183,11 @@ class JobView(BaseModel):
             progress=progress(job),
             attempt=job.attempt,
             options=job.choices,
+            priority=cast("Priority", job.priority),
+            tags=job.tags,
+            callback_url=job.callback_url,
+            duplicate_of=job.duplicate_of,
+            keywords=job.keywords,
             language=job.language,
             duration_seconds=job.duration_seconds,
             speech_seconds=job.speech_seconds,
@@ -143,57 +196,89 @@ class JobView(BaseModel):
             transcript_attempt=job.transcript_attempt,
             formats=job.formats,
             created_at=job.created_at,
+            queued_at=job.queued_at,
             started_at=job.started_at,
             transcribed_at=job.transcribed_at,
             finished_at=job.finished_at,
             timings=timings(job),
+            **further,
+        )
+
+
+class Attempt(BaseModel):
+    """One run of a job."""
+
+    attempt: int
+    state: State = Field(description="How it ended, or the job's state for the current attempt.")
+    reason_code: str | None
+    reason: str | None
+    options: JobOptions
+    chunks_total: int | None = Field(description="null = its plan never ended.")
+    chunks_done: int
+    decode_seconds: float
+    queued_at: datetime
+    started_at: datetime | None
+    transcribed_at: datetime | None
+    finished_at: datetime | None
+
+    @classmethod
+    def of(cls, row: Job | PastAttempt) -> "Attempt":
+        """Return the view of a past attempt, or of the one that a job's row describes."""
+        return cls(
+            attempt=row.attempt,
+            state=State(row.state),
+            reason_code=row.reason_code,
+            reason=row.reason,
+            options=JobOptions.model_validate(row.options),
+            chunks_total=row.chunks_planned,
+            chunks_done=row.chunks_done,
+            decode_seconds=round(row.decode_seconds, 3),
+            queued_at=row.queued_at,
+            started_at=row.started_at,
+            transcribed_at=row.transcribed_at,
+            finished_at=row.finished_at,
+        )
+
+
+class JobDetail(JobView):
+    """A job with its place in the queue and its past."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [DETAIL_EXAMPLE]})
+
+    queue_position: int | None = Field(description="1 = the next to start under fair turns; null = not queued.")
+    eta_seconds: float | None = Field(
+        description="Seconds until the transcript, from what is ahead and the speed measured lately; null = unknown."
+    )
+    attempts: list[Attempt] = Field(description="Every attempt that has begun, the current one last.")
+
+    @classmethod
+    def with_history(
+        cls, job: Job, past: list[PastAttempt], *, queue_position: int | None, eta_seconds: float | None
+    ) -> "JobDetail":
+        """Return the view of a row with what its row does not tell."""
+        begun: list[Job | PastAttempt] = [*past, job] if job.started_at is not None else [*past]
+        return cls.of(
+            job,
+            queue_position=queue_position,
+            eta_seconds=eta_seconds,
+            attempts=[Attempt.of(row) for row in begun],
         )
 
 
 class JobPage(BaseModel):
-    """Some of the owner's jobs, newest first."""
+    """Some of the jobs that fit, in the order wanted."""
 
     items: list[JobView]
     next_cursor: str | None = Field(description="Pass it back to get what follows; null = this is the end.")
-
-    @classmethod
-    def of(cls, jobs: list[Job], limit: int) -> "JobPage":
-        """Return a page of at most `limit` jobs; one job more than that tells that another page follows."""
-        shown = jobs[:limit]
-        more = len(jobs) > limit
-        return cls(
-            items=[JobView.of(job) for job in shown],
-            next_cursor=Cursor(created_at=shown[-1].created_at, id=shown[-1].id).encode() if more else None,
-        )
+    total: int | None = Field(
+        default=None, description=f"How many fit, if asked for; {COUNTED} means that many or more."
+    )
 
 
-class Cursor(BaseModel):
-    """A position in a listing, opaque to clients."""
+class CreatedJobs(BaseModel):
+    """The jobs of an upload, in the order of its files."""
 
-    created_at: datetime
-    id: UUID
-
-    @property
-    def position(self) -> tuple[datetime, UUID]:
-        """The last job that was shown."""
-        return (self.created_at, self.id)
-
-    def encode(self) -> str:
-        """Return the position as a URL-safe string."""
-        return base64.urlsafe_b64encode(f"{self.created_at.isoformat()} {self.id}".encode()).decode().rstrip("=")
-
-    @classmethod
-    def decode(cls, text: str) -> "Cursor":
-        """Return the position in a string; raises InvalidCursor."""
-        try:
-            padded = text + "=" * (-len(text) % 4)
-            created_at, _, job_id = base64.b64decode(padded, altchars=b"-_", validate=True).decode().partition(" ")
-            moment = datetime.fromisoformat(created_at)
-            if moment.tzinfo is None:
-                raise ValueError("no time zone")
-            return cls(created_at=moment, id=UUID(job_id))
-        except (ValueError, binascii.Error) as error:
-            raise InvalidCursor("the cursor is not one that this listing gave out") from error
+    items: list[JobView]
 
 
 class LogEntry(BaseModel):

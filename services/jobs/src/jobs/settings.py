@@ -41,6 +41,14 @@ class Settings(ServiceSettings, DatabaseSettings, BrokerSettings, IdentitySettin
         default=60, gt=0, description="Seconds of silence after which a worker is not counted as live."
     )
 
+    event_watchers: int = Field(default=2000, ge=1, description="Clients that may follow jobs at this replica at once.")
+    event_stream_seconds: float = Field(
+        default=3600, gt=0, description="Seconds after which a connection that follows a job ends; clients come back."
+    )
+    event_heartbeat_seconds: float = Field(
+        default=15, gt=0, description="Seconds without an event after which such a connection shows that it lives."
+    )
+
     log_retention_days: float = Field(
         default=14,
         gt=0,

@@ -17,9 +17,11 @@ class State(StrEnum):
 
     @property
     def final(self) -> bool:
-        """Nothing follows: the job is over."""
-        return not ALLOWED[self]
+        """The job is over, unless somebody restarts it."""
+        return self in _FINAL
 
+
+_FINAL = frozenset({State.COMPLETED, State.FAILED, State.CANCELLED})
 
 SENTENCES: dict[State, str] = {
     State.QUEUED: "The recording is stored and waits for a free slot.",
@@ -34,9 +36,10 @@ ALLOWED: dict[State, frozenset[State]] = {
     State.QUEUED: frozenset({State.PROCESSING, State.CANCELLED}),
     State.PROCESSING: frozenset({State.ENRICHING, State.FAILED, State.CANCELLED}),
     State.ENRICHING: frozenset({State.COMPLETED, State.CANCELLED}),
-    State.COMPLETED: frozenset(),
-    State.FAILED: frozenset(),
-    State.CANCELLED: frozenset(),
+    # A restart: the same recording, a new attempt.
+    State.COMPLETED: frozenset({State.QUEUED}),
+    State.FAILED: frozenset({State.QUEUED}),
+    State.CANCELLED: frozenset({State.QUEUED}),
 }
 
 ACTIVE = tuple(state for state in State if not state.final)
@@ -51,6 +54,7 @@ def require(current: State, following: State) -> None:
 class Reason(StrEnum):
     """Reason codes that jobs itself gives; a rejected recording brings the transcriber's own code."""
 
+    CANCELLED = "cancelled"
     NO_SPEECH = "no_speech"
     TIMED_OUT = "timed_out"
     WORK_DEAD_LETTERED = "work_dead_lettered"
@@ -59,6 +63,7 @@ class Reason(StrEnum):
 
 
 REASONS: dict[Reason, str] = {
+    Reason.CANCELLED: "The job was stopped on request.",
     Reason.NO_SPEECH: "No speech was found in the recording, so the transcript is empty.",
     Reason.TIMED_OUT: "The job was not finished within the time limit of {limit}.",
     Reason.WORK_DEAD_LETTERED: "{work} was given up after {count} deliveries to the workers ({why}).",

@@ -18,13 +18,14 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import JSONB, TSVECTOR
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from common import database
 from common.database import InboxMixin, OutboxMixin
 from common.events import JobOptions
 
+from .priorities import PRIORITIES
 from .states import State
 
 
@@ -52,17 +53,36 @@ def _one_of(column: str, values: list[str]) -> str:
     return f"{column} IN ({', '.join(repr(value) for value in values)})"
 
 
+# What a listing sorts and filters by, as its queries and its indexes spell it; what is unknown has a place too.
+FINISHED = text("coalesce(finished_at, '9999-12-31 00:00:00+00'::timestamptz)")
+DURATION = text("coalesce(duration_seconds, '-1'::double precision)")
+MODEL = text("(options ->> 'model')")
+
+
 class Job(Base):
     """One recording to transcribe; counters and seconds are of the current attempt."""
 
     __tablename__ = "jobs"
     __table_args__ = (
         CheckConstraint(_one_of("state", [str(state) for state in State]), name="state"),
+        CheckConstraint(_one_of("priority", list(PRIORITIES)), name="priority"),
         # The listing, with and without a state filter.
         Index("jobs_owner_created_idx", "owner_id", text("created_at DESC"), text("id DESC")),
         Index("jobs_owner_state_created_idx", "owner_id", "state", text("created_at DESC"), text("id DESC")),
-        # Dispatch: who waits, oldest first per owner; whose last turn was when; what is alive.
-        Index("jobs_queued_idx", "owner_id", "created_at", "id", postgresql_where=text("state = 'queued'")),
+        Index("jobs_owner_model_created_idx", "owner_id", MODEL, text("created_at DESC"), text("id DESC")),
+        Index("jobs_owner_finished_idx", "owner_id", FINISHED, "id"),
+        Index("jobs_owner_duration_idx", "owner_id", DURATION, "id"),
+        # The same for administrators, who may list everybody's jobs.
+        Index("jobs_created_idx", text("created_at DESC"), text("id DESC")),
+        Index("jobs_finished_idx", FINISHED, "id"),
+        Index("jobs_duration_idx", DURATION, "id"),
+        Index("jobs_search_idx", "search", postgresql_using="gin"),
+        Index("jobs_tags_idx", "tags", postgresql_using="gin"),
+        # Whether the owner has sent the same recording before.
+        Index("jobs_owner_sha256_idx", "owner_id", "sha256", "created_at"),
+        Index("jobs_duplicate_of_idx", "duplicate_of", postgresql_where=text("duplicate_of IS NOT NULL")),
+        # Dispatch: who waits, next in line first per owner; whose last turn was when; what is alive.
+        Index("jobs_queued_idx", "owner_id", "turn_at", "id", postgresql_where=text("state = 'queued'")),
         Index("jobs_owner_started_idx", "owner_id", "started_at", postgresql_where=text("started_at IS NOT NULL")),
         Index("jobs_running_idx", "state", "id", postgresql_where=text("state IN ('processing', 'enriching')")),
     )
@@ -78,12 +98,20 @@ class Job(Base):
     # The request that created the job; dispatch continues its trace although it runs on its own.
     correlation_id: Mapped[str]
     traceparent: Mapped[str | None]
+    owner_name: Mapped[str | None]  # as the owner's token said; null in rows older than the column
+    priority: Mapped[str] = mapped_column(server_default="normal")
+    tags: Mapped[list[str]] = mapped_column(server_default=text("'{}'"))
+    callback_url: Mapped[str | None]
+    # The owner's first job with the same recording.
+    duplicate_of: Mapped[UUID | None] = mapped_column(ForeignKey("jobs.id", ondelete="SET NULL"))
 
     state: Mapped[str] = mapped_column(server_default=State.QUEUED)
     reason_code: Mapped[str | None]
     reason: Mapped[str | None]
     attempt: Mapped[int] = mapped_column(server_default="0")
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    queued_at: Mapped[datetime] = mapped_column(server_default=func.now())  # again at every restart
+    turn_at: Mapped[datetime] = mapped_column(server_default=func.now())  # queued_at, moved by the priority
     started_at: Mapped[datetime | None]
     transcribed_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
@@ -112,6 +140,12 @@ class Job(Base):
     formats: Mapped[list[str]] = mapped_column(server_default=text("'{}'"))
     segments: Mapped[int | None]
     words: Mapped[int | None]
+    keywords: Mapped[list[str]] = mapped_column(server_default=text("'{}'"))
+
+    # Number of the newest line in the job's history of events.
+    last_event: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    # Id, file name and tags (A), keywords (B), transcript (D); large, so no query reads it along with the rest.
+    search: Mapped[Any] = mapped_column(TSVECTOR, server_default=text("''::tsvector"), deferred=True)
 
     @property
     def choices(self) -> JobOptions:
@@ -149,8 +183,58 @@ class Chunk(Base):
     result_key: Mapped[str | None]
     result_sha256: Mapped[str | None]
     text: Mapped[str | None]
+    segments: Mapped[list[dict[str, Any]] | None] = mapped_column(JSONB)  # [{start, end, text}]
     decode_seconds: Mapped[float | None]
     worker: Mapped[str | None]
+    # The earlier attempt whose result this is; null = decoded in this one.
+    reused_from: Mapped[int | None]
+
+
+class PastAttempt(Base):
+    """An attempt that a restart left behind, as the job's row described it at that moment."""
+
+    __tablename__ = "past_attempts"
+
+    job_id: Mapped[UUID] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    attempt: Mapped[int] = mapped_column(primary_key=True)
+    options: Mapped[dict[str, Any]]
+    state: Mapped[str]
+    reason_code: Mapped[str | None]
+    reason: Mapped[str | None]
+    queued_at: Mapped[datetime]
+    started_at: Mapped[datetime | None]
+    transcribed_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    chunks_planned: Mapped[int | None]
+    chunks_done: Mapped[int]
+    decode_seconds: Mapped[float]
+
+
+class JobEvent(Base):
+    """Something that people who watch a job hear of, written with the change it tells of; `seq` has no gaps."""
+
+    __tablename__ = "job_events"
+
+    job_id: Mapped[UUID] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    seq: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    kind: Mapped[str]
+    data: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class IdempotencyKey(Base):
+    """A creation that a client named, so that repeating it does not create twice; a null answer = not ended yet."""
+
+    __tablename__ = "idempotency_keys"
+
+    owner_id: Mapped[UUID] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    holder: Mapped[UUID]  # the request that may end it, while its lease lasts
+    leased_until: Mapped[datetime]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now(), index=True)
+    fingerprint: Mapped[str | None]
+    # A missing answer is no value, not the JSON value null.
+    answer: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
 
 
 class Worker(Base):

@@ -10,9 +10,9 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from . import metrics
-from .repository import OverdueRepository, WorkerRepository
+from .repository import IdempotencyRepository, OverdueRepository, WorkerRepository
 from .resources import Resources
-from .service import JobLifecycle, WorkSender, of_job
+from .service import KEPT, JobLifecycle, WorkSender, of_job
 from .states import REASONS, Reason, State
 
 log = structlog.get_logger(__name__)
@@ -43,6 +43,7 @@ class Watchdog:
                 return
             await self._end_overdue(session)
             await self._repeat_work(session)
+            await IdempotencyRepository(session).prune(KEPT)
             for worker in await WorkerRepository(session).forget(_FORGET_WORKERS_AFTER):
                 log.info("worker forgotten", worker=worker)
 

@@ -88,7 +88,7 @@ async def platform(start: StartPlatform) -> Platform:
 
 
 def _person(app: FastAPI, issuer: Issuer, stack: AsyncExitStack, **claims: Any) -> Person:
-    user_id = uuid4()
+    user_id = claims.pop("user_id", None) or uuid4()
     client = httpx.AsyncClient(
         transport=httpx.ASGITransport(app),
         base_url="http://jobs",

@@ -4,7 +4,7 @@ import asyncio
 import base64
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -28,11 +28,14 @@ from common.events import (
     Command,
     Event,
     JobOptions,
+    MetadataEnriched,
     PlanWork,
+    TextSegment,
     TranscriptReady,
 )
 from common.messaging import Broker, Delivery, WorkConsumer
 from common.storage import keys
+from common.web.identity import Identity
 from jobs.schemas import NewJob
 from jobs.settings import Settings
 from jobs.tables import Job, Outbox
@@ -94,17 +97,23 @@ class Issuer:
         self._server.server_close()
 
 
-def a_new_job(job_id: UUID | None = None, **options: Any) -> NewJob:
-    """A recording that was just uploaded."""
+def somebody(user_id: UUID | None = None) -> Identity:
+    """A user as a verified token describes one."""
+    return Identity(user_id or uuid4(), "somebody", "user", "a-token")
+
+
+def a_new_job(job_id: UUID | None = None, **choices: Any) -> NewJob:
+    """A recording that was just uploaded; choices are options of the transcription or fields of the request."""
     job_id = job_id or uuid4()
+    options = {name: choices.pop(name) for name in set(choices) & set(JobOptions.model_fields)}
+    sent: dict[str, Any] = {"file_name": "talk.mp3", "sha256": "ab" * 32} | choices
     return NewJob(
         job_id=job_id,
-        file_name="talk.mp3",
         content_type="audio/mpeg",
         size_bytes=1234,
-        sha256="ab" * 32,
         source_key=keys.source(job_id),
         options=JobOptions(**options),
+        **sent,
     )
 
 
@@ -136,15 +145,20 @@ def audio_planned(job_id: UUID, chunks: int, *, attempt: int = 1, seconds: float
     )
 
 
-def chunk_transcribed(job_id: UUID, chunk: int, *, attempt: int = 1, seconds: float = 60.0) -> ChunkTranscribed:
+def chunk_transcribed(
+    job_id: UUID, chunk: int, *, attempt: int = 1, seconds: float = 60.0, said: str = ""
+) -> ChunkTranscribed:
     """What a transcriber says when a chunk's result is stored."""
+    said = said or f"text of chunk {chunk}"
+    begins = chunk * seconds
     return ChunkTranscribed(
         job_id=job_id,
         attempt=attempt,
         chunk=chunk,
         result_key=keys.result(job_id, attempt, chunk),
         result_sha256="cd" * 32,
-        text=f"text of chunk {chunk}",
+        text=said,
+        segments=[TextSegment(start=begins + 1, end=begins + 5, text=said)],
         audio_seconds=seconds,
         decode_seconds=1.5,
         worker="w1",
@@ -231,6 +245,16 @@ class Person:
         assert answer.status_code == 201, answer.text
         return new.job_id
 
+    async def reached(self, job_id: UUID, state: str) -> dict[str, Any]:
+        """Wait until a job is in a state, and return it."""
+
+        async def there() -> dict[str, Any] | None:
+            job = await self.job(job_id)
+            return job if job["state"] == state else None
+
+        job: dict[str, Any] = await until(there)
+        return job
+
     async def job(self, job_id: UUID) -> dict[str, Any]:
         """Read a job."""
         answer = await self.http.get(f"/jobs/{job_id}")
@@ -248,3 +272,27 @@ class Platform:
     broker: Broker
     workers: Workers
     person: Callable[..., Person]
+
+    async def transcribe(self, person: Person, job_id: UUID, *said: str, attempt: int = 1) -> None:
+        """Play the transcribers and metadata for a job whose chunks say this, up to its completion."""
+        await person.reached(job_id, "processing")
+        for chunk, text in enumerate(said):
+            await self.broker.publish(chunk_planned(job_id, chunk, attempt=attempt))
+            await self.broker.publish(chunk_transcribed(job_id, chunk, attempt=attempt, said=text))
+        await self.broker.publish(audio_planned(job_id, len(said), attempt=attempt))
+        await self.complete(person, job_id, attempt=attempt)
+
+    async def complete(self, person: Person, job_id: UUID, *, attempt: int = 1, keywords: Sequence[str] = ()) -> None:
+        """Assemble and enrich as soon as the assembly is ordered."""
+
+        async def ordered() -> bool:
+            return any(work.attempt == attempt for work in self.workers.of(job_id, AssembleWork))
+
+        await until(ordered)
+        await self.broker.publish(transcript_ready(job_id, attempt=attempt))
+        await person.reached(job_id, "enriching")
+        enriched = MetadataEnriched(
+            job_id=job_id, attempt=attempt, metadata_key=keys.metadata(job_id), keywords=list(keywords)
+        )
+        await self.broker.publish(enriched)
+        await person.reached(job_id, "completed")

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
@@ -11,13 +12,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from common import context
 from common.events import ChunkWork, JobStarted, PlanWork, WorkerHeartbeat
 from jobs.dispatch import Dispatcher
+from jobs.priorities import Priority
 from jobs.repository import WorkerRepository
 from jobs.resources import Resources
-from jobs.service import JobCatalogue, JobLifecycle
+from jobs.service import JobCreation, JobLifecycle
 from jobs.settings import Settings
 from jobs.tables import Job
 
-from .jobs_harness import a_new_job, chunk_planned, chunk_transcribed, read_job, sent
+from .jobs_harness import a_new_job, chunk_planned, chunk_transcribed, read_job, sent, somebody
 
 pytestmark = pytest.mark.integration
 
@@ -29,13 +31,17 @@ def dispatcher(engine: AsyncEngine, sessions: Sessions, settings: Settings) -> D
     return Dispatcher(engine, sessions, settings)
 
 
-async def queue(sessions: Sessions, resources: Resources, owner: UUID, count: int = 1) -> list[UUID]:
+async def queue(
+    sessions: Sessions, resources: Resources, owner: UUID, count: int = 1, priority: Priority = "normal"
+) -> list[UUID]:
     """Create jobs, each later than the one before."""
     created = []
     for _ in range(count):
         async with sessions.begin() as session:
             with context.bound(correlation_id="from-the-request"):
-                created.append((await JobCatalogue(session, resources).create(owner, a_new_job())).id)
+                created.append(
+                    (await JobCreation(session, resources).create(somebody(owner), a_new_job(priority=priority))).id
+                )
     return created
 
 
@@ -190,3 +196,35 @@ async def test_a_commit_wakes_the_dispatcher_at_once(
         running.cancel()
         await asyncio.wait([running])
     assert sorted(delays)[1] < 0.4, f"polling alone would take half a second on average: {delays}"
+
+
+async def test_priority_orders_an_owners_queue_and_gives_way_with_time(
+    engine: AsyncEngine, sessions: Sessions, resources: Resources, settings: Settings
+) -> None:
+    dispatcher = Dispatcher(engine, sessions, settings.model_copy(update={"max_concurrent_jobs": 1}))
+    ann = uuid4()
+    (low,) = await queue(sessions, resources, ann, priority="low")
+    (normal,) = await queue(sessions, resources, ann)
+    (high,) = await queue(sessions, resources, ann, priority="high")
+    (old,) = await queue(sessions, resources, ann, priority="low")
+    async with sessions.begin() as session:
+        hour_ago = Job.turn_at - timedelta(minutes=61)
+        await session.execute(update(Job).where(Job.id == old).values(turn_at=hour_ago))
+    for _ in range(4):
+        await dispatcher.dispatch()
+        async with sessions.begin() as session:
+            await session.execute(update(Job).where(Job.state == "processing").values(state="failed"))
+    started = [event.job_id for event in await sent(sessions, JobStarted)]
+    assert started == [old, high, normal, low]
+
+
+async def test_high_priority_of_one_owner_takes_nothing_from_another(
+    engine: AsyncEngine, sessions: Sessions, resources: Resources, settings: Settings
+) -> None:
+    dispatcher = Dispatcher(engine, sessions, settings.model_copy(update={"max_concurrent_jobs": 2}))
+    ann, bob = uuid4(), uuid4()
+    of_ann = await queue(sessions, resources, ann, 3, priority="high")
+    of_bob = await queue(sessions, resources, bob, priority="low")
+    await dispatcher.dispatch()
+    started = {event.job_id for event in await sent(sessions, JobStarted)}
+    assert started == {of_ann[0], of_bob[0]}

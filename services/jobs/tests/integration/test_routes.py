@@ -60,17 +60,37 @@ async def test_the_recording_of_another_job_cannot_be_named(platform: Platform) 
 
 async def test_a_foreign_job_does_not_exist(platform: Platform) -> None:
     owner, stranger = platform.person(), platform.person()
-    administrator = platform.person(role="admin")
     job_id = await owner.create()
-    for who in (stranger, administrator):
-        answers = [
-            await who.http.get(f"/jobs/{job_id}"),
-            await who.http.delete(f"/jobs/{job_id}"),
-            await who.http.get(f"/jobs/{uuid4()}"),
-        ]
-        assert {(answer.status_code, answer.json()["code"]) for answer in answers} == {(404, "job_not_found")}
-        assert (await who.http.get("/jobs")).json() == {"items": [], "next_cursor": None}
+    answers = [
+        await stranger.http.get(f"/jobs/{job_id}"),
+        await stranger.http.get(f"/jobs/{job_id}/transcript"),
+        await stranger.http.get(f"/jobs/{job_id}/events"),
+        await stranger.http.post(f"/jobs/{job_id}/cancel"),
+        await stranger.http.post(f"/jobs/{job_id}/restart"),
+        await stranger.http.delete(f"/jobs/{job_id}"),
+        await stranger.http.get(f"/jobs/{uuid4()}"),
+    ]
+    assert {(answer.status_code, answer.json()["code"]) for answer in answers} == {(404, "job_not_found")}
+    assert (await stranger.http.get("/jobs")).json() == {"items": [], "next_cursor": None, "total": None}
+    for whose in (str(owner.id), "all"):
+        answer = await stranger.http.get("/jobs", params={"owner": whose})
+        assert (answer.status_code, answer.json()["code"]) == (403, "admin_only")
     assert (await owner.http.get(f"/jobs/{job_id}")).status_code == 200
+
+
+async def test_an_administrator_sees_and_acts_on_everybodys_jobs(platform: Platform) -> None:
+    owner, other, administrator = platform.person(), platform.person(), platform.person(role="admin")
+    job_id, foreign = await owner.create(), await other.create()
+    job = await administrator.job(job_id)
+    assert (job["owner_id"], job["owner_name"]) == (str(owner.id), f"user-{owner.id.hex[:6]}")
+    assert (await administrator.http.get("/jobs")).json()["items"] == [], "without asking: their own"
+    everything = (await administrator.http.get("/jobs", params={"owner": "all"})).json()["items"]
+    assert [job["id"] for job in everything] == [str(foreign), str(job_id)]
+    theirs = (await administrator.http.get("/jobs", params={"owner": str(owner.id)})).json()["items"]
+    assert [job["id"] for job in theirs] == [str(job_id)]
+    assert (await administrator.http.post(f"/jobs/{job_id}/cancel")).json()["state"] == "cancelled"
+    assert (await administrator.http.delete(f"/jobs/{job_id}")).status_code == 204
+    assert (await owner.http.get(f"/jobs/{job_id}")).status_code == 404
 
 
 async def test_nobody_gets_in_without_a_good_token(platform: Platform) -> None:

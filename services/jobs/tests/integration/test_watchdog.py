@@ -1,6 +1,6 @@
 """The watchdog against a real database: what is stuck is sent again, what is overdue ends, the rest is left alone."""
 
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 from prometheus_client import REGISTRY
@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from common.events import AssembleWork, ChunkWork, JobCompleted, JobFailed, MetadataEnriched, PlanWork
 from jobs.dispatch import Dispatcher
 from jobs.resources import Resources
-from jobs.service import JobCatalogue, JobLifecycle
+from jobs.service import JobCreation, JobLifecycle
 from jobs.settings import Settings
 from jobs.watchdog import Watchdog
 
@@ -21,6 +21,7 @@ from .jobs_harness import (
     chunk_transcribed,
     read_job,
     sent,
+    somebody,
     transcript_ready,
 )
 
@@ -38,7 +39,7 @@ def watchdog(sessions: Sessions, resources: Resources) -> Watchdog:
 async def job_id(engine: AsyncEngine, sessions: Sessions, settings: Settings, resources: Resources) -> UUID:
     """A job whose plan is ordered."""
     async with sessions.begin() as session:
-        job = await JobCatalogue(session, resources).create(uuid4(), a_new_job())
+        job = await JobCreation(session, resources).create(somebody(), a_new_job())
     await Dispatcher(engine, sessions, settings).dispatch()
     return job.id
 
@@ -46,7 +47,16 @@ async def job_id(engine: AsyncEngine, sessions: Sessions, settings: Settings, re
 async def pass_time(sessions: Sessions, minutes: float) -> None:
     """Move everything that happened so far into the past."""
     shift = {
-        "jobs": ("created_at", "started_at", "transcribed_at", "work_dispatched_at", "progressed_at", "assembling_at"),
+        "jobs": (
+            "created_at",
+            "queued_at",
+            "turn_at",
+            "started_at",
+            "transcribed_at",
+            "work_dispatched_at",
+            "progressed_at",
+            "assembling_at",
+        ),
         "chunks": ("dispatched_at",),
         "workers": ("last_seen_at",),
     }

@@ -60,3 +60,26 @@ def test_nothing_is_left_idle_for_fairness() -> None:
 
 def test_no_lines_no_turns() -> None:
     assert take_turns([], limit=4, window=4) == []
+
+
+def test_a_heavy_line_comes_more_often_and_a_light_one_does_not_starve() -> None:
+    """One place at a time, one hand-out a second: shares follow the weights."""
+    served = {"light": 0.0, "heavy": 0.0}
+    weights = {"light": 1.0, "heavy": 4.0}
+    order: list[str] = []
+    for moment in range(1, 101):
+        lines = [Line(ANN, [name], 0, served[name], weights[name]) for name in served]
+        (turn,) = take_turns(lines, limit=1, window=4, now=float(moment))
+        served[turn] = float(moment)
+        order.append(turn)
+    assert 15 <= Counter(order)["light"] <= 25
+
+
+def test_of_many_places_a_heavy_line_gets_its_share() -> None:
+    lines = [Line(ANN, [f"{name}{n}" for n in range(20)], 0, 0.0, weight) for name, weight in (("h", 4.0), ("l", 1.0))]
+    assert Counter(turn[0] for turn in take_turns(lines, limit=10, window=20)) == {"h": 8, "l": 2}
+
+
+def test_weights_count_only_among_the_lines_of_one_owner() -> None:
+    lines = [Line(ANN, ["a0", "a1", "a2"], 0, 0.0, 4.0), Line(BOB, ["b0", "b1", "b2"], 0, 0.0, 1.0)]
+    assert Counter(turn[0] for turn in take_turns(lines, limit=4, window=4)) == {"a": 2, "b": 2}

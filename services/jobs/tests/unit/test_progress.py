@@ -20,7 +20,7 @@ def a_job(**values: Any) -> Job:
         "seconds_known": 0.0,
         "seconds_done": 0.0,
         "decode_seconds": 0.0,
-        "created_at": START,
+        "queued_at": START,
     }
     return Job(**(fresh | values))
 

@@ -1,5 +1,7 @@
 """HTTP bodies: what is refused before it reaches the database, and cursors that survive the round trip."""
 
+import base64
+import json
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -8,7 +10,8 @@ import pytest
 from pydantic import ValidationError
 
 from jobs.errors import InvalidCursor
-from jobs.schemas import Cursor, NewJob
+from jobs.listing import Cursor, ListQuery, SortKey
+from jobs.schemas import NewJob, Restart
 
 BODY: dict[str, Any] = {
     "job_id": str(uuid4()),
@@ -42,13 +45,65 @@ def test_what_cannot_be_stored_is_refused(wrong: dict[str, Any]) -> None:
         NewJob.model_validate(BODY | wrong)
 
 
-def test_a_cursor_returns_to_the_same_position() -> None:
-    cursor = Cursor(created_at=datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC), id=uuid4())
-    assert Cursor.decode(cursor.encode()) == cursor
+@pytest.mark.parametrize(
+    ("sort", "value"), [("created_at", datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)), ("duration", -1.0)]
+)
+def test_a_cursor_returns_to_the_same_position(sort: SortKey, value: datetime | float) -> None:
+    cursor = Cursor(sort=sort, order="asc", value=value, id=uuid4())
+    assert Cursor.decode(cursor.encode(), ListQuery(sort=sort, order="asc")) == cursor
     assert cursor.encode().replace("-", "").replace("_", "").isalnum()
 
 
-@pytest.mark.parametrize("text", ["", "x", "!!!!", "MjAyNi0wMS0wMg", "MjAyNi0wMS0wMiBub3QtYW4taWQ", "ä"])
+def _encoded(document: object) -> str:
+    return base64.urlsafe_b64encode(json.dumps(document).encode()).decode().rstrip("=")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "x", "!!!!", "MjAyNi0wMS0wMg", "MjAyNi0wMS0wMiBub3QtYW4taWQ", "ä"),
+        *map(_encoded, ([], {}, 1, ["created_at", "desc", 5, str(uuid4())])),
+        _encoded(["created_at", "desc", "2026-01-01", str(uuid4())]),
+        _encoded(["created_at", "asc", "2026-01-01T00:00:00+00:00", str(uuid4())]),
+        _encoded(["created_at", "desc", "2026-01-01T00:00:00+00:00", 7]),
+    ],
+)
 def test_a_foreign_cursor_is_refused(text: str) -> None:
     with pytest.raises(InvalidCursor):
-        Cursor.decode(text)
+        Cursor.decode(text, ListQuery())
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *({"q": ""}, {"q": "a\x00b"}, {"limit": 0}, {"sort": "size"}, {"owner": "somebody"}),
+        *({"created_after": "0001-01-01T00:00:00Z"}, {"created_before": "9999-12-31T23:59:59-12:00"}),
+    ],
+)
+def test_an_impossible_listing_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        ListQuery.model_validate(wrong)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *({"tags": ["x" * 65]}, {"tags": [" "]}, {"tags": ["a\x00"]}, {"tags": [f"{n}" for n in range(21)]}),
+        *({"callback_url": url} for url in ("ftp://a/b", "http://", "https://u:p@a/b", "http://a b/", "//a/b", "x")),
+        {"priority": "urgent"},
+    ],
+)
+def test_tags_priorities_and_callbacks_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        NewJob.model_validate(BODY | wrong)
+
+
+def test_tags_are_tidied_and_kept_once() -> None:
+    new = NewJob.model_validate(BODY | {"tags": [" a  b", "c", "a b"], "callback_url": "https://example.org/done?x=1"})
+    assert (new.tags, new.callback_url) == (["a b", "c"], "https://example.org/done?x=1")
+
+
+def test_a_restart_changes_only_what_it_names() -> None:
+    assert Restart().changes() == {}
+    assert Restart(model="small", task=None).changes() == {"model": "small"}
+    assert Restart(language=None, priority="high").changes() == {"language": None}

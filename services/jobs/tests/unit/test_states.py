@@ -26,10 +26,11 @@ def test_every_state_can_be_reached_from_queued(state: State) -> None:
     assert state in reached
 
 
-def test_what_is_over_stays_over() -> None:
+def test_what_is_over_stays_over_unless_it_is_restarted() -> None:
     for state in (State.COMPLETED, State.FAILED, State.CANCELLED):
         assert state.final
-        for following in State:
+        states.require(state, State.QUEUED)
+        for following in set(State) - {State.QUEUED}:
             with pytest.raises(IllegalTransition):
                 states.require(state, following)
 

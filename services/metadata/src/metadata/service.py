@@ -57,9 +57,13 @@ class EnrichmentService:
     async def complete(self, claim: Claim, enriched: Enriched, metadata_key: str) -> None:
         """Store the metadata and tell the platform, under a claim that lock() confirmed."""
         await self._enrichments.finish(claim, State.DONE, reason=None, **enriched.model_dump())
-        outbox.add(
-            self._session, MetadataEnriched(job_id=claim.job_id, attempt=claim.attempt, metadata_key=metadata_key)
+        found = MetadataEnriched(
+            job_id=claim.job_id,
+            attempt=claim.attempt,
+            metadata_key=metadata_key,
+            keywords=[keyword.keyword for keyword in enriched.keywords],
         )
+        outbox.add(self._session, found)
 
     async def give_up(self, claim: Claim, reason: str) -> bool:
         """Tell the platform not to wait for this metadata; False if the work is another's by now."""

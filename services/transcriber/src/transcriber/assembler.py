@@ -33,13 +33,13 @@ class Assembler:
 
     async def assemble(self, work: AssembleWork) -> None:
         """Do the work and publish TranscriptReady; raises WorkCancelled, ObjectMissing, StoreUnavailable."""
-        self._cancellations.check(work.job_id)
+        self._cancellations.check(work.job_id, work.attempt)
         plan = json.loads(await patiently(lambda: self._store.get(work.plan_key)))
         results = await self._results(work.result_keys)
         engines = {json.dumps(result["engine"], sort_keys=True) for result in results}
         if len(engines) > 1:
             log.warning("chunks were decoded by different engines", engines=sorted(engines))
-        self._cancellations.check(work.job_id)
+        self._cancellations.check(work.job_id, work.attempt)
         files = await asyncio.to_thread(_write, plan, results, work)
         for name, (data, content_type) in files.items():
             await self._put(keys.transcript(work.job_id, work.attempt, name), data, content_type)

@@ -53,9 +53,9 @@ async def on_assemble(work: AssembleWork, delivery: Delivery, resources: Resourc
 async def on_control(key: str, body: bytes, resources: Resources) -> None:
     """Remember which jobs are not wanted any more, and whether we are paused; the rest does not concern us."""
     if key == CancelJob.name:
-        job_id = CancelJob.model_validate_json(body).job_id
-        resources.cancellations.add(job_id)
-        log.info("job cancelled", job_id=str(job_id))
+        notice = CancelJob.model_validate_json(body)
+        resources.cancellations.add(notice.job_id, notice.attempt)
+        log.info("job cancelled", job_id=str(notice.job_id), attempt=notice.attempt)
     elif key == PauseWorkers.name:
         resources.worker.paused = resources.worker.name in PauseWorkers.model_validate_json(body).workers
 

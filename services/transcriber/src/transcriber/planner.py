@@ -69,7 +69,7 @@ class Planner:
             metrics.PLAN_SECONDS.inc(time.monotonic() - started)
 
     async def _plan(self, work: PlanWork) -> None:
-        self._cancellations.check(work.job_id)
+        self._cancellations.check(work.job_id, work.attempt)
         choice = LanguageChoice(self._engine, work.options, self._models)
         announcements = _Announcements(work, choice, self._store, self._broker)
         analysis = await asyncio.to_thread(Analysis)
@@ -78,10 +78,10 @@ class Planner:
             await self._fetch(work, path)
             async with decode(path, max_seconds=self._max_seconds) as decoding:
                 async for pcm in decoding:
-                    self._cancellations.check(work.job_id)
+                    self._cancellations.check(work.job_id, work.attempt)
                     await announcements.add(await asyncio.to_thread(analysis.feed, pcm))
         await announcements.add(await asyncio.to_thread(analysis.finish), last=True)
-        self._cancellations.check(work.job_id)
+        self._cancellations.check(work.job_id, work.attempt)
         await self._conclude(work, choice, analysis, announcements, decoding)
 
     async def _fetch(self, work: PlanWork, path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import structlog
 
-from common.events import AudioRejected, ChunkTranscribed, ChunkWork
+from common.events import AudioRejected, ChunkTranscribed, ChunkWork, TextSegment
 from common.messaging import Broker
 from common.storage import ObjectMissing, ObjectStore, keys
 
@@ -28,6 +28,7 @@ log = structlog.get_logger(__name__)
 
 BATCH: Final = 8  # windows per call to the engine; part of the plan, for engines whose results depend on the batch
 _TEXT_LIMIT: Final = 4000  # characters of a chunk's text that travel with its event
+_SEGMENT_LIMIT: Final = 200  # and segments; both are several times what people say in a chunk
 
 
 class Transcriber:
@@ -54,7 +55,7 @@ class Transcriber:
         stored = await self._stored(result_key)
         if stored is None:
             async with self._slot:
-                self._cancellations.check(work.job_id)
+                self._cancellations.check(work.job_id, work.attempt)
                 started = time.monotonic()
                 try:
                     stored = canonical(await self._decode(work, meta, alone=alone))
@@ -79,9 +80,9 @@ class Transcriber:
         )
         results: list[WindowResult] = []
         for batch in _batches(windows, 1 if alone else BATCH):
-            self._cancellations.check(work.job_id)
+            self._cancellations.check(work.job_id, work.attempt)
             results += await self._engine.decode(work.options.model, batch, options)
-        self._cancellations.check(work.job_id)
+        self._cancellations.check(work.job_id, work.attempt)
         return {
             "engine": asdict(await self._engine.info(work.options.model)),
             "windows": [
@@ -90,7 +91,9 @@ class Transcriber:
         }
 
     async def _announce(self, work: ChunkWork, meta: dict[str, Any], stored: bytes, spent: float) -> None:
-        text = " ".join(window["text"] for window in json.loads(stored)["windows"] if window["text"])
+        said = json.loads(stored)["windows"]
+        text = " ".join(window["text"] for window in said if window["text"])
+        segments = [segment for window in said for segment in window["segments"] if segment["text"]]
         audio_seconds = round(sum(window["seconds"] for window in meta["windows"]), 3)
         event = ChunkTranscribed(
             job_id=work.job_id,
@@ -99,6 +102,7 @@ class Transcriber:
             result_key=keys.result(*_place(work)),
             result_sha256=hashlib.sha256(stored).hexdigest(),
             text=text[:_TEXT_LIMIT],
+            segments=[TextSegment.model_validate(segment) for segment in segments[:_SEGMENT_LIMIT]],
             audio_seconds=audio_seconds,
             decode_seconds=round(spent, 3),
             worker=self._worker,

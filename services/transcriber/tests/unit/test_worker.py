@@ -43,8 +43,8 @@ def test_a_cancelled_job_is_remembered_and_others_are_not_touched() -> None:
     cancellations, job = Cancellations(), uuid4()
     cancellations.add(job)
     with pytest.raises(WorkCancelled):
-        cancellations.check(job)
-    cancellations.check(uuid4())
+        cancellations.check(job, 1)
+    cancellations.check(uuid4(), 1)
 
 
 def test_the_oldest_cancellations_are_forgotten() -> None:
@@ -52,7 +52,7 @@ def test_the_oldest_cancellations_are_forgotten() -> None:
     cancellations.add(first)
     for _ in range(10_000):
         cancellations.add(uuid4())
-    cancellations.check(first)
+    cancellations.check(first, 1)
 
 
 def test_a_heartbeat_names_the_work_in_hand() -> None:

@@ -17,7 +17,8 @@ class Notifications:
     """Wakes a loop when `NOTIFY channel` is sent by a transaction of the same schema.
 
     The sender uses the payload `current_schema()`, because a channel belongs to the whole database and services share
-    it. Notifications get lost while the connection is down: the caller polls as well.
+    it; a space and a detail may follow, for loops that want to know what it is about. Notifications get lost while the
+    connection is down: the caller polls as well.
     """
 
     def __init__(self, engine: AsyncEngine, channel: str) -> None:
@@ -26,6 +27,7 @@ class Notifications:
         self._channel = channel
         self._connection: AsyncConnection | None = None
         self._rung = asyncio.Event()
+        self._details: set[str] = set()
         self._lost = False
 
     async def __aenter__(self) -> Self:
@@ -54,6 +56,11 @@ class Notifications:
         self._rung.clear()
         return True
 
+    def details(self) -> set[str]:
+        """Return the details heard since the last call."""
+        heard, self._details = self._details, set()
+        return heard
+
     async def close(self) -> None:
         """Stop listening."""
         connection, self._connection = self._connection, None
@@ -76,7 +83,10 @@ class Notifications:
             assert driver is not None
 
             def ring(_driver: Any, _pid: int, _channel: str, payload: str) -> None:
-                if payload in ("", schema):
+                name, _, detail = payload.partition(" ")
+                if name in ("", schema):
+                    if detail:
+                        self._details.add(detail)
                     self._rung.set()
 
             def lose(_driver: Any) -> None:

@@ -23,6 +23,7 @@ from .transcriber import (
     AudioRejected,
     ChunkPlanned,
     ChunkTranscribed,
+    TextSegment,
     TranscriptReady,
 )
 from .work import AssembleWork, ChunkWork, PlanWork
@@ -69,6 +70,7 @@ __all__ = [
     "ServiceHeartbeat",
     "StorageMeasured",
     "StorageUse",
+    "TextSegment",
     "TranscriptReady",
     "WorkerHeartbeat",
 ]

@@ -9,10 +9,11 @@ from .base import Notice
 
 
 class CancelJob(Notice):
-    """Whoever works on the job should stop at the next opportunity."""
+    """Whoever works on the job should stop at the next opportunity; later attempts are wanted."""
 
     name = "control.cancel_job"
     job_id: UUID
+    attempt: int | None = None  # null = every attempt
 
 
 class GpuUse(BaseModel):

@@ -2,6 +2,8 @@
 
 from uuid import UUID
 
+from pydantic import Field
+
 from .base import Event
 
 
@@ -12,6 +14,7 @@ class MetadataEnriched(Event):
     job_id: UUID
     attempt: int
     metadata_key: str
+    keywords: list[str] = Field(default_factory=list)
 
 
 class MetadataFailed(Event):

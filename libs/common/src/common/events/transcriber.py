@@ -7,7 +7,7 @@ computed from what they say, which makes every repetition a duplicate that the c
 from typing import Any
 from uuid import UUID, uuid5
 
-from pydantic import model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from .base import Event
 
@@ -62,14 +62,25 @@ class AudioRejected(AttemptEvent):
     reason: str
 
 
+class TextSegment(BaseModel):
+    """A caption-sized piece of text with its times in seconds of the source recording."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    start: float
+    end: float
+    text: str
+
+
 class ChunkTranscribed(AttemptEvent):
-    """A chunk's result is stored; the text is for people who watch (a few KB at most)."""
+    """A chunk's result is stored; text and segments are for people who watch and search (a few KB at most)."""
 
     routing_key = "chunk.transcribed.v1"
     chunk: int
     result_key: str
     result_sha256: str
     text: str
+    segments: list[TextSegment] = Field(default_factory=list)
     audio_seconds: float
     decode_seconds: float
     worker: str

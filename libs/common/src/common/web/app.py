@@ -48,6 +48,11 @@ class Readiness:
         self._draining = True
 
     @property
+    def draining(self) -> bool:
+        """The service is about to stop: answers without an end should come to theirs."""
+        return self._draining
+
+    @property
     def names(self) -> list[str]:
         """The names of all checks."""
         return sorted(self._checks)

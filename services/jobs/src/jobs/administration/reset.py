@@ -32,7 +32,7 @@ class Reset:
             for job in batch:
                 if not State(job.state).final:
                     outbox.add(self._session, JobCancelled(job_id=job.id, owner_id=job.owner_id, attempt=job.attempt))
-                    self._resources.cancellations.after_commit(self._session, job.id)
+                    self._resources.cancellations.after_commit(self._session, job.id, job.attempt)
                     metrics.JOBS_FINISHED.labels(State.CANCELLED, "").inc()
                 outbox.add(self._session, JobDeleted(job_id=job.id, owner_id=job.owner_id))
             ids = [job.id for job in batch]

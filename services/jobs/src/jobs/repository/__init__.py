@@ -4,17 +4,27 @@ from .archive import LogRepository
 from .catalogue import JobRepository
 from .deadletters import DeadLetterRepository
 from .dispatch import DispatchRepository, WaitingChunk
+from .history import HistoryRepository
+from .idempotency import IdempotencyRepository
 from .ledger import LedgerRepository
+from .listing import ListingRepository
 from .overdue import OverdueRepository
+from .queue import QueueRepository
+from .search import SearchRepository
 from .workers import WorkerRepository
 
 __all__ = [
     "DeadLetterRepository",
     "DispatchRepository",
+    "HistoryRepository",
+    "IdempotencyRepository",
     "JobRepository",
     "LedgerRepository",
+    "ListingRepository",
     "LogRepository",
     "OverdueRepository",
+    "QueueRepository",
+    "SearchRepository",
     "WaitingChunk",
     "WorkerRepository",
 ]

@@ -1,15 +1,12 @@
 """Queries on the job catalogue."""
 
-from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, tuple_, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from jobs.states import State
 from jobs.tables import Job
 
 WAKE_DISPATCH = "jobs_dispatch"
@@ -31,21 +28,16 @@ class JobRepository:
         """Return a job whoever owns it."""
         return await self._session.scalar(select(Job).where(Job.id == job_id))
 
-    async def owned(self, owner_id: UUID, job_id: UUID) -> Job | None:
-        """Return the owner's job."""
-        return await self._session.scalar(select(Job).where(Job.id == job_id, Job.owner_id == owner_id))
-
-    async def page(
-        self, owner_id: UUID, *, limit: int, before: tuple[datetime, UUID] | None, state: State | None
-    ) -> Sequence[Job]:
-        """Return the owner's jobs, newest first, that come after the position `before` in that order."""
-        query = select(Job).where(Job.owner_id == owner_id)
-        if state is not None:
-            query = query.where(Job.state == state)
-        if before is not None:
-            query = query.where(tuple_(Job.created_at, Job.id) < tuple_(*before))
-        query = query.order_by(Job.created_at.desc(), Job.id.desc()).limit(limit)
-        return (await self._session.scalars(query)).all()
+    async def first_with(self, owner_id: UUID, sha256: str) -> UUID | None:
+        """Return the owner's oldest job with this recording, which stays until the transaction ends."""
+        query = (
+            select(Job.id)
+            .where(Job.owner_id == owner_id, Job.sha256 == sha256)
+            .order_by(Job.created_at)
+            .limit(1)
+            .with_for_update(read=True, key_share=True)
+        )
+        return await self._session.scalar(query)
 
     async def lock(self, job_id: UUID) -> Job | None:
         """Return a job and keep everybody else from changing it until the transaction ends."""

@@ -9,6 +9,7 @@ from sqlalchemy import func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from jobs.fairness import Line
+from jobs.priorities import WEIGHTS
 from jobs.states import State
 from jobs.tables import Job
 
@@ -27,16 +28,17 @@ _QUEUED = text("""
            coalesce((SELECT extract(epoch FROM max(started_at)) FROM jobs
                      WHERE jobs.owner_id = owners.owner_id AND started_at IS NOT NULL), 0)::float AS served
     FROM owners, LATERAL (
-        SELECT array_agg(id ORDER BY created_at, id) AS ids, min(created_at) AS oldest
-        FROM (SELECT id, created_at FROM jobs WHERE state = 'queued' AND jobs.owner_id = owners.owner_id
-              ORDER BY created_at, id LIMIT :free) AS front
+        SELECT array_agg(id ORDER BY turn_at, id) AS ids, min(turn_at) AS oldest
+        FROM (SELECT id, turn_at FROM jobs WHERE state = 'queued' AND jobs.owner_id = owners.owner_id
+              ORDER BY turn_at, id LIMIT :free) AS front
     ) AS line
     WHERE owners.owner_id IS NOT NULL
     ORDER BY line.oldest
 """)
 
 _CHUNK_LINES = text("""
-    SELECT jobs.id, jobs.owner_id, jobs.attempt, jobs.options ->> 'model' AS model,
+    SELECT jobs.id, jobs.owner_id, jobs.attempt, jobs.options ->> 'model' AS model, jobs.priority,
+           extract(epoch FROM now())::float AS now,
            count(*) FILTER (WHERE chunks.state = 'dispatched') AS busy,
            coalesce(extract(epoch FROM max(chunks.dispatched_at)), 0)::float AS served,
            coalesce((array_agg(chunk ORDER BY chunk) FILTER (WHERE chunks.state = 'planned'))
@@ -94,7 +96,7 @@ class DispatchRepository:
         return await self._session.scalar(query) or 0
 
     async def queued(self, free: int) -> list[Line[UUID]]:
-        """Return a line per owner with jobs in the queue: its first `free` jobs, oldest first."""
+        """Return a line per owner with jobs in the queue: its first `free` jobs in the order of their turns."""
         rows = await self._session.execute(_QUEUED, {"free": free})
         return [Line(row.owner_id, row.ids, row.busy, row.served) for row in rows]
 
@@ -117,13 +119,16 @@ class DispatchRepository:
         started = await self._session.scalars(statement, execution_options={"synchronize_session": False})
         return sorted(started, key=lambda job: job_ids.index(job.id))
 
-    async def chunk_lines(self, front: int) -> dict[str, list[Line[WaitingChunk]]]:
-        """Return per model a line for each running job: its first `front` undispatched chunks."""
+    async def chunk_lines(self, front: int) -> tuple[dict[str, list[Line[WaitingChunk]]], float]:
+        """Return per model a line for each running job, its first `front` undispatched chunks; and the present."""
         lines: dict[str, list[Line[WaitingChunk]]] = {}
+        now = 0.0
         for row in await self._session.execute(_CHUNK_LINES, {"front": front}):
             waiting = [WaitingChunk(row.id, row.attempt, chunk) for chunk in row.waiting]
-            lines.setdefault(row.model, []).append(Line(row.owner_id, waiting, row.busy, row.served))
-        return lines
+            line = Line(row.owner_id, waiting, row.busy, row.served, WEIGHTS[row.priority])
+            lines.setdefault(row.model, []).append(line)
+            now = row.now
+        return lines, now
 
     async def take_chunks(self, chunks: Sequence[WaitingChunk]) -> list[Any]:
         """Mark these chunks as dispatched, as far as they still wait; return what their work needs, in order."""

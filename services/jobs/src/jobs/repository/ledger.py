@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnClause, func, literal_column, select
+from sqlalchemy import ColumnClause, func, literal_column, select, text
 from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -14,6 +14,26 @@ from jobs.tables import Chunk
 
 # A row that this statement inserted has no deleting transaction; one that it updated has.
 _INSERTED: ColumnClause[bool] = literal_column("(chunks.xmax = 0)")
+
+# A chunk's result is a function of its audio, the model and the options: the same plan of the same recording under the
+# same options gives the same result.
+_REUSE = text("""
+    UPDATE chunks
+    SET state = 'done', done_at = now(), result_key = prior.result_key, result_sha256 = prior.result_sha256,
+        text = prior.text, segments = prior.segments, decode_seconds = 0,
+        reused_from = coalesce(prior.reused_from, prior.attempt)
+    FROM (
+        SELECT done.* FROM chunks AS done
+        JOIN past_attempts AS past ON past.job_id = done.job_id AND past.attempt = done.attempt
+        JOIN jobs ON jobs.id = done.job_id AND jobs.options = past.options
+        WHERE done.job_id = :job_id AND done.attempt < :attempt AND done.chunk = :chunk AND done.state = 'done'
+          AND done.start_seconds = :start_seconds AND done.end_seconds = :end_seconds
+          AND done.windows = :windows AND done.language = :language
+        ORDER BY done.attempt DESC LIMIT 1
+    ) AS prior
+    WHERE chunks.job_id = :job_id AND chunks.attempt = :attempt AND chunks.chunk = :chunk AND chunks.state = 'planned'
+    RETURNING chunks.seconds
+""")
 
 
 class LedgerRepository:
@@ -48,6 +68,7 @@ class LedgerRepository:
             "result_key": event.result_key,
             "result_sha256": event.result_sha256,
             "text": storable(event.text),
+            "segments": storable([segment.model_dump() for segment in event.segments]),
             "decode_seconds": event.decode_seconds,
             "worker": event.worker,
         }
@@ -57,6 +78,29 @@ class LedgerRepository:
                 index_elements=[Chunk.job_id, Chunk.attempt, Chunk.chunk], set_=result, where=Chunk.state != "done"
             )
         )
+
+    async def reuse(self, event: ChunkPlanned) -> float | None:
+        """Finish a planned chunk by the result of an earlier attempt; return its seconds, or None if there is none.
+
+        The earlier attempt must have had the same options and the same plan for this chunk.
+        """
+        statement = _REUSE.bindparams(
+            **event.model_dump(
+                include={"job_id", "attempt", "chunk", "start_seconds", "end_seconds", "windows", "language"}
+            )
+        )
+        seconds: float | None = await self._session.scalar(statement)
+        return seconds
+
+    async def lines(self, job_id: UUID, attempt: int) -> Sequence[Chunk]:
+        """Return all lines of an attempt, in the order of the recording."""
+        query = select(Chunk).where(Chunk.job_id == job_id, Chunk.attempt == attempt).order_by(Chunk.chunk)
+        return (await self._session.scalars(query)).all()
+
+    async def texts(self, job_id: UUID, attempt: int) -> Sequence[str]:
+        """Return what was said in an attempt, chunk by chunk."""
+        query = select(Chunk.text).where(Chunk.job_id == job_id, Chunk.attempt == attempt).order_by(Chunk.chunk)
+        return [said for said in await self._session.scalars(query) if said]
 
     async def get(self, job_id: UUID, attempt: int, chunk: int) -> Chunk | None:
         """Return one line."""

@@ -1,23 +1,33 @@
-"""What a person may do with jobs: create, list, read, delete, follow the log."""
+"""What a person may read of jobs, and deleting them."""
 
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common import context
-from common.events import JobCancelled, JobCreated, JobDeleted, JobExpired
+from common.events import JobCancelled, JobDeleted, JobExpired
 from common.messaging import outbox
-from common.storage import keys
-from jobs import metrics, states
-from jobs.errors import ForeignSource, JobIdTaken, JobNotFound, ModelNotAvailable
-from jobs.repository import JobRepository, LogRepository, WorkerRepository
+from common.web.identity import Identity, NotAdmin
+from jobs import eta, metrics, states
+from jobs.errors import AttemptNotFound, JobNotFound
+from jobs.listing import COUNTED, Cursor, ListQuery
+from jobs.repository import (
+    HistoryRepository,
+    JobRepository,
+    LedgerRepository,
+    ListingRepository,
+    LogRepository,
+    QueueRepository,
+    WorkerRepository,
+)
+from jobs.repository.listing import position
 from jobs.resources import Resources
-from jobs.schemas import NewJob
+from jobs.schemas import JobDetail, JobPage, JobView
 from jobs.states import State
 from jobs.tables import Job
+from jobs.transcripts import Transcript, of_ledger
 
 log = structlog.get_logger(__name__)
 
@@ -26,7 +36,7 @@ _SAME_FINISH = timedelta(hours=1)
 
 
 class JobCatalogue:
-    """The jobs of one owner at a time: somebody else's job does not exist."""
+    """The jobs that somebody may see: their own, and for administrators all; any other job does not exist."""
 
     def __init__(self, session: AsyncSession, resources: Resources) -> None:
         """Work inside the caller's transaction."""
@@ -35,42 +45,52 @@ class JobCatalogue:
         self._jobs = JobRepository(session)
         self._logs = LogRepository(session)
 
-    async def create(self, owner_id: UUID, new: NewJob) -> Job:
-        """Accept a job; the same request by the same owner again returns the same job.
+    async def page(self, who: Identity, wanted: ListQuery) -> JobPage:
+        """Return a page of a listing; raises InvalidCursor, and NotAdmin for somebody else's jobs."""
+        owner_id = _listed(who, wanted)
+        after = None if wanted.cursor is None else Cursor.decode(wanted.cursor, wanted)
+        listing = ListingRepository(self._session)
+        found = list(await listing.page(wanted, owner_id=owner_id, limit=wanted.limit + 1, after=after))
+        shown = found[: wanted.limit]
+        return JobPage(
+            items=[JobView.of(job) for job in shown],
+            next_cursor=position(shown[-1], wanted).encode() if len(found) > wanted.limit else None,
+            total=await listing.count(wanted, owner_id=owner_id, most=COUNTED) if wanted.total else None,
+        )
 
-        Raises JobIdTaken, ForeignSource, ModelNotAvailable.
-        """
-        if new.source_key != keys.source(new.job_id):
-            raise ForeignSource(f"the recording of job {new.job_id} must be at {keys.source(new.job_id)}")
-        known = await self._jobs.get(new.job_id)
-        if known is None:
-            await self._require_model(new.options.model)
-            job = await self._add(owner_id, new)
-            if job is not None:
-                return job
-            known = await self._jobs.get(new.job_id)
-        if known is None or known.owner_id != owner_id or not _same(known, new):
-            raise JobIdTaken(f"the id {new.job_id} belongs to another job")
-        return known
+    async def get(self, who: Identity, job_id: UUID) -> Job:
+        """Return a job; raises JobNotFound."""
+        job = await self._jobs.get(job_id)
+        return _visible(who, job, job_id)
 
-    async def page(
-        self, owner_id: UUID, *, limit: int, before: tuple[datetime, UUID] | None, state: State | None
-    ) -> list[Job]:
-        """Return up to `limit` jobs of the owner, newest first, that follow a position."""
-        return list(await self._jobs.page(owner_id, limit=limit, before=before, state=state))
-
-    async def get(self, owner_id: UUID, job_id: UUID) -> Job:
-        """Return the owner's job; raises JobNotFound."""
-        job = await self._jobs.owned(owner_id, job_id)
-        if job is None:
-            raise JobNotFound(f"there is no job {job_id}")
-        return job
-
-    async def delete(self, owner_id: UUID, job_id: UUID) -> None:
-        """Delete the owner's job, stopping it first if it is not over; raises JobNotFound."""
+    async def locked(self, who: Identity, job_id: UUID) -> Job:
+        """Return a job and keep everybody else from changing it until the transaction ends; raises JobNotFound."""
         job = await self._jobs.lock(job_id)
-        if job is None or job.owner_id != owner_id:
-            raise JobNotFound(f"there is no job {job_id}")
+        return _visible(who, job, job_id)
+
+    async def detail(self, who: Identity, job_id: UUID) -> JobDetail:
+        """Return a job with its place in the queue, when it may be ready, and its attempts; raises JobNotFound."""
+        job = await self.get(who, job_id)
+        past = await HistoryRepository(self._session).attempts(job_id)
+        place, seconds = await self._outlook(job)
+        return JobDetail.with_history(job, list(past), queue_position=place, eta_seconds=seconds)
+
+    async def transcript(self, who: Identity, job_id: UUID, attempt: int | None) -> Transcript:
+        """Return what is transcribed so far; raises JobNotFound, AttemptNotFound.
+
+        Without an attempt it is the job's transcript if there is one, else what the current attempt has got.
+        """
+        job = await self.get(who, job_id)
+        chosen = attempt or job.transcript_attempt or job.attempt
+        past = {row.attempt: row for row in await HistoryRepository(self._session).attempts(job_id)}
+        if chosen > job.attempt or (chosen < job.attempt and chosen not in past):
+            raise AttemptNotFound(f"the job has no attempt {chosen}")
+        lines = await LedgerRepository(self._session).lines(job_id, chosen)
+        return of_ledger(job, past.get(chosen), chosen, lines)
+
+    async def delete(self, who: Identity, job_id: UUID) -> None:
+        """Delete a job, stopping it first if it is not over; raises JobNotFound."""
+        job = await self.locked(who, job_id)
         with context.bound(job_id=job_id):
             await self._delete(job)
 
@@ -87,7 +107,7 @@ class JobCatalogue:
             states.require(State(job.state), State.CANCELLED)
             cancelled = JobCancelled(job_id=job.id, owner_id=job.owner_id, attempt=job.attempt)
             outbox.add(self._session, cancelled)
-            self._resources.cancellations.after_commit(self._session, job.id)
+            self._resources.cancellations.after_commit(self._session, job.id, job.attempt)
             metrics.JOBS_FINISHED.labels(State.CANCELLED, "").inc()
             log.info("job cancelled", state=job.state)
             await self._jobs.wake_dispatch()
@@ -96,42 +116,35 @@ class JobCatalogue:
         outbox.add(self._session, JobDeleted(job_id=job.id, owner_id=job.owner_id))
         log.info("job deleted")
 
-    async def _require_model(self, model: str) -> None:
-        served = await WorkerRepository(self._session).live_by_model(self._resources.settings.worker_timeout)
-        if served and model not in served:
-            raise ModelNotAvailable(model, sorted(served))
-
-    async def _add(self, owner_id: UUID, new: NewJob) -> Job | None:
-        with context.bound(job_id=new.job_id):
-            job = await self._jobs.add(
-                id=new.job_id,
-                owner_id=owner_id,
-                correlation_id=context.correlation_id(),
-                traceparent=context.traceparent(),
-                options=new.options.model_dump(mode="json"),
-                **new.model_dump(exclude={"job_id", "options"}),
-            )
-            if job is None:
-                return None
-            created = JobCreated(
-                job_id=job.id,
-                owner_id=owner_id,
-                options=new.options,
-                **new.model_dump(include={"file_name", "source_key", "size_bytes", "sha256"}),
-            )
-            outbox.add(self._session, created)
-            await self._jobs.wake_dispatch()
-            metrics.JOBS_CREATED.inc()
-            log.info(
-                "job queued",
-                model=new.options.model,
-                language=new.options.language,
-                task=new.options.task,
-                size_bytes=new.size_bytes,
-            )
-            return job
+    async def _outlook(self, job: Job) -> tuple[int | None, float | None]:
+        """A queued job's place in the queue, and the seconds until an unfinished job's transcript; None = unknown."""
+        if job.state not in (State.QUEUED, State.PROCESSING):
+            return None, None
+        queue = QueueRepository(self._session)
+        live = await WorkerRepository(self._session).live_by_model(self._resources.settings.worker_timeout)
+        measured = await queue.measured(job, live.get(job.choices.model, 0))
+        running = await queue.running(measured)
+        if job.state == State.PROCESSING:
+            mine = running.pop(job.id, None)
+            return None, None if mine is None else eta.of_running(mine, running.values(), measured)
+        place, size, seconds = await queue.ahead(job)
+        known = measured.speech(seconds, 0)
+        guessed = measured.speech(None, size) if size else 0.0
+        ahead = None if known is None or guessed is None else known + guessed
+        mine_speech = measured.speech(job.duration_seconds, job.size_bytes)
+        return place, eta.of_queued(mine_speech, ahead, running.values(), measured)
 
 
-def _same(job: Job, new: NewJob) -> bool:
-    fields: Sequence[str] = ("file_name", "content_type", "size_bytes", "sha256", "source_key")
-    return all(getattr(job, name) == getattr(new, name) for name in fields) and job.choices == new.options
+def _listed(who: Identity, wanted: ListQuery) -> UUID | None:
+    """Whose jobs to list; None = everybody's."""
+    if wanted.owner is None or wanted.owner == who.user_id:
+        return who.user_id
+    if not who.is_admin:
+        raise NotAdmin("Only administrators may list the jobs of others.")
+    return None if wanted.owner == "all" else wanted.owner
+
+
+def _visible(who: Identity, job: Job | None, job_id: UUID) -> Job:
+    if job is None or not (who.is_admin or job.owner_id == who.user_id):
+        raise JobNotFound(f"there is no job {job_id}")
+    return job

@@ -20,12 +20,13 @@ from common.events import (
 from common.messaging import outbox
 from common.storage import keys
 from jobs import metrics, states
-from jobs.repository import JobRepository, LedgerRepository
+from jobs.repository import JobRepository, LedgerRepository, SearchRepository
 from jobs.resources import Resources
 from jobs.states import REASONS, Reason, State
 from jobs.storable import storable
 from jobs.tables import Job
 
+from .history import History
 from .work import WorkSender
 
 log = structlog.get_logger(__name__)
@@ -44,9 +45,11 @@ class JobLifecycle:
         self._jobs = JobRepository(session)
         self._ledger = LedgerRepository(session)
         self._work = WorkSender(session)
+        self._search = SearchRepository(session)
+        self._history = History(session)
 
     async def chunk_planned(self, event: ChunkPlanned) -> None:
-        """A chunk's audio is stored: it may be dispatched, unless its result is here already."""
+        """A chunk's audio is stored: it may be dispatched, unless its result is here already or from before."""
         job = await self._processing(event)
         if job is None:
             return
@@ -54,15 +57,20 @@ class JobLifecycle:
         if line is None:
             return
         new, seconds = line
-        await self._count(job, new=new, seconds=seconds)
+        reused = None if job.attempt == 1 else await self._ledger.reuse(event)
+        await self._count(job, new=new, seconds=seconds, done=0 if reused is None else 1)
         log.info(
-            "chunk planned",
+            "chunk planned" if reused is None else "chunk result reused",
             chunk=event.chunk,
             start_seconds=event.start_seconds,
             end_seconds=event.end_seconds,
             windows=event.windows,
             language=event.language,
         )
+        if reused is not None:
+            metrics.CHUNKS_REUSED.inc()
+            await self._history.segments(job, event.chunk)
+            await self._assemble_if_all_done(job)
         await self._jobs.wake_dispatch()
 
     async def audio_planned(self, event: AudioPlanned) -> None:
@@ -87,6 +95,7 @@ class JobLifecycle:
             speech_seconds=event.speech_seconds,
             language=event.language,
         )
+        await self._history.progress(job)
         await self._assemble_if_all_done(job)
 
     async def audio_rejected(self, event: AudioRejected) -> None:
@@ -115,6 +124,7 @@ class JobLifecycle:
             decode_seconds=event.decode_seconds,
             worker=event.worker,
         )
+        await self._history.segments(job, event.chunk)
         await self._assemble_if_all_done(job)
         await self._jobs.wake_dispatch()
 
@@ -138,6 +148,9 @@ class JobLifecycle:
             transcribed_at=func.now(),
             progressed_at=func.now(),
         )
+        said = await self._ledger.texts(job.id, job.attempt)
+        await self._search.put_transcript(job, said, "en" if job.choices.task == "translate" else event.language)
+        await self._history.state(job)
         outbox.add(
             self._session,
             JobTranscribed(
@@ -170,6 +183,10 @@ class JobLifecycle:
     async def metadata_enriched(self, event: MetadataEnriched) -> None:
         """The metadata is stored; if the job was completed without waiting for it, its note is taken back."""
         job = await self._jobs.lock_attempt(event.job_id, event.attempt)
+        if job is not None and job.transcript_attempt == event.attempt:
+            keywords = storable(event.keywords)
+            await self._jobs.change(job, keywords=keywords)
+            await self._search.put_keywords(job.id, keywords)
         if job is not None and job.state == State.ENRICHING:
             await self.complete(job)
         elif job is not None and job.reason_code == Reason.ENRICHMENT_TIMED_OUT:
@@ -194,24 +211,26 @@ class JobLifecycle:
         if code is None and job.chunks_planned == 0:
             code, reason = Reason.NO_SPEECH, REASONS[Reason.NO_SPEECH]
         await self._jobs.change(job, state=State.COMPLETED, reason_code=code, reason=reason, finished_at=func.now())
+        await self._history.state(job)
         outbox.add(
             self._session,
             JobCompleted(job_id=job.id, owner_id=job.owner_id, attempt=job.attempt, note=reason),
         )
         metrics.JOBS_FINISHED.labels(State.COMPLETED, code or "").inc()
         assert job.finished_at is not None
-        total = round((job.finished_at - job.created_at).total_seconds(), 3)
+        total = round((job.finished_at - job.queued_at).total_seconds(), 3)
         log.info("job completed", total_seconds=total, **({"note": reason} if reason else {}))
 
     async def fail(self, job: Job, code: str, reason: str) -> None:
         """A locked job ends without a transcript; its workers are told to stop."""
         states.require(State(job.state), State.FAILED)
         await self._jobs.change(job, state=State.FAILED, reason_code=code, reason=reason, finished_at=func.now())
+        await self._history.state(job)
         outbox.add(
             self._session,
             JobFailed(job_id=job.id, owner_id=job.owner_id, attempt=job.attempt, reason_code=code, reason=reason),
         )
-        self._cancellations.after_commit(self._session, job.id)
+        self._cancellations.after_commit(self._session, job.id, job.attempt)
         metrics.JOBS_FINISHED.labels(State.FAILED, code).inc()
         log.warning("job failed", reason_code=code, reason=reason)
         await self._jobs.wake_dispatch()

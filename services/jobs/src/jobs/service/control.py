@@ -1,0 +1,118 @@
+"""Stopping jobs, and starting them again."""
+
+from uuid import UUID
+
+import structlog
+from sqlalchemy import func
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from common import context
+from common.events import JobCancelled, JobOptions
+from common.messaging import outbox
+from common.web.identity import Identity
+from jobs import metrics, states
+from jobs.errors import JobActive, JobOver
+from jobs.priorities import DELAYS
+from jobs.repository import HistoryRepository, JobRepository
+from jobs.resources import Resources
+from jobs.schemas import Restart
+from jobs.states import REASONS, Reason, State
+from jobs.tables import Job
+
+from .catalogue import JobCatalogue
+from .creation import require_model
+from .history import History
+
+log = structlog.get_logger(__name__)
+
+
+class JobControl:
+    """What a person may do to a job besides deleting it."""
+
+    def __init__(self, session: AsyncSession, resources: Resources) -> None:
+        """Work inside the caller's transaction."""
+        self._session = session
+        self._resources = resources
+        self._catalogue = JobCatalogue(session, resources)
+        self._jobs = JobRepository(session)
+        self._history = History(session)
+
+    async def cancel(self, who: Identity, job_id: UUID) -> Job:
+        """Stop a job; one that was stopped before stays so. Raises JobNotFound, JobOver."""
+        job = await self._catalogue.locked(who, job_id)
+        if job.state == State.CANCELLED:
+            return job
+        if State(job.state).final:
+            raise JobOver(f"the job is {job.state} already", state=job.state)
+        states.require(State(job.state), State.CANCELLED)
+        with context.bound(job_id=job_id):
+            before = job.state
+            await self._jobs.change(
+                job,
+                state=State.CANCELLED,
+                reason_code=Reason.CANCELLED,
+                reason=REASONS[Reason.CANCELLED],
+                finished_at=func.now(),
+            )
+            await self._history.state(job)
+            outbox.add(self._session, JobCancelled(job_id=job.id, owner_id=job.owner_id, attempt=job.attempt))
+            self._resources.cancellations.after_commit(self._session, job.id, job.attempt)
+            await self._jobs.wake_dispatch()
+            metrics.JOBS_FINISHED.labels(State.CANCELLED, Reason.CANCELLED).inc()
+            log.info("job cancelled", state=before)
+        return job
+
+    async def restart(self, who: Identity, job_id: UUID, wanted: Restart) -> Job:
+        """Queue a job that is over once more; raises JobNotFound, JobActive, ModelNotAvailable.
+
+        What people can read stays until the new attempt's transcript is complete.
+        """
+        job = await self._catalogue.locked(who, job_id)
+        if not State(job.state).final:
+            raise JobActive(f"the job is {job.state}; cancel it first", state=job.state)
+        states.require(State(job.state), State.QUEUED)
+        options = JobOptions.model_validate(job.options | wanted.changes())
+        await require_model(self._session, self._resources, options.model)
+        priority = wanted.priority or job.priority
+        with context.bound(job_id=job_id):
+            if job.started_at is not None:
+                await HistoryRepository(self._session).leave_behind(job)
+            await self._jobs.change(
+                job,
+                state=State.QUEUED,
+                options=options.model_dump(mode="json"),
+                priority=priority,
+                correlation_id=context.correlation_id(),
+                traceparent=context.traceparent(),
+                reason_code=None,
+                reason=None,
+                queued_at=func.now(),
+                turn_at=func.now() + DELAYS[priority],
+                **_UNTOUCHED,
+            )
+            await self._history.state(job)
+            await self._jobs.wake_dispatch()
+            metrics.JOBS_RESTARTED.inc()
+            log.info("job restarted", after_attempt=job.attempt, model=options.model)
+        return job
+
+
+# A job's row as an attempt finds it. Duration, language and the pointer to the transcript are about the recording and
+# its readers, so they stay.
+_UNTOUCHED = {
+    **dict.fromkeys(
+        (
+            "started_at",
+            "transcribed_at",
+            "finished_at",
+            "assembling_at",
+            "work_dispatched_at",
+            "progressed_at",
+            "chunks_planned",
+            "plan_key",
+            "peaks_key",
+        )
+    ),
+    **dict.fromkeys(("work_dispatches", "chunks_known", "chunks_done"), 0),
+    **dict.fromkeys(("seconds_known", "seconds_done", "decode_seconds"), 0.0),
+}

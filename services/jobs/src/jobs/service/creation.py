@@ -1,0 +1,143 @@
+"""How jobs come to be: one or several at once, and only once under a name that the client gave."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+import structlog
+from sqlalchemy import func
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from common import context
+from common.events import JobCreated
+from common.messaging import outbox
+from common.storage import keys
+from common.web.identity import Identity
+from jobs import metrics
+from jobs.errors import ForeignSource, IdempotencyKeyInFlight, JobIdTaken, ModelNotAvailable
+from jobs.priorities import DELAYS
+from jobs.repository import IdempotencyRepository, JobRepository, WorkerRepository
+from jobs.resources import Resources
+from jobs.schemas import Claim, JobView, NewJob, NewJobs, Reservation
+from jobs.search import name_vector
+from jobs.tables import Job
+
+from .history import History
+
+log = structlog.get_logger(__name__)
+
+KEPT: Final = timedelta(hours=24)
+_LEASE: Final = timedelta(seconds=60)
+
+
+class JobCreation:
+    """Accepts stored recordings as jobs of one owner."""
+
+    def __init__(self, session: AsyncSession, resources: Resources) -> None:
+        """Work inside the caller's transaction."""
+        self._session = session
+        self._resources = resources
+        self._jobs = JobRepository(session)
+        self._keys = IdempotencyRepository(session)
+        self._history = History(session)
+
+    async def reserve(self, owner: Identity, claim: Claim) -> Reservation:
+        """Let the claim's holder create under its key, or tell what came of the creation that has the key."""
+        row = await self._keys.lease(owner.user_id, claim.key, claim.holder, lease=_LEASE, kept=KEPT)
+        if row.answer is not None:
+            return Reservation(state="answered", fingerprint=row.fingerprint, answer=row.answer)
+        return Reservation(state="held" if row.holder == claim.holder else "in_flight")
+
+    async def release(self, owner: Identity, claim: Claim) -> None:
+        """Give a key back whose creation came to nothing."""
+        await self._keys.release(owner.user_id, claim.key, claim.holder)
+
+    async def create_all(self, owner: Identity, new: NewJobs) -> list[JobView]:
+        """Accept all jobs or none, and with them what will be answered to a repetition under the same key.
+
+        Raises what create() raises, and IdempotencyKeyInFlight when another request has taken the key.
+        """
+        views = [JobView.of(await self.create(owner, job)) for job in new.jobs]
+        if new.claim is not None:
+            answer = {"items": [view.model_dump(mode="json") for view in views]}
+            kept = await self._keys.answer(
+                owner.user_id, new.claim.key, new.claim.holder, fingerprint=new.claim.fingerprint, answer=answer
+            )
+            if not kept and not await self._is_repetition(owner, new):
+                raise IdempotencyKeyInFlight("another request has taken over this Idempotency-Key")
+        return views
+
+    async def create(self, owner: Identity, new: NewJob) -> Job:
+        """Accept a job; the same request by the same owner again returns the same job.
+
+        Raises JobIdTaken, ForeignSource, ModelNotAvailable.
+        """
+        if new.source_key != keys.source(new.job_id):
+            raise ForeignSource(f"the recording of job {new.job_id} must be at {keys.source(new.job_id)}")
+        known = await self._jobs.get(new.job_id)
+        if known is None:
+            await require_model(self._session, self._resources, new.options.model)
+            job = await self._add(owner, new)
+            if job is not None:
+                return job
+            known = await self._jobs.get(new.job_id)
+        if known is None or known.owner_id != owner.user_id or not _same(known, new):
+            raise JobIdTaken(f"the id {new.job_id} belongs to another job")
+        return known
+
+    async def _is_repetition(self, owner: Identity, new: NewJobs) -> bool:
+        """Whether the same holder was answered before: its first answer was lost on the way."""
+        assert new.claim is not None
+        row = await self._keys.lease(owner.user_id, new.claim.key, new.claim.holder, lease=_LEASE, kept=KEPT)
+        return row.holder == new.claim.holder and row.fingerprint == new.claim.fingerprint
+
+    async def _add(self, owner: Identity, new: NewJob) -> Job | None:
+        with context.bound(job_id=new.job_id):
+            job = await self._jobs.add(
+                id=new.job_id,
+                owner_id=owner.user_id,
+                owner_name=owner.username,
+                correlation_id=context.correlation_id(),
+                traceparent=context.traceparent(),
+                options=new.options.model_dump(mode="json"),
+                duplicate_of=await self._jobs.first_with(owner.user_id, new.sha256),
+                turn_at=func.now() + DELAYS[new.priority],
+                search=name_vector([new.file_name, *new.tags]),
+                **new.model_dump(exclude={"job_id", "options"}),
+            )
+            if job is None:
+                return None
+            await self._history.state(job)
+            self._announce(owner.user_id, new)
+            await self._jobs.wake_dispatch()
+            metrics.JOBS_CREATED.inc()
+            log.info(
+                "job queued",
+                model=new.options.model,
+                language=new.options.language,
+                task=new.options.task,
+                priority=new.priority,
+                size_bytes=new.size_bytes,
+            )
+            return job
+
+    def _announce(self, owner_id: UUID, new: NewJob) -> None:
+        created = JobCreated(
+            owner_id=owner_id,
+            options=new.options,
+            **new.model_dump(include={"job_id", "file_name", "source_key", "size_bytes", "sha256"}),
+        )
+        outbox.add(self._session, created)
+
+
+async def require_model(session: AsyncSession, resources: Resources, model: str) -> None:
+    """Raise ModelNotAvailable if workers are alive and none of them serves the model."""
+    served = await WorkerRepository(session).live_by_model(resources.settings.worker_timeout)
+    if served and model not in served:
+        raise ModelNotAvailable(model, sorted(served))
+
+
+def _same(job: Job, new: NewJob) -> bool:
+    fields: Sequence[str] = ("file_name", "content_type", "size_bytes", "sha256", "source_key", "tags", "callback_url")
+    return all(getattr(job, name) == getattr(new, name) for name in fields) and job.choices == new.options
