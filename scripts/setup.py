@@ -54,6 +54,8 @@ def main() -> None:
         install_packages(dev)
         write_stamp({"runtime": state, "dev": state if dev else stamp.get("dev", "")})
     install_broker()
+    if dev:
+        install_walk_tools()
     build_page()
     if time.monotonic() - began > 1.0:
         say(f"Ready after {time.monotonic() - began:.0f} s.")
@@ -134,6 +136,17 @@ def install_broker() -> None:
     # The package arranges a start at the next boot. Ours is a node of its own; the system's stays unstarted.
     if shutil.which("systemctl"):
         quiet([*(as_root() or []), "systemctl", "disable", "rabbitmq-server.service"])
+
+
+def install_walk_tools() -> None:
+    """Install what the documented walk through the API is made of, which the tests execute."""
+    missing = [tool for tool in ("curl", "jq") if shutil.which(tool) is None]
+    if missing and not apt_install(missing):
+        fail(
+            "The tests need {} and may not install it: apt-get install {}".format(
+                " and ".join(missing), " ".join(missing)
+            )
+        )
 
 
 def broker_is_here() -> bool:
