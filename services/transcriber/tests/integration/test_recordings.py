@@ -27,7 +27,7 @@ async def test_a_recording_becomes_a_transcript_in_every_format(jobs: Any, studi
     assert all(first.end_seconds <= second.start_seconds for first, second in pairwise(chunks))
     assert {chunk.language for chunk in chunks} == {"en"}
 
-    assert ready.formats == ["json", "srt", "vtt", "txt", "tsv"]
+    assert ready.formats == ["json", "srt", "vtt", "txt", "tsv", "docx"]
     stored = {name: await jobs.store.get(keys.transcript(work.job_id, 1, name)) for name in ready.formats}
     assert hashlib.sha256(stored["json"]).hexdigest() == ready.transcript_sha256
     transcript = await jobs.document(keys.transcript(work.job_id, 1, "json"))
