@@ -73,7 +73,8 @@ def test_it_is_an_error_when_no_queue_takes_a_message_unless_nobody_listens_to_i
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert Envelope.of(JobDeleted(job_id=JOB, owner_id=JOB)).mandatory
-    monkeypatch.setattr(envelope, "SUBSCRIBERS", {**SUBSCRIBERS, JobStarted: ()})
+    listeners: dict[type[Event], tuple[str, ...]] = {**SUBSCRIBERS, JobStarted: ()}
+    monkeypatch.setattr(envelope, "SUBSCRIBERS", listeners)
     assert not Envelope.of(JobStarted(job_id=JOB, owner_id=JOB, attempt=1)).mandatory
     work = ChunkWork(job_id=JOB, attempt=1, chunk=0, language="en", options=JobOptions())
     assert Envelope.of(work).mandatory
