@@ -125,8 +125,6 @@ def people(quick_fleet: Fleet) -> Iterator[People]:
     resumable = {"Tus-Resumable": "1.0.0", "Upload-Length": "1000", "Upload-Metadata": "filename bWluZS53YXY="}
     begun = ada.http.post("/files", headers=resumable).raise_for_status().headers["location"]
     things |= {"name": "source", "upload_id": begun.rpartition("/")[2]}
-    begun = ada.http.post("/files", headers={"Tus-Resumable": "1.0.0", "Upload-Length": "5"}).raise_for_status()
-    things["upload_id"] = begun.headers["Location"].rpartition("/")[2]
     kid, private = asyncio.run(signing_key(quick_fleet))
     strangers = {name: bearer(token) for name, token in imitations(ada.token, kid, private).items()}
     yield People(ada, bob, things, {"nobody": {}, "no token": bearer("x"), **strangers})
