@@ -97,7 +97,7 @@ def test_records_of_the_standard_library_look_the_same(configure: Configure) -> 
     assert record["correlation_id"] == "c-2"
 
 
-@pytest.mark.parametrize("logger", [log, stdlib.getLogger("some.library")])
+@pytest.mark.parametrize("logger", [log, stdlib.getLogger("some.package")])
 def test_an_exception_comes_with_its_traceback(configure: Configure, logger: Any) -> None:
     sink = configure()
     try:
