@@ -46,8 +46,8 @@ def provenance(command: str, packages: Sequence[str] = (), *, note: str = "") ->
     load = os.getloadavg()[0]
     versions = ", ".join(f"{package} {_version(package)}" for package in packages)
     lines = [
-        f"Measured {datetime.now(UTC):%Y-%m-%d %H:%M} UTC at revision {_revision()} on {machine()}; "
-        f"load average at the end {load:.1f}.",
+        f"Measured {datetime.now(UTC):%Y-%m-%d %H:%M} UTC at revision {_revision()} on {machine()}.",
+        f"Load average at the end {load:.1f}.",
         f"Python {platform.python_version()}{', ' + versions if versions else ''}.",
         *([note] if note else []),
         f"Command: `{command}`",
@@ -67,7 +67,7 @@ def machine() -> str:
 
 
 def bars(name: str, title: str, unit: str, rows: Sequence[tuple[str, Sequence[float]]], series: Sequence[str]) -> str:
-    """Draw horizontal bars (one per series in each row) to docs/performance/NAME.svg; return the Markdown that shows it.
+    """Draw horizontal bars (one per series in each row) to docs/performance/NAME.svg; return Markdown showing it.
 
     Plain SVG written here: a plotting library is not worth a dependency for bars.
     """
