@@ -128,6 +128,18 @@ def test_a_prompt_teaches_a_name(engine: Engine, windows: list[Window]) -> None:
     assert "Verbatim" in engine.decode(windows[:1], prompted)[0].text
 
 
+def test_hot_words_teach_a_name_too(engine: Engine, windows: list[Window]) -> None:
+    assert "Verbatim" in engine.decode(windows[:1], DecodeOptions(language="en", hotwords="Verbatim"))[0].text
+
+
+def test_each_window_may_have_a_language_of_its_own(
+    engine: Engine, windows: list[Window], together: list[WindowResult]
+) -> None:
+    [heard] = engine.decode(windows[1:2], DecodeOptions(language="fr", multilingual=True))
+    assert heard.language == "en"
+    assert heard.text == together[1].text
+
+
 def test_beam_search_understands_it_too(engine: Engine, windows: list[Window]) -> None:
     [result] = engine.decode(windows[:1], DecodeOptions(language="en", beam_size=3))
     assert "synthetic voice" in result.text

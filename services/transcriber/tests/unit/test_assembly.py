@@ -133,7 +133,7 @@ def window(*spans: tuple[float, float]) -> dict[str, Any]:
 def heard(*words: tuple[str, float, float]) -> WindowResult:
     spoken = tuple(Word(start, end, text, 0.5) for text, start, end in words)
     text = "".join(each.word for each in spoken)
-    return WindowResult(text, -0.1, 0.0, (Segment(spoken[0].start, spoken[-1].end, text, spoken),))
+    return WindowResult(text, -0.1, 0.0, (Segment(spoken[0].start, spoken[-1].end, text, spoken),), "en")
 
 
 def test_times_are_those_of_the_recording() -> None:
@@ -156,7 +156,7 @@ def test_a_caption_does_not_span_a_silence_that_was_taken_out() -> None:
 
 
 def test_a_segment_without_words_keeps_its_own_times() -> None:
-    said = WindowResult("Hm.", -0.1, 0.0, (Segment(0.2, 1.0, " Hm.", ()),))
+    said = WindowResult("Hm.", -0.1, 0.0, (Segment(0.2, 1.0, " Hm.", ()),), "en")
     assert Timeline(window((5.0, 7.0))).document(said)["segments"] == [
         {"start": 5.2, "end": 6.0, "text": "Hm.", "words": []}
     ]

@@ -1,6 +1,6 @@
 """What every engine is: plain data in, plain data out, the same answer for any batch composition."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -14,6 +14,8 @@ Window = npt.NDArray[np.float32]
 """One window: mono float32 samples at 16 kHz in -1..1, at most 30 s (480,000 samples)."""
 
 Task = Literal["transcribe", "translate"]
+
+_SURE_OF_LANGUAGE = 0.5
 
 
 class EngineError(Exception):
@@ -40,13 +42,31 @@ class LanguageUnsupported(EngineError):
 class DecodeOptions:
     """How to decode windows; together with the audio and the model it determines the result completely.
 
-    `language` is an ISO code the model knows (detect it first, pin it for the job); `beam_size` 1 is greedy.
+    `language` is an ISO code the model knows (detect it first, pin it for the job); with `multilingual` it is only
+    what a window is decoded in whose own language the model is not sure of. `hotwords` are names and terms to expect.
+    `beam_size` 1 is greedy.
     """
 
     language: str
     task: Task = "transcribe"
     initial_prompt: str | None = None
     beam_size: int = 1
+    hotwords: str | None = None
+    multilingual: bool = False
+
+    @property
+    def prompt(self) -> str | None:
+        """What the decoder is told to have been said before: of a long text only the end counts (about 220 tokens).
+
+        The hot words come last, so that a long prompt never pushes them out.
+        """
+        texts = (text.strip() for text in (self.initial_prompt, self.hotwords) if text)
+        return " ".join(text for text in texts if text) or None
+
+    def language_of(self, probabilities: Mapping[str, float]) -> str:
+        """Choose the language of one window, by the probabilities that the model gives to each: see `multilingual`."""
+        likeliest = max(probabilities, key=lambda code: probabilities[code])
+        return likeliest if self.multilingual and probabilities[likeliest] >= _SURE_OF_LANGUAGE else self.language
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +97,7 @@ class WindowResult:
     avg_logprob: float
     no_speech_prob: float
     segments: tuple[Segment, ...]
+    language: str
 
 
 @dataclass(frozen=True, slots=True)

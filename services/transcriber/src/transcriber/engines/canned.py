@@ -44,4 +44,4 @@ def _say(window: Window, options: DecodeOptions) -> WindowResult:
         Word(index * _SECONDS_PER_WORD, (index + 1) * _SECONDS_PER_WORD, f" {word}", 1.0)
         for index, word in enumerate(spoken)
     ]
-    return captions.result(Decoded((), " ".join(spoken), seconds, -0.1, 0.0), words)
+    return captions.result(Decoded((), " ".join(spoken), seconds, -0.1, 0.0), words, options.language)

@@ -27,13 +27,14 @@ _INSIDE = ("-", ".", ",", "'", "’", "/", ":", "@", "_", "&")
 _ABBREVIATIONS = frozenset({"mr.", "mrs.", "ms.", "dr.", "st.", "no.", "vs.", "prof.", "e.g.", "i.e.", "etc."})
 
 
-def result(decoded: Decoded, words: Sequence[Word]) -> WindowResult:
-    """Put a settled window and its aligned words together as an engine's answer."""
+def result(decoded: Decoded, words: Sequence[Word], language: str) -> WindowResult:
+    """Put a settled window, its aligned words and the language it was decoded in together as an engine's answer."""
     return WindowResult(
         text=decoded.text,
         avg_logprob=round(decoded.avg_logprob, 4),
         no_speech_prob=round(decoded.no_speech_prob, 4),
         segments=cut(decoded.text, words, decoded.seconds),
+        language=language,
     )
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from models import Format, digest, location
 
 from . import captions, guard
-from .base import SAMPLE_RATE, DecodeOptions, EngineInfo, Window, WindowResult, Word
+from .base import SAMPLE_RATE, DecodeOptions, EngineInfo, Task, Window, WindowResult, Word
 from .features import HOP_SAMPLES, log_mel
 from .guard import Decoded
 from .vocabulary import Vocabulary
@@ -79,18 +79,25 @@ class CTranslate2Engine:
         return [results[index] for index in range(len(windows))]
 
     def _decode_batch(self, windows: Sequence[Window], options: DecodeOptions) -> list[WindowResult]:
-        prompt = self._vocabulary.prompt(options.language, options.task, options.initial_prompt)
         encoded = self._model.encode(self._features(windows), to_cpu=True)
+        languages = self._languages(encoded, options, len(windows))
+        prompts = [self._vocabulary.prompt(language, options.task, options.prompt) for language in languages]
         seconds = [len(window) / SAMPLE_RATE for window in windows]
-        batch = self._generate(encoded, seconds, prompt, {"beam_size": options.beam_size})
+        batch = self._generate(encoded, seconds, prompts, {"beam_size": options.beam_size})
         outputs = np.asarray(encoded)
         results = []
         for index, (first, window) in enumerate(zip(batch, windows, strict=True)):
             alone = ctranslate2.StorageView.from_array(outputs[index : index + 1])
-            said = self._settle(first, alone, prompt)
-            words = self._align(alone, said, window, options)
-            results.append(captions.result(said, words))
+            said = self._settle(first, alone, prompts[index])
+            words = self._align(alone, said, window, languages[index], options.task)
+            results.append(captions.result(said, words, languages[index]))
         return results
+
+    def _languages(self, encoded: Any, options: DecodeOptions, windows: int) -> list[str]:
+        if not (options.multilingual and self._vocabulary.is_multilingual):
+            return [options.language] * windows
+        heard = self._model.detect_language(encoded)
+        return [options.language_of({token[2:-2]: chance for token, chance in window}) for window in heard]
 
     def _settle(self, first: Decoded, encoded: Any, prompt: Sequence[int]) -> Decoded:
         """Keep the first decoding unless it is doubtful; then try again, more thoroughly, and keep the best."""
@@ -98,14 +105,14 @@ class CTranslate2Engine:
         for search in _SECOND_TRIES:
             if not tries[-1].is_doubtful:
                 break
-            tries += self._generate(encoded, [first.seconds], prompt, search)
+            tries += self._generate(encoded, [first.seconds], [prompt], search)
         return guard.settle(tries)
 
     def _generate(
-        self, encoded: Any, seconds: Sequence[float], prompt: Sequence[int], search: dict[str, Any]
+        self, encoded: Any, seconds: Sequence[float], prompts: Sequence[Sequence[int]], search: dict[str, Any]
     ) -> list[Decoded]:
         generated = self._model.generate(
-            encoded, [list(prompt)] * len(seconds), return_scores=True, return_no_speech_prob=True, **search
+            encoded, [list(prompt) for prompt in prompts], return_scores=True, return_no_speech_prob=True, **search
         )
         decoded = []
         for result, length in zip(generated, seconds, strict=True):
@@ -116,14 +123,14 @@ class CTranslate2Engine:
             decoded.append(Decoded(tokens, text, length, average, result.no_speech_prob))
         return decoded
 
-    def _align(self, encoded: Any, decoded: Decoded, window: Window, options: DecodeOptions) -> list[Word]:
+    def _align(self, encoded: Any, decoded: Decoded, window: Window, language: str, task: Task) -> list[Word]:
         """Align one window by itself: in a batch, its neighbours' lengths would change the outcome slightly."""
         if not decoded.tokens:
             return []
-        start = self._vocabulary.start_sequence(options.language, options.task)
+        start = self._vocabulary.start_sequence(language, task)
         frames = max(2, len(window) // HOP_SAMPLES)
         [aligned] = self._model.align(encoded, start, [list(decoded.tokens)], frames)
-        return self._words(decoded.tokens, aligned, options.language)
+        return self._words(decoded.tokens, aligned, "en" if task == "translate" else language)
 
     def _words(self, tokens: Sequence[int], result: Any, language: str) -> list[Word]:
         """Turn (token, frame) pairs into words: each begins with its first token and ends where the next one begins."""

@@ -5,6 +5,7 @@ cut from one call's windows in their order, so that the plan decides the composi
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -82,11 +83,11 @@ class OpenAIWhisperEngine:
 
     def decode(self, windows: Sequence[Window], options: DecodeOptions) -> list[WindowResult]:
         """Decode windows in batches, in their order."""
-        tokenizer = self._tokenizer(options)
+        self._tokenizer(options)
         results = []
         try:
             for first in range(0, len(windows), BATCH_WINDOWS):
-                results += self._decode_batch(windows[first : first + BATCH_WINDOWS], options, tokenizer)
+                results += self._decode_batch(windows[first : first + BATCH_WINDOWS], options)
         except torch.cuda.OutOfMemoryError as error:
             raise MemoryError(str(error)) from error
         except RuntimeError as error:
@@ -109,10 +110,21 @@ class OpenAIWhisperEngine:
             task=options.task,
         )
 
-    def _decode_batch(
-        self, windows: Sequence[Window], options: DecodeOptions, tokenizer: Tokenizer
-    ) -> list[WindowResult]:
+    def _decode_batch(self, windows: Sequence[Window], options: DecodeOptions) -> list[WindowResult]:
         encoded = self._encode(windows)
+        if not (options.multilingual and self._model.is_multilingual):
+            return self._decode_encoded(encoded, windows, options)
+        _, heard = self._model.detect_language(encoded)
+        results = []
+        for index, probabilities in enumerate(heard):
+            own = replace(options, language=options.language_of(probabilities))
+            results += self._decode_encoded(encoded[index : index + 1], windows[index : index + 1], own)
+        return results
+
+    def _decode_encoded(
+        self, encoded: torch.Tensor, windows: Sequence[Window], options: DecodeOptions
+    ) -> list[WindowResult]:
+        tokenizer = self._tokenizer(options)
         search = {"beam_size": options.beam_size} if options.beam_size > 1 else {}
         batch = self._generate(encoded, windows, options, search)
         results = []
@@ -125,7 +137,7 @@ class OpenAIWhisperEngine:
                 tries += self._generate(encoded[index : index + 1], [window], options, harder)
             said = guard.settle(tries)
             words = self._align(encoded[index], said, window, tokenizer)
-            results.append(captions.result(said, words))
+            results.append(captions.result(said, words, options.language))
         return results
 
     def _encode(self, windows: Sequence[Window]) -> torch.Tensor:
@@ -145,7 +157,7 @@ class OpenAIWhisperEngine:
         decoding = DecodingOptions(
             task=options.task,
             language=options.language,
-            prompt=options.initial_prompt or None,
+            prompt=options.prompt,
             without_timestamps=True,
             fp16=self._half,
             **search,

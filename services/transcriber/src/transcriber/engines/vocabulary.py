@@ -54,11 +54,11 @@ class Vocabulary:
             raise LanguageUnsupported(f"This model does not know the language '{language}'.")
         return [self.start, self._ids[f"<|{language}|>"], self._ids[f"<|{task}|>"]]
 
-    def prompt(self, language: str, task: Task, initial_prompt: str | None) -> list[int]:
+    def prompt(self, language: str, task: Task, said_before: str | None) -> list[int]:
         """Return the tokens the decoder starts from, without time tokens; of a long prompt only the end counts."""
         before: list[int] = []
-        if initial_prompt and initial_prompt.strip():
-            before = [self._ids["<|startofprev|>"], *self.encode(" " + initial_prompt.strip())[-_MAX_PROMPT_TOKENS:]]
+        if said_before and said_before.strip():
+            before = [self._ids["<|startofprev|>"], *self.encode(" " + said_before.strip())[-_MAX_PROMPT_TOKENS:]]
         return [*before, *self.start_sequence(language, task), self._ids["<|notimestamps|>"]]
 
     def decode(self, tokens: Sequence[int]) -> str:
