@@ -43,7 +43,7 @@ from jobs.tables import Job, Outbox
 COMMANDS: tuple[type[Command], ...] = (PlanWork, ChunkWork, AssembleWork)
 
 
-async def until(condition: Callable[[], Awaitable[Any]], timeout: float = 20.0) -> Any:
+async def until(condition: Callable[[], Awaitable[Any]], timeout: float = 60.0) -> Any:
     """Poll until the condition is truthy and return it; fails after the timeout in seconds."""
     deadline = time.monotonic() + timeout
     while not (value := await condition()):

@@ -1,8 +1,11 @@
-"""The listing reads indexes, whatever is asked of it, with 100,000 jobs in the catalogue."""
+"""The listing reads indexes, whatever is asked of it, with 100,000 jobs in the catalogue.
+
+What is counted is the pages that the database touches: seconds would tell of the machine as much as of the query.
+"""
 
 import json
-import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
@@ -20,7 +23,6 @@ from jobs.tables import Job
 pytestmark = pytest.mark.integration
 
 OWNER = UUID(int=1)  # and four more
-BUDGET = 0.05  # seconds
 
 FILL = """
     INSERT INTO jobs (id, owner_id, file_name, content_type, size_bytes, sha256, source_key, options, correlation_id,
@@ -49,6 +51,9 @@ async def full(engine: AsyncEngine) -> AsyncEngine:
     return engine
 
 
+ORDERS = ("desc", "asc")
+
+
 async def test_a_page_far_down_is_read_from_the_index(full: AsyncEngine, sessions: Sessions) -> None:
     orders: list[dict[str, Any]] = [
         {"sort": sort, "order": order} for sort in ("created_at", "finished_at", "duration") for order in ORDERS
@@ -63,86 +68,99 @@ async def test_a_page_far_down_is_read_from_the_index(full: AsyncEngine, session
         for owner in (OWNER, None):
             if owner is None and "model" in params:
                 continue
-            nodes, taken = await _deep_page(full, sessions, ListQuery.model_validate(params), owner)
+            wanted = ListQuery.model_validate(params)
+            size = 10 if wanted.model == "small" else 50
+            after = None
+            async with sessions() as session:
+                for _ in range(4):
+                    with _statements(full) as statements:
+                        page = await ListingRepository(session).page(wanted, owner_id=owner, limit=size, after=after)
+                    assert len(page) == size
+                    after = position(page[-1], wanted)
+            (plan,) = await _plans(full, statements)
+            nodes = list(_nodes(plan))
             assert {node["Node Type"] for node in nodes} == {"Limit", "Index Scan"}, (params, owner, nodes)
             (index,) = [node["Index Name"] for node in nodes if "Index Name" in node]
             assert index != "jobs_pkey"
-            assert taken < BUDGET, (params, owner)
+            assert _pages([plan]) < await _table_pages(full) / 10, (params, owner)
 
 
-@pytest.mark.parametrize("params", [{"q": "rare"}, {"q": "every thing"}, {"q": "seldom w100"}, {"tag": "rare"}])
-async def test_words_are_found_fast_whether_rare_or_everywhere(
-    full: AsyncEngine, sessions: Sessions, params: dict[str, Any]
+async def test_words_are_found_without_reading_the_catalogue_whether_rare_or_everywhere(
+    full: AsyncEngine, sessions: Sessions
 ) -> None:
-    for owner in (OWNER, None):
-        async with sessions() as session:
-            listing = ListingRepository(session)
+    for params in ({"q": "rare"}, {"q": "every thing"}, {"q": "seldom w100"}, {"tag": "rare"}):
+        for owner in (OWNER, None):
             wanted = ListQuery.model_validate(params)
-            await listing.page(wanted, owner_id=owner, limit=51, after=None)
-            begun = time.perf_counter()
-            assert await listing.page(wanted, owner_id=owner, limit=51, after=None)
-            taken = time.perf_counter() - begun
-            assert taken < BUDGET, (params, owner)
-            begun = time.perf_counter()
-            assert await listing.count(wanted, owner_id=owner, most=COUNTED) > 0
-            assert time.perf_counter() - begun < 4 * BUDGET, "counting is asked for explicitly"
+            async with sessions() as session:
+                with _statements(full) as statements:
+                    assert await ListingRepository(session).page(wanted, owner_id=owner, limit=51, after=None)
+                    assert await ListingRepository(session).count(wanted, owner_id=owner, most=COUNTED) > 0
+            pages = _pages(await _plans(full, statements))
+            assert pages < await _table_pages(full) / 10, (params, owner)
 
 
-async def test_a_place_in_a_long_queue_is_found_without_reading_it(full: AsyncEngine, sessions: Sessions) -> None:
+async def test_a_place_in_a_long_queue_is_found_without_reading_the_catalogue(
+    full: AsyncEngine, sessions: Sessions
+) -> None:
     async with sessions() as session:
         last = await session.scalar(text("SELECT id FROM jobs WHERE state = 'queued' ORDER BY turn_at DESC LIMIT 1"))
         job = await session.get(Job, last)
         assert job is not None
         queue = QueueRepository(session)
-        begun = time.perf_counter()
-        place, _, _ = await queue.ahead(job)
-        measured = await queue.measured(job, workers=1)
-        await queue.running(measured)
-        taken = time.perf_counter() - begun
+        with _statements(full) as statements:
+            place, _, _ = await queue.ahead(job)
+            measured = await queue.measured(job, workers=1)
+            await queue.running(measured)
     assert place == 100_000 // 7
     assert measured.seconds_per_byte is not None
-    assert taken < 2 * BUDGET
+    # Counting those before it reads the index of a long queue, but not the jobs.
+    assert _pages(await _plans(full, statements)) < await _table_pages(full) * 3 / 4
 
 
 async def test_dispatch_does_not_read_the_backlog(full: AsyncEngine, sessions: Sessions, settings: Settings) -> None:
     dispatcher = Dispatcher(full, sessions, settings)
-    begun = time.perf_counter()
-    await dispatcher.dispatch()
-    assert time.perf_counter() - begun < 0.5
+    with _statements(full) as statements:
+        await dispatcher.dispatch()
     async with sessions() as session:
         owners = await session.scalars(text("SELECT owner_id FROM jobs WHERE state = 'processing'"))
         assert len(set(owners)) == settings.max_concurrent_jobs, "each slot went to another owner"
+    assert _pages(await _plans(full, statements)) < await _table_pages(full) / 10
 
 
-ORDERS = ("desc", "asc")
-
-
-async def _deep_page(
-    full: AsyncEngine, sessions: Sessions, wanted: ListQuery, owner: UUID | None
-) -> tuple[list[dict[str, Any]], float]:
-    """The nodes of the plan of the fourth page, and the seconds that it took."""
+@contextmanager
+def _statements(full: AsyncEngine) -> Iterator[list[tuple[str, Any]]]:
+    """What is asked of the jobs' table meanwhile, with its parameters."""
     statements: list[tuple[str, Any]] = []
 
     def note(_c: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, _many: bool) -> None:
-        statements.append((statement, parameters))
+        if "jobs" in statement:
+            statements.append((statement, parameters))
 
     event.listen(full.sync_engine, "before_cursor_execute", note)
-    async with sessions() as session:
-        listing = ListingRepository(session)
-        after, taken = None, 0.0
-        size = 10 if wanted.model == "small" else 50
-        for _ in range(4):
-            begun = time.perf_counter()
-            page = await listing.page(wanted, owner_id=owner, limit=size, after=after)
-            taken = time.perf_counter() - begun
-            assert len(page) == size
-            after = position(page[-1], wanted)
+    yield statements
     event.remove(full.sync_engine, "before_cursor_execute", note)
-    statement, parameters = statements[-1]
+
+
+async def _plans(full: AsyncEngine, statements: list[tuple[str, Any]]) -> list[dict[str, Any]]:
+    """How the database carries the statements out; what they write is taken back."""
+    plans = []
     async with full.connect() as connection:
-        rows = await connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement}", parameters)
-        plan = rows.scalar_one()
-    return list(_nodes((json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"])), taken
+        for statement, parameters in statements:
+            rows = await connection.exec_driver_sql(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement}", parameters)
+            plan = rows.scalar_one()
+            plans.append((json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"])
+        await connection.rollback()
+    return plans
+
+
+def _pages(plans: list[dict[str, Any]]) -> int:
+    return sum(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] for plan in plans)
+
+
+async def _table_pages(full: AsyncEngine) -> int:
+    async with full.connect() as connection:
+        pages: int = (await connection.execute(text("SELECT pg_relation_size('jobs') / 8192"))).scalar_one()
+    return pages
 
 
 def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
