@@ -4,7 +4,9 @@ BIN := .venv/bin
 PACKAGES := common auth cleanup gateway jobs metadata transcriber models native
 TESTS := $(wildcard libs/*/tests services/*/tests models/tests deploy/native/tests tests)
 MODEL ?= base
+WORKERS ?= 2
 PYTEST_ARGS ?=
+PYTEST = $(BIN)/pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder $(PYTEST_ARGS)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup dev models demo up down status migrate test lint fmt contracts settings lock test-unit test-integration \
@@ -37,11 +39,9 @@ status: ## Show what runs, where, and whether it is well
 migrate: setup ## Bring the four database schemas up to date (`make up` does it at every start)
 	@$(BIN)/python -m native migrate
 
-test: ## Everything: linters, types, contracts, unit, integration and end-to-end tests
-	@$(MAKE) --no-print-directory lint
-	@$(MAKE) --no-print-directory test-unit
-	@$(MAKE) --no-print-directory test-integration
-	@$(MAKE) --no-print-directory test-e2e
+test: lint ## Everything: linters, types, contracts, unit, integration and end-to-end tests
+	@$(BIN)/python -m models get $(MODEL)
+	$(PYTEST)
 
 lint: dev ## Format, lint, types, import contracts, golden documents, lock
 	$(BIN)/ruff format --check .
@@ -67,15 +67,15 @@ lock: dev ## Pin the dependencies again after a change (needs the network)
 	$(BIN)/python scripts/lock.py
 
 test-unit: dev ## Tests that need nothing but the code
-	$(BIN)/pytest -m "not integration and not e2e" $(PYTEST_ARGS)
+	$(PYTEST) -m "not integration and not e2e"
 
 test-integration: dev ## Each member against real PostgreSQL, RabbitMQ and object store, started by the run
 	@$(BIN)/python -m models get $(MODEL)
-	$(BIN)/pytest -m "integration and not e2e" $(PYTEST_ARGS)
+	$(PYTEST) -m "integration and not e2e"
 
 test-e2e: dev ## The whole platform through the gateway, with real Whisper
 	@$(BIN)/python -m models get $(MODEL)
-	$(BIN)/pytest -m e2e $(PYTEST_ARGS)
+	$(PYTEST) -m e2e
 
 bench: dev models ## Measure against the budgets
 	PYTHONPATH=tests $(BIN)/python -m bench
