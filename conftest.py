@@ -1,7 +1,8 @@
 """Loads the fixtures that every member's tests share, and says which tests may run beside each other."""
 
-import models  # noqa: F401 (first, or pytest takes the folder models/ for the package of that name)
 import pytest
+
+import models  # noqa: F401 (first, or pytest takes the folder models/ for the package of that name)
 
 pytest_plugins = ["native.testing"]
 
