@@ -22,7 +22,7 @@ from native.fleet import Fleet
 from native.settings import NativeSettings
 from support import recordings
 from transcriber.analysis import Analysis
-from transcriber.audio import decode
+from transcriber.audio import Decoders
 from transcriber.engines.base import DecodeOptions
 from transcriber.process import EngineProcess, EngineSettings
 
@@ -77,7 +77,7 @@ def _recording(folder: Path) -> Path:
 
 async def _bare_length(recording: Path) -> float:
     analysis = Analysis()
-    async with decode(recording, max_seconds=86_400) as decoding:
+    async with Decoders() as decoders, decoders.decode(recording, max_seconds=86_400) as decoding:
         async for pcm in decoding:
             analysis.feed(pcm)
     return analysis.duration_seconds
@@ -96,7 +96,7 @@ async def _through_engine(engine: EngineProcess, recording: Path) -> Run:
     """Decode, find speech, transcribe: what any program around the engine has to do."""
     began, first = time.monotonic(), 0.0
     analysis, chunks = Analysis(), []
-    async with decode(recording, max_seconds=86_400) as decoding:
+    async with Decoders() as decoders, decoders.decode(recording, max_seconds=86_400) as decoding:
         async for pcm in decoding:
             chunks += analysis.feed(pcm)
     chunks += analysis.finish()

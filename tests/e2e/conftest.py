@@ -1,5 +1,6 @@
 """The platform with the default engine for the end-to-end tests, and a user who is signed in to it."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,8 +13,9 @@ from support.platform_client import PlatformClient
 
 @pytest.fixture(scope="session")
 def fleet(native_state: Path) -> Iterator[Fleet]:
-    """The platform with CTranslate2 and two workers."""
-    with running_fleet(native_state / "fleet", "ctranslate2") as fleet:
+    """The platform with CTranslate2 and two workers; a third is there to be started by tests that want it."""
+    with running_fleet(native_state / "fleet", "ctranslate2", transcribers=3) as fleet:
+        asyncio.run(fleet.stop(fleet.transcribers[2]))
         yield fleet
 
 

@@ -5,11 +5,14 @@ import contextlib
 import json
 import os
 import signal
+import socket
+import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from .decoder import HEADER
 from .errors import DecoderDied, Rejected
@@ -26,19 +29,111 @@ _OWN_FAULTS: Final = {
 }  # fmt: skip
 
 
-class Decoding:
-    """A recording being decoded: iterate over it for the PCM; `source` and `warnings` are complete after the last."""
+class Decoders:
+    """Gives every recording a decoder of its own, forked from a process that has the libraries loaded (`nursery.py`).
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self._process = process
-        self._complaints = asyncio.create_task(_tail(process.stderr))
+    That process starts with the first recording, and again if something ended it.
+    """
+
+    def __init__(self) -> None:
+        self._nursery: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the process, and with it every decoder."""
+        nursery, self._nursery = self._nursery, None
+        control, self._control = self._control, None
+        if nursery is not None and control is not None:
+            control.close()
+            nursery.kill()
+            nursery.wait()
+
+    @asynccontextmanager
+    async def decode(self, path: Path, *, max_seconds: float) -> AsyncIterator["Decoding"]:
+        """Start decoding a file (absolute path); after `max_seconds` of audio it is rejected as too long."""
+        request = {"path": str(path), "max_seconds": max_seconds, "memory_bytes": DECODER_MEMORY}
+        decoding = await self._begin(json.dumps(request).encode())
+        try:
+            yield decoding
+        finally:
+            await decoding.close()
+
+    async def _begin(self, request: bytes) -> "Decoding":
+        samples, samples_end = os.pipe()
+        complaints, complaints_end = os.pipe()
+        ours, theirs = socket.socketpair()
+        try:
+            self._ask(request, [samples_end, complaints_end, theirs.fileno()])
+        except BaseException:
+            for descriptor in (samples, complaints):
+                os.close(descriptor)
+            ours.close()
+            raise
+        finally:
+            for descriptor in (samples_end, complaints_end):
+                os.close(descriptor)
+            theirs.close()
+        return await Decoding.of(samples, complaints, ours)
+
+    def _ask(self, request: bytes, descriptors: list[int]) -> None:
+        """Send a request to the nursery, to a new one if it has ended; the message is small, so this does not block."""
+        if self._nursery is None or self._nursery.poll() is not None:
+            self.close()
+            self._start()
+        assert self._control is not None
+        try:
+            socket.send_fds(self._control, [request], descriptors)
+        except OSError as error:
+            raise DecoderDied(f"the process that decoders come from has ended: {error}") from error
+
+    def _start(self) -> None:
+        # From the event loop's own thread: the process dies with the thread that started it.
+        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            self._nursery = subprocess.Popen(
+                [sys.executable, "-I", "-m", f"{__package__}.nursery", str(theirs.fileno()), str(os.getpid())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                cwd="/",
+                # Nothing of our environment: no passwords, and one thread and one arena so that the memory limit is a
+                # true one.
+                env={"PATH": os.defpath, "LANG": "C.UTF-8", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"},
+                start_new_session=True,
+            )
+
+
+class Decoding:
+    """A recording being decoded: iterate over it for the PCM; the rest is complete after the last block.
+
+    `source` is what the file says about itself, `decoder` the versions of the libraries that read it.
+    """
+
+    def __init__(self, pipes: "_Pipes", pid: int) -> None:
+        self._pipes = pipes
+        self._samples, self._line = pipes.samples, pipes.line
+        self._complaints = asyncio.create_task(_tail(pipes.complaints))
+        self._status: int | None = None
+        self.pid = pid
+        self.cpu_seconds = 0.0
         self.source: dict[str, Any] = {}
+        self.decoder: dict[str, str] = {}
         self.warnings: list[dict[str, str]] = []
 
-    @property
-    def pid(self) -> int:
-        """The decoder's process id."""
-        return self._process.pid
+    @classmethod
+    async def of(cls, samples: int, complaints: int, channel: socket.socket) -> "Decoding":
+        """Take over the ends of a decoder's pipes; raises DecoderDied when there is no decoder."""
+        pipes = await _Pipes.open(samples, complaints, channel)
+        born = await pipes.line.readline()
+        if not born:
+            pipes.close()
+            raise DecoderDied("the process that decoders come from has ended")
+        return cls(pipes, json.loads(born)["pid"])
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         """Yield blocks of signed 16-bit little-endian mono samples at 16 kHz.
@@ -50,7 +145,8 @@ class Decoding:
             if kind == b"A":
                 yield payload
             elif kind == b"S":
-                self.source = json.loads(payload)
+                said = json.loads(payload)
+                self.source, self.decoder = said["source"], said["decoder"]
             elif kind == b"E":
                 self.warnings = json.loads(payload)["warnings"]
                 return
@@ -59,59 +155,74 @@ class Decoding:
                 raise Rejected(rejection["code"], rejection["reason"])
 
     async def _frame(self) -> tuple[bytes, bytes]:
-        assert self._process.stdout is not None
         try:
-            kind, length = HEADER.unpack(await self._process.stdout.readexactly(HEADER.size))
+            kind, length = HEADER.unpack(await self._samples.readexactly(HEADER.size))
             if length > _LARGEST_FRAME:
                 raise Rejected("undecodable")  # a decoder that speaks nonsense has been taken over by its file
-            return kind, await self._process.stdout.readexactly(length)
+            return kind, await self._samples.readexactly(length)
         except asyncio.IncompleteReadError:
             raise await self._post_mortem() from None
 
     async def _post_mortem(self) -> Exception:
-        code = await self._process.wait()
-        if code < 0 and signal.Signals(-code) in _OWN_FAULTS:
+        await self._ended()
+        if self._status is None:
+            return DecoderDied("the process that decoders come from has ended")
+        if self._status < 0 and signal.Signals(-self._status) in _OWN_FAULTS:
             return Rejected("undecodable")
-        return DecoderDied(f"the decoder ended with {code}: {await self._complaints}")
+        return DecoderDied(f"the decoder ended with {self._status}: {await self._complaints}")
+
+    async def _ended(self) -> None:
+        """Wait until the decoder has ended; its status stays unknown when nobody is left to tell it."""
+        if self._status is None and (line := await self._line.readline()):
+            end = json.loads(line)
+            self._status, self.cpu_seconds = end["status"], end["cpu_seconds"]
 
     async def close(self) -> None:
         """End the process, whatever it is doing."""
-        with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
-        # What is still in the pipe has to be read: asyncio sees the process end only when its pipes have ended.
-        assert self._process.stdout is not None
-        while await self._process.stdout.read(_LARGEST_FRAME):
-            pass
-        await self._process.wait()
+        self._pipes.hang_up()  # which has the nursery kill it
+        await self._ended()
+        self._pipes.close()
         await self._complaints
 
 
-@asynccontextmanager
-async def decode(path: Path, *, max_seconds: float) -> AsyncIterator[Decoding]:
-    """Start decoding a file (absolute path); after `max_seconds` of audio it is rejected as too long."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-I", "-m", "transcriber.decoder", str(path),
-        "--parent", str(os.getpid()),
-        "--max-seconds", str(max_seconds),
-        "--memory-bytes", str(DECODER_MEMORY),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        cwd="/",
-        # Nothing of our environment: no passwords, and one thread and one arena so that the memory limit is a true one.
-        env={"PATH": os.defpath, "LANG": "C.UTF-8", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"},
-        start_new_session=True,
-    )  # fmt: skip
-    decoding = Decoding(process)
-    try:
-        yield decoding
-    finally:
-        await decoding.close()
+@dataclass(frozen=True)
+class _Pipes:
+    """What connects us with a decoder: its samples, its complaints, and the line to the process it comes from."""
+
+    samples: asyncio.StreamReader
+    complaints: asyncio.StreamReader
+    line: asyncio.StreamReader
+    transports: tuple[asyncio.BaseTransport, asyncio.BaseTransport]
+    writer: asyncio.StreamWriter
+
+    @classmethod
+    async def open(cls, samples: int, complaints: int, channel: socket.socket) -> "_Pipes":
+        heard, from_samples = await _reader(samples)
+        said, from_complaints = await _reader(complaints)
+        line, writer = await asyncio.open_connection(sock=channel)
+        return cls(heard, said, line, (from_samples, from_complaints), writer)
+
+    def hang_up(self) -> None:
+        with contextlib.suppress(OSError):
+            self.writer.write_eof()
+
+    def close(self) -> None:
+        for transport in self.transports:
+            transport.close()
+        self.writer.close()
 
 
-async def _tail(stream: asyncio.StreamReader | None) -> str:
+async def _reader(descriptor: int) -> tuple[asyncio.StreamReader, asyncio.BaseTransport]:
+    """Read a pipe in the event loop."""
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader()
+    pipe = os.fdopen(descriptor, "rb", buffering=0)
+    transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
+    return reader, transport
+
+
+async def _tail(stream: asyncio.StreamReader) -> str:
     """Read a stream to its end and give the last lines of it."""
-    assert stream is not None
     tail = b""
     while block := await stream.read(4096):
         tail = (tail + block)[-_STDERR_TAIL:]

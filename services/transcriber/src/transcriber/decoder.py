@@ -1,14 +1,13 @@
-"""The decoder process: `python -m transcriber.decoder` reads one media file and writes 16 kHz mono PCM to its output.
+"""What a decoder process does: it reads one media file and writes 16 kHz mono PCM to its output, inside limits.
 
 The output is a sequence of frames, each a letter, a 32-bit length and as many bytes: `S` what the file says about
 itself (JSON), `A` audio (signed 16-bit little-endian), `E` the end with warnings (JSON), `R` a rejection (JSON).
 """
 
-import argparse
+import importlib
 import json
 import os
 import struct
-import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -22,40 +21,37 @@ FRAME_BYTES: Final = 1 << 15
 MEANINGFUL_SECONDS: Final = 1.0  # of sound, for a damaged recording to be worth keeping
 
 
-def main() -> None:
-    """Decode the file named on the command line, inside limits."""
-    parser = argparse.ArgumentParser(prog="transcriber.decoder")
-    parser.add_argument("path", type=Path)
-    parser.add_argument("--parent", type=int, required=True)
-    parser.add_argument("--max-seconds", type=float, required=True)
-    parser.add_argument("--memory-bytes", type=int, required=True)
-    arguments = parser.parse_args()
-    sandbox.confine(parent=arguments.parent, memory_bytes=arguments.memory_bytes)
-    # The pipe becomes ours alone: whatever a library prints goes to the error output instead of between the frames.
-    pipe = os.fdopen(os.dup(1), "wb", buffering=0)
-    os.dup2(2, 1)
+def load_libraries() -> None:
+    """Load what a decoder needs, for all the decoders that are forked from this process."""
+    for name in ("numpy", f"{__package__}.downmix", f"{__package__}.media"):
+        importlib.import_module(name)
+
+
+def run(*, parent: int, path: str, max_seconds: float, memory_bytes: int) -> None:
+    """Decode a file (absolute path) to the descriptor `sandbox.OUTPUT`."""
+    sandbox.confine(parent=parent, memory_bytes=memory_bytes)
+    pipe = os.fdopen(sandbox.OUTPUT, "wb", buffering=0)
     try:
-        with arguments.path.open("rb") as file:
-            _decode(file, pipe, max_seconds=arguments.max_seconds)
+        with Path(path).open("rb") as file:
+            _decode(file, pipe, max_seconds=max_seconds)
     except Rejected as rejection:
         _send(pipe, b"R", {"code": rejection.code, "reason": rejection.reason})
     except MemoryError:
         reason = "The file could not be read: decoding it takes more memory than a recording should."
         _send(pipe, b"R", {"code": "undecodable", "reason": reason})
     except BrokenPipeError:
-        sys.exit(0)  # nobody listens any more
+        pass  # nobody listens any more
 
 
 def _decode(file: BinaryIO, pipe: BinaryIO, *, max_seconds: float) -> None:
     if not os.fstat(file.fileno()).st_size:
         raise Rejected("empty_file")
-    # The libraries come after the limits, so that the limits hold for them too.
-    from .media import RATE, Media  # noqa: PLC0415 (see above)
+    from .media import RATE, Media, libraries  # noqa: PLC0415 (loaded by `load_libraries`, in decoders only)
 
     sandbox.seal()
     media = Media(file)
     source = media.source
-    _send(pipe, b"S", asdict(source))
+    _send(pipe, b"S", {"source": asdict(source), "decoder": libraries()})
     limit, written = int(max_seconds * RATE), 0
     for pcm in _pcm(media):
         written += len(pcm) // 2
@@ -73,9 +69,9 @@ def _decode(file: BinaryIO, pipe: BinaryIO, *, max_seconds: float) -> None:
 
 def _pcm(media: Any) -> Iterator[bytes]:
     """Yield the recording as mono PCM in frames of equal size (the last one shorter)."""
-    import numpy as np  # noqa: PLC0415 (loaded after the limits)
+    import numpy as np  # noqa: PLC0415 (loaded by `load_libraries`, in decoders only)
 
-    from .downmix import Downmixer  # noqa: PLC0415 (loaded after the limits)
+    from .downmix import Downmixer  # noqa: PLC0415 (likewise)
 
     def blocks() -> Iterator[Any]:
         mixer: Downmixer | None = None
@@ -123,7 +119,3 @@ def _write(pipe: BinaryIO, kind: bytes, payload: bytes) -> None:
     view = memoryview(HEADER.pack(kind, len(payload)) + payload)
     while view:
         view = view[pipe.write(view) :]
-
-
-if __name__ == "__main__":
-    main()

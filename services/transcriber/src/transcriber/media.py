@@ -58,6 +58,12 @@ class Source:
     declared_seconds: float | None
 
 
+def libraries() -> dict[str, str]:
+    """Name the versions of the libraries that decode, on which every sample depends."""
+    versions = {name: ".".join(map(str, version)) for name, version in av.library_versions.items()}
+    return {"pyav": av.__version__, **versions}
+
+
 class Media:
     """One file's sound as blocks of 16 kHz samples, in the order and at the times at which it is to be heard.
 

@@ -15,7 +15,7 @@ from common.storage import ObjectMissing, ObjectStore, keys
 
 from . import metrics
 from .analysis import Analysis, ChunkAudio
-from .audio import Decoding, decode
+from .audio import Decoders, Decoding
 from .cancellations import Cancellations
 from .documents import canonical
 from .errors import NoRoom, Rejected
@@ -36,6 +36,7 @@ class Planner:
         *,
         store: ObjectStore,
         broker: Broker,
+        decoders: Decoders,
         engine: EngineProcess,
         models: Sequence[str],
         cancellations: Cancellations,
@@ -44,6 +45,7 @@ class Planner:
     ) -> None:
         self._store = store
         self._broker = broker
+        self._decoders = decoders
         self._engine = engine
         self._models = models
         self._cancellations = cancellations
@@ -76,7 +78,7 @@ class Planner:
         with folder(self._work_dir) as place:
             path = place / "source"
             await self._fetch(work, path)
-            async with decode(path, max_seconds=self._max_seconds) as decoding:
+            async with self._decoders.decode(path, max_seconds=self._max_seconds) as decoding:
                 async for pcm in decoding:
                     self._cancellations.check(work.job_id, work.attempt)
                     await announcements.add(await asyncio.to_thread(analysis.feed, pcm))
@@ -114,6 +116,7 @@ class Planner:
             "language": choice.language,
             "language_probability": choice.probability,
             "source": decoding.source,
+            "decoder": decoding.decoder,
             "detector": model_digest(),
             "warnings": decoding.warnings,
             "chunks": announcements.chunks,

@@ -11,6 +11,7 @@ from common.messaging import Broker
 from common.storage import ObjectStore
 
 from .assembler import Assembler
+from .audio import Decoders
 from .cancellations import Cancellations
 from .consumers import Consumers, Resources
 from .errors import ModelNotServed
@@ -40,6 +41,7 @@ class TranscriberService:
                 environment=settings.environment,
             )
         )
+        self._decoders = Decoders()
         self._cancellations = Cancellations()
         self._consumers: Consumers | None = None
         self._proven = False
@@ -59,9 +61,10 @@ class TranscriberService:
         await worker.beat(self._broker)
 
     async def stop(self) -> None:
-        """Take no more work, finish or hand back what is in hand, end the engine."""
+        """Take no more work, finish or hand back what is in hand, end the child processes."""
         if self._consumers is not None:
             await self._consumers.stop(self._settings.drain_seconds)
+        self._decoders.close()
         await self._engine.close()
 
     async def check_engine(self) -> None:
@@ -92,6 +95,7 @@ class TranscriberService:
             planner=Planner(
                 store=self._store,
                 broker=self._broker,
+                decoders=self._decoders,
                 engine=self._engine,
                 models=worker.models,
                 cancellations=self._cancellations,

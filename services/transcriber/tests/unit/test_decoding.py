@@ -17,14 +17,14 @@ import pytest
 from numpy.typing import NDArray
 
 from transcriber import audio
-from transcriber.audio import Decoding, decode
+from transcriber.audio import Decoders, Decoding
 from transcriber.errors import DecoderDied, Rejected
 from transcriber.media import Media
 
 
 async def run(path: Path, max_seconds: float = 600.0) -> tuple[NDArray[np.float64], Decoding]:
     pcm = bytearray()
-    async with decode(path, max_seconds=max_seconds) as decoding:
+    async with Decoders() as decoders, decoders.decode(path, max_seconds=max_seconds) as decoding:
         async for block in decoding:
             pcm += block
     return np.frombuffer(bytes(pcm), "<i2") / 32768.0, decoding
@@ -40,6 +40,10 @@ def wav(data: bytes, channels: int) -> bytes:
     return (
         b"RIFF" + struct.pack("<I", 36 + len(data)) + b"WAVEfmt " + form + b"data" + struct.pack("<I", len(data)) + data
     )
+
+
+def parent_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 async def rejection(path: Path, **limits: float) -> Rejected:
@@ -224,7 +228,7 @@ async def test_sound_that_sets_in_later_than_the_picture_starts_with_silence(stu
 
 async def test_a_decoder_killed_from_outside_is_not_the_recordings_fault(studio: Any, tone: Any) -> None:
     path = studio.record("long.flac", tone(120.0), codec="flac")
-    async with decode(path, max_seconds=600.0) as decoding:
+    async with Decoders() as decoders, decoders.decode(path, max_seconds=600.0) as decoding:
         os.kill(decoding.pid, signal.SIGKILL)
         with pytest.raises(DecoderDied):
             await anext(aiter(decoding))
@@ -235,7 +239,7 @@ async def test_the_decoder_sees_nothing_of_our_environment(
 ) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "do-not-tell")
     path = studio.record("long.flac", tone(120.0), codec="flac")
-    async with decode(path, max_seconds=600.0) as decoding:
+    async with Decoders() as decoders, decoders.decode(path, max_seconds=600.0) as decoding:
         async for _ in decoding:
             process = Path(f"/proc/{decoding.pid}")
             assert b"do-not-tell" not in (process / "environ").read_bytes()
@@ -249,9 +253,48 @@ async def test_the_decoder_sees_nothing_of_our_environment(
             break
 
 
+async def test_decoders_share_a_parent_and_nothing_else(studio: Any, tone: Any) -> None:
+    path = studio.record("long.flac", tone(120.0), codec="flac")
+    secret = os.open(path, os.O_RDONLY)
+    os.set_inheritable(secret, True)
+    async with (
+        Decoders() as decoders,
+        decoders.decode(path, max_seconds=600.0) as one,
+        decoders.decode(path, max_seconds=600.0) as other,
+    ):
+        for decoding in (one, other):
+            await anext(aiter(decoding))
+        parents = set()
+        pipes = []
+        for decoding in (one, other):
+            process = Path(f"/proc/{decoding.pid}")
+            parents.add(parent_of(decoding.pid))
+            open_files = {int(each.name): str(each.readlink()) for each in (process / "fd").iterdir()}
+            assert (sorted(open_files), open_files[4]) == ([0, 1, 2, 3, 4], str(path))
+            assert open_files[0] == "/dev/null"
+            pipes += [open_files[2], open_files[3]]
+        assert len(parents) == 1
+        assert len(set(pipes)) == 4, "each has pipes of its own"
+        assert one.pid != other.pid
+    os.close(secret)
+
+
+async def test_a_lost_parent_of_decoders_costs_the_recordings_in_hand_and_no_other(studio: Any, tone: Any) -> None:
+    path = studio.record("long.flac", tone(120.0), codec="flac")
+    async with Decoders() as decoders:
+        async with decoders.decode(path, max_seconds=600.0) as decoding:
+            os.kill(parent_of(decoding.pid), signal.SIGKILL)
+            with pytest.raises(DecoderDied):
+                async for _ in decoding:
+                    pass
+        async with decoders.decode(path, max_seconds=600.0) as decoding:
+            assert len([block async for block in decoding]) > 100
+        assert decoding.cpu_seconds > 0
+
+
 async def test_leaving_early_ends_the_decoder(studio: Any, tone: Any) -> None:
     path = studio.record("long.flac", tone(120.0), codec="flac")
-    async with decode(path, max_seconds=600.0) as decoding:
+    async with Decoders() as decoders, decoders.decode(path, max_seconds=600.0) as decoding:
         async for _ in decoding:
             break
         await asyncio.sleep(0.5)  # until the pipe is full and the reader has been paused
@@ -310,9 +353,10 @@ def test_the_decoder_ends_with_the_process_that_started_it(studio: Any, tone: An
     path = studio.record("long.flac", tone(120.0), codec="flac")
     program = (
         "import asyncio, sys, pathlib\n"
-        "from transcriber.audio import decode\n"
+        "from transcriber.audio import Decoders\n"
         "async def main():\n"
-        "    async with decode(pathlib.Path(sys.argv[1]), max_seconds=600.0) as decoding:\n"
+        "    path = pathlib.Path(sys.argv[1])\n"
+        "    async with Decoders() as decoders, decoders.decode(path, max_seconds=600.0) as decoding:\n"
         "        await anext(aiter(decoding))\n"
         "        print(decoding.pid, flush=True)\n"
         "        await asyncio.sleep(60)\n"
