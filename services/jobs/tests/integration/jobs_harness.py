@@ -255,6 +255,11 @@ class Person:
         job: dict[str, Any] = await until(there)
         return job
 
+    async def failed(self, job_id: UUID) -> dict[str, Any] | None:
+        """The job if it has failed."""
+        job = await self.job(job_id)
+        return job if job["state"] == "failed" else None
+
     async def job(self, job_id: UUID) -> dict[str, Any]:
         """Read a job."""
         answer = await self.http.get(f"/jobs/{job_id}")

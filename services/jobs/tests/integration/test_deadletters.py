@@ -7,13 +7,14 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
-from common.events import ChunkWork, PlanWork
+from common.events import AssembleWork, ChunkWork, PlanWork
 from common.messaging import RawMessage
+from common.storage import keys
 from jobs.deadletters import DeadLetters
 from jobs.resources import Resources
 from jobs.tables import DeadLetter
 
-from .jobs_harness import Person, Platform, chunk_planned, chunk_transcribed, until
+from .jobs_harness import Person, Platform, audio_planned, chunk_planned, chunk_transcribed, until
 
 pytestmark = pytest.mark.integration
 
@@ -48,11 +49,7 @@ async def test_dead_work_fails_its_job_and_no_other(platform: Platform) -> None:
     bad = await dispatched(platform, person, poisoned=True)
     good = await dispatched(platform, person)
 
-    async def failed() -> bool:
-        return bool((await person.job(bad))["state"] == "failed")
-
-    await until(failed, timeout=40)
-    job = await person.job(bad)
+    job = await until(lambda: person.failed(bad), timeout=40)
     assert job["reason_code"] == "work_dead_lettered"
     assert job["reason"].startswith("Chunk 1 (0:01:00 to 0:02:00) was given up after 3 deliveries")
     (letter,) = await dead_letters(platform.sessions)
@@ -65,6 +62,47 @@ async def test_dead_work_fails_its_job_and_no_other(platform: Platform) -> None:
         return bool((await person.job(good))["chunks_done"] == 1)
 
     await until(goes_on)
+
+
+async def test_replaying_the_dead_chunk_of_a_failed_job_takes_the_job_up_where_it_was(platform: Platform) -> None:
+    admin, person = platform.person(role="admin"), platform.person()
+    job_id = await dispatched(platform, person, poisoned=True)
+    await platform.broker.publish(chunk_transcribed(job_id, 0))
+    await until(lambda: person.failed(job_id), timeout=40)
+    (letter,) = await dead_letters(platform.sessions)
+
+    answer = await admin.http.post(f"/admin/dead-letters/{letter.id}/replay")
+    assert (answer.status_code, answer.json()["replayed_by"]) == (200, str(admin.id)), answer.text
+    again = await admin.http.post(f"/admin/dead-letters/{letter.id}/replay")
+    assert again.json() == answer.json(), "a second click begins no second attempt"
+    job = await person.reached(job_id, "processing")
+    assert [(attempt["attempt"], attempt["state"]) for attempt in job["attempts"]] == [(1, "failed"), (2, "processing")]
+
+    for chunk in (0, 1):
+        await platform.broker.publish(chunk_planned(job_id, chunk, attempt=2))
+    await platform.broker.publish(audio_planned(job_id, 2, attempt=2))
+
+    async def dispatched_anew() -> list[ChunkWork]:
+        return [work for work in platform.workers.of(job_id, ChunkWork) if work.attempt == 2]
+
+    (work,) = await until(dispatched_anew)
+    assert work.chunk == 1, "what was transcribed before the failure is not transcribed again"
+    await platform.broker.publish(chunk_transcribed(job_id, 1, attempt=2))
+    await platform.complete(person, job_id, attempt=2)
+    (assembly,) = platform.workers.of(job_id, AssembleWork)
+    assert assembly.result_keys == [keys.result(job_id, 1, 0), keys.result(job_id, 2, 1)]
+
+
+async def test_dead_work_of_a_job_that_was_stopped_or_went_on_is_not_replayed(platform: Platform) -> None:
+    admin, person = platform.person(role="admin"), platform.person()
+    job_id = await dispatched(platform, person, poisoned=True)
+    await until(lambda: person.failed(job_id), timeout=40)
+    (letter,) = await dead_letters(platform.sessions)
+    await person.http.post(f"/jobs/{job_id}/restart")
+    await person.http.post(f"/jobs/{job_id}/cancel")
+    refused = await admin.http.post(f"/admin/dead-letters/{letter.id}/replay")
+    assert (refused.status_code, refused.json()["code"]) == (409, "replay_impossible")
+    assert (await person.job(job_id))["state"] == "cancelled"
 
 
 async def test_a_dead_copy_of_finished_work_fails_nothing(platform: Platform, resources: Resources) -> None:

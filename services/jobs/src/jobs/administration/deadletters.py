@@ -14,8 +14,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from common import context
 from common.events import BY_ROUTING_KEY, COMMANDS, AssembleWork, ChunkWork, Command, PlanWork
 from common.messaging import outbox
+from common.web import Identity
 from jobs.repository import JobRepository, LedgerRepository
 from jobs.resources import Resources
+from jobs.schemas import Restart
+from jobs.service import JobControl
 from jobs.states import State
 from jobs.tables import DeadLetter, Job, Outbox
 
@@ -117,21 +120,22 @@ class DeadLetterOffice:
             await self._session.execute(delete(DeadLetter).where(DeadLetter.id == letter_id))
             log.warning("dead letter discarded", letter=letter_id, queue=letter.queue, by=str(by))
 
-    async def replay(self, letter_id: int, by: UUID) -> DeadLetterView:
+    async def replay(self, letter_id: int, admin: Identity) -> DeadLetterView:
         """Send what the letter carried once more, under a new id; a second call changes nothing.
 
-        Work of a failed job begins a new attempt of it. Raises DeadLetterNotFound, ReplayImpossible.
+        Work of a job that it failed begins a new attempt, which reuses the chunks that were finished. Raises
+        DeadLetterNotFound, ReplayImpossible, ModelNotAvailable.
         """
         letter = await self._letter(letter_id)
         replay = await self._session.get(Replay, letter_id)
         if replay is None:
             with context.bound(job_id=letter.job_id):
-                message_id = await self._send(letter)
-                replay = Replay(letter_id=letter_id, replayed_by=by, message_id=message_id)
+                message_id = await self._send(letter, admin)
+                replay = Replay(letter_id=letter_id, replayed_by=admin.user_id, message_id=message_id)
                 self._session.add(replay)
                 await self._session.flush()
                 await self._session.refresh(replay)
-                log.warning("dead letter replayed", letter=letter_id, queue=letter.queue, by=str(by))
+                log.warning("dead letter replayed", letter=letter_id, queue=letter.queue, by=str(admin.user_id))
         return _view(letter, replay)
 
     async def _letter(self, letter_id: int) -> DeadLetter:
@@ -141,7 +145,7 @@ class DeadLetterOffice:
             raise DeadLetterNotFound(f"there is no dead letter {letter_id}")
         return letter
 
-    async def _send(self, letter: DeadLetter) -> UUID | None:
+    async def _send(self, letter: DeadLetter, admin: Identity) -> UUID | None:
         """Send the message again; return its new id, None when the job's new attempt takes its place."""
         if not letter.queue.startswith("work."):
             return self._send_to_queue(letter)
@@ -149,7 +153,11 @@ class DeadLetterOffice:
         job = await JobRepository(self._session).lock(work.job_id)
         if job is None:
             raise ReplayImpossible("the job of this work is gone")
-        if job.attempt != work.attempt or job.state != State.PROCESSING or await self._done(job, work):
+        waited_for = job.attempt == work.attempt and not await self._done(job, work)
+        if waited_for and job.state == State.FAILED:
+            await JobControl(self._session, self._resources).restart(admin, job.id, Restart())
+            return None
+        if not waited_for or job.state != State.PROCESSING:
             raise ReplayImpossible(f"the job is {job.state} in attempt {job.attempt}: nobody waits for this work")
         again = work.model_copy(update={"event_id": uuid4()})
         outbox.add(self._session, again)

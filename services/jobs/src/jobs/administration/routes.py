@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, status
 from common.events import EndProcesses
 from common.messaging import Broker
 from common.web import AdminDep, Identity, SessionDep, problems
+from jobs.errors import ModelNotAvailable
 from jobs.settings import Settings
 
 from .concurrency import ConcurrencyStore, ConcurrencyView, NewConcurrency
@@ -91,10 +92,10 @@ async def read_dead_letter(letter_id: LetterId, _: AdminDep, office: OfficeDep) 
 @router.post(
     "/dead-letters/{letter_id}/replay",
     summary="Send a dead letter again; work of a failed job begins a new attempt. Once only, however often asked",
-    responses=problems(DeadLetterNotFound, ReplayImpossible),
+    responses=problems(DeadLetterNotFound, ReplayImpossible, ModelNotAvailable),
 )
 async def replay_dead_letter(letter_id: LetterId, admin: AdminDep, office: OfficeDep) -> DeadLetterView:
-    return await office.replay(letter_id, admin.user_id)
+    return await office.replay(letter_id, admin)
 
 
 @router.delete(
