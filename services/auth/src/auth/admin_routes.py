@@ -8,7 +8,7 @@ from pydantic import AfterValidator
 
 from common.web import SessionDep, problems
 
-from . import audit, cursors, repository
+from . import audit, cursors, repository, session_repository
 from .accounts import Changes
 from .admin_schemas import (
     AuditPage,
@@ -22,10 +22,22 @@ from .admin_schemas import (
     UserWithPassword,
 )
 from .audit import Kind
-from .errors import InvalidCursor, LastAdmin, RotationPending, UsernameTaken, UserNotFound, WeakPassword
+from .errors import (
+    ApiKeyNotFound,
+    InvalidCursor,
+    LastAdmin,
+    OwnAccount,
+    RotationPending,
+    SessionNotFound,
+    UsernameTaken,
+    UserNotFound,
+    WeakPassword,
+)
 from .names import storable
-from .resources import AccountsDep, AdministratorDep, CallerDep, ResourcesDep
-from .routes import never_stored
+from .removal import Removal
+from .resources import AccountsDep, AdministratorDep, ApiKeysDep, CallerDep, ResourcesDep
+from .routes import SHOWN_SESSIONS, KeyId, SessionId, never_stored
+from .schemas import ApiKeyList, SessionList
 
 router = APIRouter(prefix="/admin", tags=["admin"])
 
@@ -68,7 +80,6 @@ async def get_user(user_id: UserId, _: AdministratorDep, accounts: AccountsDep) 
 @router.patch(
     "/users/{user_id}",
     summary="Change an account's role, disable or enable it; takes effect at once",
-    description="Accounts are not deleted, as recordings and the audit trail refer to them: disable them.",
     responses=problems(UserNotFound, LastAdmin),
 )
 async def change_user(
@@ -90,6 +101,66 @@ async def change_user(
 async def reset_password(user_id: UserId, admin: AdministratorDep, accounts: AccountsDep) -> UserWithPassword:
     user, one_time = await accounts.reset_password(admin, user_id)
     return UserWithPassword.of(user, one_time_password=one_time)
+
+
+@router.delete(
+    "/users/{user_id}",
+    summary="Delete an account with all its jobs; nothing of it comes back",
+    description="Its sessions, tokens and API keys end at once, its jobs, recordings and transcripts go in a while. "
+    "The audit trail keeps what happened, until that is old. To lock somebody out for a time, disable the account.",
+    status_code=204,
+    responses=problems(UserNotFound, LastAdmin, OwnAccount),
+)
+async def delete_user(
+    user_id: UserId, admin: AdministratorDep, session: SessionDep, caller: CallerDep, resources: ResourcesDep
+) -> None:
+    await Removal(session, resources.notices).delete(admin, user_id, caller)
+
+
+@router.get("/users/{user_id}/sessions", summary="Where somebody is logged in", responses=problems(UserNotFound))
+async def list_sessions_of_user(
+    user_id: UserId, admin: AdministratorDep, accounts: AccountsDep, session: SessionDep
+) -> SessionList:
+    user = await accounts.find(user_id)
+    return SessionList.of(await session_repository.running(session, user.id, SHOWN_SESSIONS), admin.session_id)
+
+
+@router.delete(
+    "/users/{user_id}/sessions/{session_id}",
+    summary="End one of somebody's sessions at once",
+    status_code=204,
+    responses=problems(UserNotFound, SessionNotFound),
+)
+async def end_session_of_user(  # noqa: PLR0917 - FastAPI passes by name
+    user_id: UserId,
+    session_id: SessionId,
+    admin: AdministratorDep,
+    accounts: AccountsDep,
+    session: SessionDep,
+    caller: CallerDep,
+    resources: ResourcesDep,
+) -> None:
+    user = await accounts.find(user_id)
+    await resources.grants.end(session, user, session_id, caller, logout=False, actor=admin)
+
+
+@router.get("/users/{user_id}/api-keys", summary="Somebody's API keys", responses=problems(UserNotFound))
+async def list_api_keys_of_user(
+    user_id: UserId, _: AdministratorDep, accounts: AccountsDep, api_keys: ApiKeysDep
+) -> ApiKeyList:
+    return ApiKeyList.of(await api_keys.of_user((await accounts.find(user_id)).id))
+
+
+@router.delete(
+    "/users/{user_id}/api-keys/{key_id}",
+    summary="Revoke one of somebody's API keys at once",
+    status_code=204,
+    responses=problems(UserNotFound, ApiKeyNotFound),
+)
+async def revoke_api_key_of_user(
+    user_id: UserId, key_id: KeyId, admin: AdministratorDep, accounts: AccountsDep, api_keys: ApiKeysDep
+) -> None:
+    await api_keys.revoke(await accounts.find(user_id), key_id, admin)
 
 
 @router.get("/audit", summary="What happened to accounts, newest first", responses=problems(InvalidCursor))

@@ -8,6 +8,8 @@ from uuid import UUID
 from sqlalchemy import Interval, func, or_, select, type_coerce, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from common.web import Identity
+
 from . import audit, metrics
 from .audit import Caller
 from .errors import ApiKeyNotFound, InvalidApiKey, TooManyApiKeys
@@ -68,15 +70,15 @@ class ApiKeys:
         mine = (ApiKey.user_id == user_id) & ApiKey.revoked_at.is_(None)
         return (await self._session.scalars(select(ApiKey).where(mine).order_by(ApiKey.created_at.desc()))).all()
 
-    async def revoke(self, user: User, key_id: UUID) -> None:
-        """Make the user's key worthless at once; raises ApiKeyNotFound."""
+    async def revoke(self, user: User, key_id: UUID, actor: Identity | None = None) -> None:
+        """Make the user's key worthless at once, for the user or for an `actor`; raises ApiKeyNotFound."""
         mine = (ApiKey.id == key_id) & (ApiKey.user_id == user.id) & ApiKey.revoked_at.is_(None)
         statement = update(ApiKey).where(mine).values(revoked_at=func.now()).returning(ApiKey)
         key = (await self._session.scalars(statement)).one_or_none()
         if key is None:
             raise ApiKeyNotFound("There is no such API key, or it is revoked.")
         self._notices.sessions_ended(self._session, key.id)
-        audit.record(self._session, "api_key_revoked", user=user, caller=self._caller, details=_named(key))
+        audit.record(self._session, "api_key_revoked", user=user, caller=self._caller, actor=actor, details=_named(key))
 
     async def exchange(self, text: str) -> tuple[str, int]:
         """A short access token for a key, and its seconds; raises InvalidApiKey."""

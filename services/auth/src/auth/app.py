@@ -8,17 +8,18 @@ from datetime import timedelta
 import httpx
 import structlog
 from fastapi import FastAPI
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from common import database, logging
 from common.health import Background
-from common.messaging import Broker, LogPublisher
+from common.messaging import Broker, EventConsumer, LogPublisher, OutboxRelay
 from common.presence import attend
 from common.settings import IdentitySettings
 from common.web import Readiness, TokenVerifier, build_app
 
 from . import admin_routes, first_start, internal_routes, repository, routes, session_repository
+from .consumers import SUBSCRIPTIONS
 from .grants import Grants, Lifetimes
 from .key_rotation import KeyRotation
 from .keys import Vault
@@ -27,6 +28,7 @@ from .notices import Notices
 from .passwords import Passwords
 from .resources import Resources
 from .settings import Settings
+from .tables import Inbox, Outbox
 from .tokens import TokenIssuer
 
 log = structlog.get_logger(__name__)
@@ -91,7 +93,7 @@ def create_app(settings: Settings) -> FastAPI:
             )
             background = Background()
             stack.push_async_callback(background.stop)
-            background.start("bus", lambda: _talk(settings, notices))
+            background.start("bus", lambda: _talk(settings, notices, engine, sessions))
             background.start("presence", lambda: attend(settings, settings, service="auth", app=app))
             background.start("pruning", lambda: _prune(sessions, settings, issuer.longest_remembered))
             background.start("key rotation", lambda: rotation.run(sessions))
@@ -116,15 +118,22 @@ def _limits(settings: Settings) -> Limits:
     )
 
 
-async def _talk(settings: Settings, notices: Notices) -> None:
-    """Auth tells the bus its log and what it has revoked; it starts and works without one."""
-    broker = await Broker.connect(settings, "auth")
-    try:
-        async with asyncio.TaskGroup() as both:
-            both.create_task(LogPublisher(broker, logging.sink()).run())
-            both.create_task(notices.run(broker))
-    finally:
-        await broker.close()
+async def _talk(
+    settings: Settings, notices: Notices, engine: AsyncEngine, sessions: async_sessionmaker[AsyncSession]
+) -> None:
+    """Auth tells the bus its log, what it has revoked and deleted, and hears of resets; it works without a bus."""
+    async with AsyncExitStack() as stack:
+        broker = await Broker.connect(settings, "auth")
+        stack.push_async_callback(broker.close)
+        consumer = EventConsumer(
+            broker, service="auth", sessions=sessions, inbox=Inbox, subscriptions=SUBSCRIPTIONS, resources=notices
+        )
+        await consumer.start()
+        stack.push_async_callback(consumer.stop)
+        async with asyncio.TaskGroup() as all_of_them:
+            all_of_them.create_task(LogPublisher(broker, logging.sink()).run())
+            all_of_them.create_task(notices.run(broker))
+            all_of_them.create_task(OutboxRelay(engine, sessions, broker, Outbox).run())
 
 
 async def _prune(sessions: async_sessionmaker[AsyncSession], settings: Settings, remembered: timedelta) -> None:
@@ -132,4 +141,5 @@ async def _prune(sessions: async_sessionmaker[AsyncSession], settings: Settings,
         async with sessions.begin() as session:
             await repository.prune(session, timedelta(days=settings.audit_retention_days))
             await session_repository.prune(session, remembered)
+            await repository.forget_deleted(session, remembered)
         await asyncio.sleep(PRUNE_SECONDS)

@@ -34,6 +34,7 @@ Kind = Literal[
     "user_created",
     "user_disabled",
     "user_enabled",
+    "user_deleted",
     "role_changed",
     "password_reset",
     "api_key_created",

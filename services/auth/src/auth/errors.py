@@ -103,6 +103,13 @@ class RotationPending(Conflict):
     title = "Rotation already under way"
 
 
+class OwnAccount(Conflict):
+    """Nobody deletes the account that they are using."""
+
+    code = "own_account"
+    title = "Your own account"
+
+
 class UserNotFound(NotFound):
     """There is no account with this id."""
 

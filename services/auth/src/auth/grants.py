@@ -77,8 +77,17 @@ class Grants:
             raise InvalidRefreshToken("The session is over. Log in again.")
         return granted
 
-    async def end(self, session: AsyncSession, user: User, session_id: UUID, caller: Caller, *, logout: bool) -> None:
-        """End one session of the user; raises SessionNotFound."""
+    async def end(
+        self,
+        session: AsyncSession,
+        user: User,
+        session_id: UUID,
+        caller: Caller,
+        *,
+        logout: bool,
+        actor: Identity | None = None,
+    ) -> None:
+        """End one session of the user, for the user or for an `actor`; raises SessionNotFound."""
         reason = "logout" if logout else "session_ended"
         ended = await session_repository.end(session, user.id, reason, only=session_id)
         if not ended:
@@ -89,6 +98,7 @@ class Grants:
             "logout" if logout else "session_ended",
             user=user,
             caller=caller,
+            actor=actor,
             details={"session": str(session_id)},
         )
 

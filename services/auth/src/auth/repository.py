@@ -1,15 +1,15 @@
 """The queries of auth."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CursorResult, case, delete, func, or_, select, text, tuple_, update
+from sqlalchemy import CursorResult, Text, case, cast, delete, func, or_, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from .tables import LoginAttempts, SecurityEvent, SigningKey, User
+from .tables import ApiKey, LoginAttempts, SecurityEvent, Session, SigningKey, User
 
 #: In place of a user's name: the row that counts an address' failures for all users together.
 EVERYONE = ""
@@ -26,7 +26,7 @@ async def lock_signing_keys(session: AsyncSession) -> None:
 
 
 async def user_by_key(session: AsyncSession, username_key: str) -> User | None:
-    """The user with this compared name."""
+    """The user with this compared name; a deleted one has none any more."""
     return (await session.scalars(select(User).where(User.username_key == username_key))).one_or_none()
 
 
@@ -37,18 +37,52 @@ async def active_user(session: AsyncSession, user_id: UUID) -> User | None:
 
 async def user(session: AsyncSession, user_id: UUID, *, lock: bool = False) -> User | None:
     """The user with this id; `lock` keeps the row for this transaction."""
-    statement = select(User).where(User.id == user_id)
+    statement = select(User).where(User.id == user_id, User.deleted_at.is_(None))
     return (await session.scalars(statement.with_for_update() if lock else statement)).one_or_none()
 
 
 async def users(session: AsyncSession, *, limit: int, after: str | None, search: str | None) -> Sequence[User]:
     """Accounts by name, from behind a compared name, those whose name holds `search`."""
-    statement = select(User).order_by(User.username_key).limit(limit)
+    statement = select(User).where(User.deleted_at.is_(None)).order_by(User.username_key).limit(limit)
     if after is not None:
         statement = statement.where(User.username_key > after)
     if search:
         statement = statement.where(User.username_key.contains(search, autoescape=True))
     return (await session.scalars(statement)).all()
+
+
+async def all_users(session: AsyncSession) -> Sequence[User]:
+    """Every account that is not deleted; locked."""
+    return (await session.scalars(select(User).where(User.deleted_at.is_(None)).with_for_update())).all()
+
+
+async def make_nameless(session: AsyncSession, user_ids: Collection[UUID]) -> Sequence[tuple[UUID, int]]:
+    """Leave nothing of these accounts but an id, and the generation below which their tokens are void; returns both."""
+    nobody = func.concat("deleted-", cast(User.id, Text))
+    statement = (
+        update(User)
+        .where(User.id.in_(user_ids))
+        .values(
+            username=nobody,
+            username_key=nobody,
+            role="user",
+            password_hash="",
+            disabled_at=func.coalesce(User.disabled_at, func.now()),
+            deleted_at=func.now(),
+            last_login_at=None,
+            generation=User.generation + 1,
+            generation_at=func.now(),
+        )
+    )
+    gone = [(row[0], row[1]) for row in await session.execute(statement.returning(User.id, User.generation))]
+    await session.execute(delete(Session).where(Session.user_id.in_(user_ids)))
+    await session.execute(delete(ApiKey).where(ApiKey.user_id.in_(user_ids)))
+    return gone
+
+
+async def forget_deleted(session: AsyncSession, after: timedelta) -> None:
+    """Delete what is left of accounts whose last token has long expired."""
+    await session.execute(delete(User).where(User.deleted_at < func.now() - after))
 
 
 async def lock_active_admins(session: AsyncSession) -> set[UUID]:

@@ -29,6 +29,14 @@ class Base(DeclarativeBase):
     metadata = database.metadata()
 
 
+class Outbox(database.OutboxMixin, Base):
+    """Events on their way to the bus."""
+
+
+class Inbox(database.InboxMixin, Base):
+    """Events whose effect is committed."""
+
+
 class User(Base):
     """A person or a program that may log in."""
 
@@ -44,6 +52,8 @@ class User(Base):
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
     last_login_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     disabled_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    #: Deleted: the row has lost its name, and stays only until the last of its tokens has expired.
+    deleted_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     #: The password was chosen by an admin: until it is changed, nothing else can be done with it.
     must_change_password: Mapped[bool] = mapped_column(server_default=text("false"))
     #: Every token carries the generation it was written in; raising it takes back all that were written before.

@@ -4,6 +4,7 @@ import base64
 import binascii
 import re
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
@@ -58,6 +59,15 @@ def placed(key: str) -> tuple[Kind, UUID] | None:
     return (Kind(root), job_id) if root in (Kind.UPLOADS, Kind.TRANSCRIPTS) else None
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which files are asked for; None = whatever kind, job or owner."""
+
+    kind: Kind | None = None
+    job_id: UUID | None = None
+    owner_id: UUID | None = None
+
+
 class FileView(BaseModel):
     """A stored file."""
 
@@ -105,11 +115,11 @@ class Files:
         self._jobs = JobRepository(session)
         self._store = store
 
-    async def page(self, *, limit: int, cursor: str | None, kind: Kind | None, job_id: UUID | None) -> FilePage:
+    async def page(self, wanted: Wanted, *, limit: int, cursor: str | None) -> FilePage:
         """Return up to `limit` files behind the cursor; raises InvalidCursor."""
         after = None if cursor is None else _decoded(cursor)
         found: list[ObjectInfo] = []
-        async for item in self._walk(kind, job_id, after):
+        async for item in self._walk(wanted, after):
             found.append(item)
             if len(found) > limit:
                 break
@@ -138,16 +148,23 @@ class Files:
         with context.bound(job_id=job_id):
             log.warning("file deleted by an administrator", key=key, size=size, by=str(by))
 
-    async def _walk(self, kind: Kind | None, job_id: UUID | None, after: str | None) -> AsyncIterator[ObjectInfo]:
-        roots = sorted({ROOTS[each] for each in Kind if kind in (None, each)})
-        for root in roots:
-            prefix = root if job_id is None else f"{root}{job_id}/"
+    async def _walk(self, wanted: Wanted, after: str | None) -> AsyncIterator[ObjectInfo]:
+        for prefix in await self._prefixes(wanted):
             if after is not None and after > prefix and not after.startswith(prefix):
                 continue
             async for item in self._store.list(prefix, after=after if after and after.startswith(prefix) else None):
                 where = placed(item.key)
-                if where is not None and kind in (None, where[0]):
+                if where is not None and wanted.kind in (None, where[0]):
                     yield item
+
+    async def _prefixes(self, wanted: Wanted) -> list[str]:
+        """Where to look, in the order of the keys."""
+        roots = sorted({ROOTS[each] for each in Kind if wanted.kind in (None, each)})
+        folders = [""] if wanted.job_id is None else [f"{wanted.job_id}/"]
+        if wanted.owner_id is not None:
+            owned = [f"{job_id}/" for job_id in await self._jobs.owned(wanted.owner_id)]
+            folders = sorted(set(owned) & set(folders) if wanted.job_id else owned)
+        return [root + folder for root in roots for folder in folders]
 
     async def _described(self, found: list[ObjectInfo]) -> list[FileView]:
         places = [where for item in found if (where := placed(item.key)) is not None]

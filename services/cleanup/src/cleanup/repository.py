@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, delete, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from .tables import Catalogue, KnownJob, State, Suspect
+from .tables import Catalogue, KnownJob, ResetOrder, State, Suspect
 
 CHANNEL = "deletions"
 _ENDED = (State.COMPLETED, State.FAILED, State.CANCELLED)
@@ -125,6 +125,11 @@ class JobRepository:
         rows = await self._session.scalars(select(KnownJob).where(KnownJob.job_id.in_(job_ids)))
         return {job.job_id: job for job in rows}
 
+    async def owned(self, owner_id: UUID) -> Sequence[UUID]:
+        """The owner's jobs that are not deleted."""
+        query = select(KnownJob.job_id).where(KnownJob.owner_id == owner_id, KnownJob.state != State.DELETED)
+        return (await self._session.scalars(query)).all()
+
     async def lock(self, job_id: UUID) -> KnownJob | None:
         """The job's row, which no event changes until the transaction ends."""
         return await self._session.scalar(select(KnownJob).where(KnownJob.job_id == job_id).with_for_update())
@@ -137,6 +142,23 @@ class JobRepository:
     async def _update(self, job_id: UUID, condition: ColumnElement[bool], **values: Any) -> bool:
         statement = update(KnownJob).where(KnownJob.job_id == job_id, condition).values(values)
         return await self._session.scalar(statement.returning(KnownJob.job_id)) is not None
+
+
+class ResetRepository:
+    """Resets within the caller's transaction."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        """Work in the given session; the caller commits."""
+        self._session = session
+
+    async def first_unfinished(self) -> ResetOrder | None:
+        """The oldest reset whose uploads may still be there."""
+        query = select(ResetOrder).where(ResetOrder.done_at.is_(None)).order_by(ResetOrder.id).limit(1)
+        return await self._session.scalar(query)
+
+    async def finish(self, reset_id: int) -> None:
+        """Its uploads are gone."""
+        await self._session.execute(update(ResetOrder).where(ResetOrder.id == reset_id).values(done_at=func.now()))
 
 
 class SuspectRepository:

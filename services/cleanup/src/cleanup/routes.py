@@ -4,52 +4,21 @@ from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
 
-import structlog
 from fastapi import APIRouter, Depends, Path, Query, Request, Response, status
-from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import StreamingResponse
 
-from common.events import ResetRequested
-from common.messaging import outbox
 from common.web import AdminDep, SessionDep, problems
 
 from .bundle import Bundle, Format
 from .config import CleanupConfigView, ConfigStore, NewCleanupConfig
 from .errors import FileInUse, FileNotFound, InvalidCursor, NotConfirmed, ReportNotFound, StoreDown
-from .files import FilePage, Files, Kind
+from .files import FilePage, Files, Kind, Wanted
 from .reports import ReportPage, ReportRepository, ReportView
+from .reset import NewReset, Reset, ResetView
 from .storage_report import StorageReport
 from .sweeps import Resources
 
-log = structlog.get_logger(__name__)
-
 router = APIRouter(prefix="/admin", tags=["administration"])
-
-CONFIRMATION = "delete all jobs"
-
-
-class ResetOrder(BaseModel):
-    """The phrase that shows that this is meant."""
-
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"confirmation": CONFIRMATION}]})
-
-    confirmation: str = Field(max_length=100, description=f"Exactly: {CONFIRMATION}")
-
-
-class ResetView(BaseModel):
-    """What was set in motion."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {"requested_at": "2026-01-31T12:00:00Z", "requested_by": "d4c1a2b3-0f5e-4b6a-8c7d-9e0f1a2b3c4d"}
-            ]
-        }
-    )
-
-    requested_at: datetime = Field(description="Jobs created up to this moment are deleted, everywhere, in a while.")
-    requested_by: UUID
 
 
 def files(request: Request, session: SessionDep) -> Files:
@@ -67,22 +36,29 @@ def reports(session: SessionDep) -> ReportRepository:
     return ReportRepository(session)
 
 
+def reset(request: Request, session: SessionDep) -> Reset:
+    """Resets inside this request's transaction."""
+    return Reset(session, request.app.state.resources.store)
+
+
 FilesDep = Annotated[Files, Depends(files, scope="function")]
 ConfigDep = Annotated[ConfigStore, Depends(config, scope="function")]
 ReportsDep = Annotated[ReportRepository, Depends(reports, scope="function")]
+ResetDep = Annotated[Reset, Depends(reset, scope="function")]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 
 
 @router.get("/files", summary="Stored files by kind, with size and owner", responses=problems(InvalidCursor, StoreDown))
-async def list_files(
+async def list_files(  # noqa: PLR0917 - FastAPI passes by name
     _: AdminDep,
     files: FilesDep,
     limit: Limit = 100,
     cursor: Annotated[str | None, Query(max_length=1000, description="next_cursor of the page before.")] = None,
     kind: Annotated[Kind | None, Query(description="Only files of this kind.")] = None,
     job_id: Annotated[UUID | None, Query(description="Only files of this job.")] = None,
+    owner_id: Annotated[UUID | None, Query(description="Only files of this user's jobs.")] = None,
 ) -> FilePage:
-    return await files.page(limit=limit, cursor=cursor, kind=kind, job_id=job_id)
+    return await files.page(Wanted(kind, job_id, owner_id), limit=limit, cursor=cursor)
 
 
 @router.delete(
@@ -151,20 +127,11 @@ async def read_report(
 @router.post(
     "/reset",
     status_code=status.HTTP_202_ACCEPTED,
-    summary="Delete every job with everything that belongs to it; users stay",
-    responses=problems(NotConfirmed),
+    summary="Delete every job and upload with everything that belongs to it; if wanted all other users, too",
+    responses=problems(NotConfirmed, StoreDown),
 )
-async def reset(order: ResetOrder, admin: AdminDep, session: SessionDep) -> ResetView:
-    return _order_reset(order, admin.user_id, session)
-
-
-def _order_reset(order: ResetOrder, by: UUID, session: AsyncSession) -> ResetView:
-    if order.confirmation != CONFIRMATION:
-        raise NotConfirmed(f"To delete every job, send the confirmation: {CONFIRMATION}", expected=CONFIRMATION)
-    event = ResetRequested(requested_by=by)
-    outbox.add(session, event)
-    log.warning("reset requested", by=str(by))
-    return ResetView(requested_at=event.occurred_at, requested_by=by)
+async def order_reset(new: NewReset, admin: AdminDep, reset: ResetDep) -> ResetView:
+    return await reset.order(new, admin.user_id)
 
 
 @router.get(

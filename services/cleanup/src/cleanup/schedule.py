@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 
 Rule = Callable[[sweeps.Resources], Awaitable[int]]
 
-ON_REQUEST: tuple[Rule, ...] = (sweeps.delete_tombstoned,)
+ON_REQUEST: tuple[Rule, ...] = (sweeps.delete_tombstoned, sweeps.give_up_uploads)
 ON_SCHEDULE: tuple[Rule, ...] = (
     sweeps.expire_jobs,
     sweeps.drop_chunk_audio,

@@ -17,10 +17,11 @@ from common import context
 from common.events import JobExpired
 from common.messaging import outbox
 from common.storage import ObjectStore, keys
+from common.storage.parts import UnfinishedObject
 
 from .freed import FreedRepository, freeing
-from .metrics import DELETED_OBJECTS, EXPIRED_JOBS, UNCLAIMED_JOBS
-from .repository import JobRepository, SuspectRepository
+from .metrics import EXPIRED_JOBS, UNCLAIMED_JOBS
+from .repository import JobRepository, ResetRepository, SuspectRepository
 from .settings import Settings
 from .tables import State
 
@@ -33,6 +34,7 @@ CHUNK_AUDIO = "chunk_audio"
 EXPIRED = "expired"
 ORPHAN = "orphan"
 UNFINISHED = "unfinished_upload"
+GIVEN_UP = "given_up_upload"
 _TELL_AGAIN = timedelta(days=1)  # an expired job that is still there is told of again
 _LOOK_UP = 1000  # job ids asked for in one query
 
@@ -108,8 +110,10 @@ async def find_orphans(resources: Resources) -> int:
     UNCLAIMED_JOBS.set(len(taken_up))
     if taken_up:
         log.warning("jobs in the store that no event told of are kept", jobs=len(taken_up))
+    # An upload that may still be resumed is none that never became a job.
+    resumable = await _resumable(resources.store)
     async with resources.sessions.begin() as session:
-        for page in _pages(uploaded - taken_up):
+        for page in _pages(uploaded - taken_up - resumable):
             await SuspectRepository(session).see(page)
     return 0
 
@@ -137,19 +141,48 @@ async def collect_orphans(resources: Resources) -> int:
 
 
 async def abort_uploads(resources: Resources) -> int:
-    """Take back the parts of uploads whose gateway died on the way."""
-    aborted = await resources.store.abort_uploads(datetime.now(UTC) - resources.settings.orphan_age)
-    if aborted:
-        DELETED_OBJECTS.labels(UNFINISHED).inc(aborted)
-        async with resources.sessions.begin() as session:
-            await FreedRepository(session).add(UNFINISHED, None, objects=aborted)
-        log.info("unfinished uploads are taken back", uploads=aborted)
+    """Take back the parts of uploads whose gateway died; resumable ones are the gateway's until they expire."""
+    begun_before = datetime.now(UTC) - resources.settings.orphan_age
+    resumable = await _resumable(resources.store)
+    abandoned: dict[UUID, list[UnfinishedObject]] = {}
+    for item in await resources.store.parts.unfinished(keys.UPLOADS):
+        job_id = job_of_folder(item.key.removeprefix(keys.UPLOADS).partition("/")[0])
+        if job_id is not None and job_id not in resumable and (item.begun or begun_before) <= begun_before:
+            abandoned.setdefault(job_id, []).append(item)
+    for job_id, items in abandoned.items():
+        with context.bound(job_id=job_id):
+            await freeing(resources.sessions, resources.store, UNFINISHED, job_id, [], items)
+            log.info("an unfinished upload is taken back")
+    # Those of a process that was killed after the last of them, too.
+    async with resources.sessions.begin() as session:
+        await FreedRepository(session).close_all(UNFINISHED)
     return 0
+
+
+async def give_up_uploads(resources: Resources) -> int:
+    """Do cleanup's part of a reset: forget the resumable uploads that there were when it was ordered."""
+    async with resources.sessions.begin() as session:
+        order = await ResetRepository(session).first_unfinished()
+    if order is None:
+        return 0
+    for job_id in order.uploads:
+        with context.bound(job_id=job_id):
+            found = [item async for item in resources.store.list(keys.resumable_prefix(job_id))]
+            unfinished = await resources.store.parts.unfinished(keys.upload_prefix(job_id))
+            await freeing(resources.sessions, resources.store, GIVEN_UP, job_id, found, unfinished)
+            async with resources.sessions.begin() as session:
+                await FreedRepository(session).close(GIVEN_UP, job_id)
+            if found:
+                log.info("a resumable upload is given up", objects=len(found))
+    async with resources.sessions.begin() as session:
+        await ResetRepository(session).finish(order.id)
+    # There may be another reset.
+    return LIMIT
 
 
 async def _strangers(resources: Resources, root: str) -> set[UUID]:
     """Jobs with objects under a root that no event told of; tombstones among the others are opened again."""
-    found = [job_id async for name in resources.store.folders(root) if (job_id := _job_id(name)) is not None]
+    found = [job_id async for name in resources.store.folders(root) if (job_id := job_of_folder(name)) is not None]
     strangers: set[UUID] = set()
     for page in _pages(found):
         async with resources.sessions.begin() as session:
@@ -161,13 +194,18 @@ async def _strangers(resources: Resources, root: str) -> set[UUID]:
 
 
 async def _was_taken_up(store: ObjectStore, job_id: UUID) -> bool:
-    for prefix in (keys.job_prefix(job_id), keys.transcript_prefix(job_id)):
+    for prefix in (keys.job_prefix(job_id), keys.transcript_prefix(job_id), keys.resumable_prefix(job_id)):
         async for _ in store.list(prefix):
             return True
     return False
 
 
-def _job_id(folder: str) -> UUID | None:
+async def _resumable(store: ObjectStore) -> set[UUID]:
+    """Uploads that the gateway keeps a record of."""
+    return {job_id async for name in store.folders(keys.RESUMABLE) if (job_id := job_of_folder(name)) is not None}
+
+
+def job_of_folder(folder: str) -> UUID | None:
     """The job that a folder belongs to; None for whatever somebody else keeps in the bucket."""
     try:
         job_id = UUID(folder)

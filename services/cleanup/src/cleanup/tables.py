@@ -14,6 +14,7 @@ from sqlalchemy import (
     Identity,
     Index,
     Text,
+    Uuid,
     func,
     text,
     true,
@@ -115,6 +116,20 @@ class Freed(Base):
     job_id: Mapped[UUID | None]
     objects: Mapped[int] = mapped_column(BigInteger)
     bytes: Mapped[int] = mapped_column(BigInteger)
+    done_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+
+class ResetOrder(Base):
+    """A reset that an administrator ordered, and the resumable uploads that there were at that moment."""
+
+    __tablename__ = "resets"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    requested_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    requested_by: Mapped[UUID]
+    users: Mapped[bool]
+    uploads: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid))
+    # When the last of these uploads was gone; the jobs are deleted by the service that owns them.
     done_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
 
 

@@ -26,6 +26,7 @@ from cleanup.settings import Settings
 from cleanup.sweeps import Resources
 from cleanup.tables import Outbox, State
 from common import database
+from common.events import ResetRequested
 from common.storage import ObjectStore, keys
 from common.web import TokenVerifier
 
@@ -225,12 +226,58 @@ async def test_a_requested_sweep_runs_and_reports(desk: Desk) -> None:
 
 
 async def test_reset_needs_its_phrase_and_is_told_as_an_event(desk: Desk) -> None:
-    refused = await desk.http.post("/admin/reset", json={"confirmation": "yes"})
-    assert (refused.status_code, refused.json()["expected"]) == (422, "delete all jobs")
+    for body, expected in (
+        ({"confirmation": "yes"}, "delete all jobs"),
+        ({"confirmation": "delete all jobs", "users": True}, "delete all jobs and users"),
+        ({"confirmation": "delete all jobs and users"}, "delete all jobs"),
+    ):
+        refused = await desk.http.post("/admin/reset", json=body)
+        assert (refused.status_code, refused.json()["expected"]) == (422, expected)
     assert (await desk.http.post("/admin/reset", json={"confirmation": "delete all jobs"})).status_code == 202
+    order = {"confirmation": "delete all jobs and users", "users": True}
+    assert (await desk.http.post("/admin/reset", json=order)).json()["users"] is True
     async with desk.sessions() as session:
-        kinds = list(await session.scalars(select(Outbox.message_type)))
-    assert kinds.count("reset.requested.v1") == 1
+        rows = (await session.scalars(select(Outbox).order_by(Outbox.seq))).all()
+    told = [ResetRequested.model_validate_json(row.body) for row in rows if row.message_type == "reset.requested.v1"]
+    assert [(event.requested_by, event.users) for event in told] == [(ADMIN, False), (ADMIN, True)]
+
+
+async def test_reset_gives_up_the_resumable_uploads_that_were_there_and_no_later_one(desk: Desk) -> None:
+    begun, later = uuid4(), uuid4()
+    parts = desk.store.parts
+    await parts.put(keys.source(begun), await parts.begin(keys.source(begun), "audio/mpeg"), 1, b"x")
+    await desk.store.put(keys.resumable_record(begun), b"{}")
+    await desk.store.put(keys.resumable_tail(begun, 7), b"1234567")
+    answer = await desk.http.post("/admin/reset", json={"confirmation": "delete all jobs"})
+    assert answer.json()["uploads"] == 1
+    await desk.store.put(keys.resumable_record(later), b"{}")
+
+    async def given_up() -> bool:
+        listed = [item.key async for item in desk.store.list(keys.RESUMABLE)]
+        return listed == [keys.resumable_record(later)] and not await parts.unfinished()
+
+    await eventually(given_up)
+
+
+async def test_files_of_one_owner_are_listed_in_pages_too(desk: Desk) -> None:
+    mine, others = [await desk.job() for _ in range(2)], uuid4()
+    await desk.store.put(keys.source(others), b"of somebody else")
+    async with desk.sessions.begin() as session:
+        await JobRepository(session).put_created(others, uuid4(), datetime.now(UTC))
+    seen: list[str] = []
+    cursor: dict[str, str] = {}
+    while True:
+        page = await desk.get("/admin/files", owner_id=str(OWNER), limit=3, **cursor)
+        seen += [item["key"] for item in page["items"]]
+        if page["next_cursor"] is None:
+            break
+        cursor = {"cursor": page["next_cursor"]}
+    assert len(seen) == 10
+    assert seen == sorted(set(seen))
+    narrowed = await desk.get("/admin/files", owner_id=str(OWNER), job_id=str(others))
+    assert narrowed["items"] == []
+    one = await desk.get("/admin/files", owner_id=str(OWNER), job_id=str(mine[0]), kind="uploads")
+    assert [item["job_id"] for item in one["items"]] == [str(mine[0])]
 
 
 async def test_all_transcripts_come_in_one_zip_with_the_newest_attempt_of_each(desk: Desk) -> None:

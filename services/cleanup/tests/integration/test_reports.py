@@ -1,9 +1,5 @@
-"""What was freed is told: by rule, completely, and also when the process was killed half way."""
+"""What was freed is told: by rule, and completely."""
 
-import asyncio
-import os
-import signal
-import sys
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -14,36 +10,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from cleanup.reports import ReportRepository
 from cleanup.repository import JobRepository
 from cleanup.schedule import Sweeper
-from cleanup.settings import Settings
 from cleanup.sweeps import Resources
-from cleanup.tables import Freed, Report, State
+from cleanup.tables import Report, State
 from common.storage import keys
 
 pytestmark = pytest.mark.integration
 
 OWNER = uuid4()
-
-# Deletes in the store, and is killed before the database hears of it.
-KILLED_HALF_WAY = """
-import asyncio, os, signal
-from cleanup import sweeps
-from cleanup.settings import Settings
-from common import database
-from common.storage import ObjectStore
-
-class Doomed(ObjectStore):
-    async def delete_many(self, keys=(), *, prefix=None):
-        keys = list(keys)
-        await super().delete_many(keys[:2])
-        os.kill(os.getpid(), signal.SIGKILL)
-
-async def main():
-    settings = Settings()
-    engine = database.create_engine(settings)
-    await sweeps.delete_tombstoned(sweeps.Resources(database.sessions(engine), Doomed(settings), settings))
-
-asyncio.run(main())
-"""
 
 
 async def a_deleted_job(resources: Resources, objects: int = 5) -> UUID:
@@ -97,31 +70,6 @@ async def test_deletions_between_rounds_have_reports_of_their_own_and_idle_looks
         ("schedule", None),
         ("deletion", {"objects": 3, "bytes": 30, "jobs": 1}),
     ]
-
-
-async def test_a_kill_between_store_and_database_loses_neither_the_deletion_nor_its_report(
-    engine: AsyncEngine, resources: Resources, settings: Settings
-) -> None:
-    job_id = await a_deleted_job(resources)
-    environment = {
-        name.upper(): str(getattr(value, "get_secret_value", lambda value=value: value)())
-        for name, value in settings
-        if value is not None and name != "log_dir"
-    }
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", KILLED_HALF_WAY, env={**os.environ, **environment}
-    )
-    assert await asyncio.wait_for(process.wait(), 60) == -signal.SIGKILL
-    left = [item.key for prefix in keys.prefixes(job_id) async for item in resources.store.list(prefix)]
-    assert len(left) == 3
-    async with resources.sessions() as session:
-        (note,) = await session.scalars(select(Freed))
-    assert (note.objects, note.bytes, note.done_at) == (5, 50, None)
-
-    await Sweeper(engine, resources).sweep()
-    assert [item.key async for item in resources.store.list("")] == []
-    (report,) = await reports(resources)
-    assert report.freed == {"tombstoned": {"objects": 5, "bytes": 50, "jobs": 1}}
 
 
 async def test_a_sweep_that_was_asked_for_runs_all_rules_even_when_switched_off(

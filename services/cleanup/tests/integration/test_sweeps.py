@@ -277,11 +277,21 @@ async def test_what_others_keep_in_the_bucket_is_left_alone(resources: Resources
 
 
 async def test_parts_of_an_upload_that_broke_off_are_taken_back(resources: Resources) -> None:
-    client = resources.store._client
-    key = keys.source(uuid4())
-    upload = await client.call(client.s3._create_multipart_upload, client.bucket, key, {})
-    await client.call(client.s3._upload_part, client.bucket, key, b"x" * 5 * 1024 * 1024, None, upload, 1)
-    now = datetime.now(UTC)
-    assert await resources.store.abort_uploads(now - timedelta(hours=1)) == 0
-    assert await resources.store.abort_uploads(now + timedelta(hours=1)) == 1
-    assert await resources.store.abort_uploads(now + timedelta(hours=1)) == 0
+    parts, broken, resumed = resources.store.parts, uuid4(), uuid4()
+    for key in (keys.source(broken), keys.source(resumed), "backup/of-somebody-else"):
+        await parts.put(key, await parts.begin(key, "audio/mpeg"), 1, b"x")
+    await resources.store.put(keys.resumable_record(resumed), b"{}")
+    await sweeps.abort_uploads(resources)
+    assert len(await parts.unfinished()) == 3, "none is old enough"
+    await sweeps.abort_uploads(with_settings(resources, orphan_age_hours=0.0))
+    assert {item.key for item in await parts.unfinished()} == {keys.source(resumed), "backup/of-somebody-else"}
+
+
+async def test_an_upload_that_may_be_resumed_is_no_orphan(resources: Resources) -> None:
+    complete = uuid4()
+    await resources.store.put(keys.source(complete), b"complete, and the jobs service is away")
+    await sweeps.find_orphans(resources)
+    await resources.store.put(keys.resumable_record(complete), b"{}")
+    await run_all(resources)
+    await run_all(resources)
+    assert await objects(resources.store, complete) == {keys.source(complete)}

@@ -12,6 +12,7 @@ from common.events import (
     MetadataFailed,
     ResetRequested,
     TranscriptReady,
+    UserDeleted,
 )
 from common.messaging import Subscriptions
 
@@ -65,6 +66,11 @@ async def on_reset_requested(event: ResetRequested, session: AsyncSession, resou
     await Reset(session, resources).carry_out(event)
 
 
+async def on_user_deleted(event: UserDeleted, session: AsyncSession, resources: Resources) -> None:
+    """All jobs of the account are deleted."""
+    await Reset(session, resources).of_deleted_user(event)
+
+
 SUBSCRIPTIONS: Subscriptions[Resources] = {
     ChunkPlanned: on_chunk_planned,
     AudioPlanned: on_audio_planned,
@@ -75,4 +81,5 @@ SUBSCRIPTIONS: Subscriptions[Resources] = {
     MetadataFailed: on_metadata_failed,
     JobExpired: on_job_expired,
     ResetRequested: on_reset_requested,
+    UserDeleted: on_user_deleted,
 }

@@ -18,6 +18,7 @@ from common.events import (
     ServiceHeartbeat,
     StorageMeasured,
     StorageUse,
+    UserDeleted,
     WorkerHeartbeat,
 )
 from jobs.tables import DeadLetter, Job
@@ -302,6 +303,19 @@ async def test_reset_deletes_all_jobs_there_were_and_tells_of_each(platform: Pla
         assert list(await session.scalars(select(Job.id))) == [later]
     await platform.broker.publish(chunk_planned(before[0], 0))  # what comes late changes nothing
     assert not platform.workers.of(before[0], ChunkWork)
+
+
+async def test_the_jobs_of_a_deleted_account_go_and_no_others(platform: Platform) -> None:
+    gone, other = platform.person(), platform.person()
+    theirs, kept = [await gone.create() for _ in range(2)], await other.create()
+    await platform.broker.publish(UserDeleted(user_id=gone.id, deleted_by=uuid4()))
+
+    async def deleted() -> bool:
+        return {event.job_id for event in await sent(platform.sessions, JobDeleted)} == set(theirs)
+
+    await until(deleted)
+    async with platform.sessions() as session:
+        assert list(await session.scalars(select(Job.id))) == [kept]
 
 
 async def test_processes_are_ended_only_where_that_is_allowed(start: StartPlatform) -> None:

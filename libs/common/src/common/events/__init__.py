@@ -1,6 +1,7 @@
 """The event catalogue: one file per publishing owner, one class per routing key."""
 
 from .access import AccessRevoked
+from .auth import UserDeleted
 from .base import Command, Event, Message, Notice
 from .catalogue import ALL, BY_ROUTING_KEY, COMMANDS, HEARERS, NOTICES, SENDERS, SERVICES, SUBSCRIBERS, TAKERS
 from .cleanup import JobExpired, ResetRequested
@@ -72,5 +73,6 @@ __all__ = [
     "StorageUse",
     "TextSegment",
     "TranscriptReady",
+    "UserDeleted",
     "WorkerHeartbeat",
 ]

@@ -4,6 +4,7 @@ The table is in the order of a job's life. The publisher of an event is the serv
 """
 
 from .access import AccessRevoked
+from .auth import UserDeleted
 from .base import Command, Event, Notice
 from .cleanup import JobExpired, ResetRequested
 from .control import (
@@ -34,7 +35,8 @@ SUBSCRIBERS: dict[type[Event], tuple[str, ...]] = {
     JobFailed: ("cleanup",),
     JobCancelled: ("cleanup",),
     JobExpired: ("jobs",),
-    ResetRequested: ("jobs",),
+    ResetRequested: ("jobs", "auth"),
+    UserDeleted: ("jobs",),
     JobDeleted: ("metadata", "cleanup"),
 }
 

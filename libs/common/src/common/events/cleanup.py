@@ -17,7 +17,11 @@ class JobExpired(Event):
 
 
 class ResetRequested(Event):
-    """An administrator wants every job that existed at this moment to be gone, with all that belongs to it."""
+    """An administrator wants every job that existed at this moment to be gone, with all that belongs to it.
+
+    With `users` every account goes as well, but for that administrator's.
+    """
 
     routing_key = "reset.requested.v1"
     requested_by: UUID
+    users: bool = False

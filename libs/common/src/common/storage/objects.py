@@ -194,19 +194,6 @@ class ObjectStore:
                 if item.is_dir:
                     yield (item.object_name or "").removeprefix(prefix).rstrip("/")
 
-    async def abort_uploads(self, begun_before: datetime) -> int:
-        """Take back the parts of uploads whose process died on the way; return how many of at most 1,000 looked at."""
-
-        def abort() -> int:
-            # Only unfinished uploads are listed, and the client offers no public way to see them.
-            uploads = self._s3._list_multipart_uploads(self._bucket).uploads
-            abandoned = [upload for upload in uploads if (upload.initiated_time or begun_before) < begun_before]
-            for upload in abandoned:
-                self._s3._abort_multipart_upload(self._bucket, upload.object_name, upload.upload_id or "")
-            return len(abandoned)
-
-        return await self._client.call(abort)
-
     async def delete(self, key: str) -> None:
         """Delete an object; a missing one is no error."""
         await self._client.call(self._s3.remove_object, self._bucket, key)

@@ -1,6 +1,8 @@
 """Uploads in parts that several requests, or several processes, carry on with."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import cast
 
 from minio.datatypes import Part
@@ -10,6 +12,15 @@ from .client import Client
 #: S3 refuses smaller parts, except for the last one, and more than 10,000 of them.
 SMALLEST_PART = 5 * 1024 * 1024
 MOST_PARTS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class UnfinishedObject:
+    """Parts that are to become an object, and since when; the store gives no time for some."""
+
+    key: str
+    upload_id: str
+    begun: datetime | None
 
 
 class PartStore:
@@ -39,6 +50,16 @@ class PartStore:
         """Make the object appear from parts 1, 2, …; any other part is dropped."""
         parts = [Part(number, etag) for number, etag in enumerate(etags, start=1)]
         await self._client.call(self._s3._complete_multipart_upload, self._client.bucket, key, upload_id, parts)
+
+    async def unfinished(self, prefix: str = "") -> Sequence[UnfinishedObject]:
+        """What was begun under the prefix and is neither complete nor taken back; at most the first 1,000."""
+
+        def listed() -> list[UnfinishedObject]:
+            # The client offers no public way to see them.
+            uploads = self._s3._list_multipart_uploads(self._client.bucket, prefix=prefix or None).uploads
+            return [UnfinishedObject(each.object_name, each.upload_id or "", each.initiated_time) for each in uploads]
+
+        return await self._client.call(listed)
 
     async def abort(self, key: str, upload_id: str) -> None:
         """Take back an upload with all its parts."""

@@ -1,10 +1,10 @@
-"""The end of all jobs at once: what a reset means for the catalogue."""
+"""The end of many jobs at once: what a reset, and the end of an account, mean for the catalogue."""
 
 import structlog
-from sqlalchemy import delete, select
+from sqlalchemy import ColumnElement, delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common.events import JobCancelled, JobDeleted, ResetRequested
+from common.events import JobCancelled, JobDeleted, ResetRequested, UserDeleted
 from common.messaging import outbox
 from jobs import metrics
 from jobs.repository import JobRepository
@@ -18,7 +18,7 @@ _BATCH = 500
 
 
 class Reset:
-    """Deletes every job there was at a moment, each as its owner would: cleanup and metadata hear of each."""
+    """Deletes many jobs, each as its owner would: cleanup and metadata hear of each."""
 
     def __init__(self, session: AsyncSession, resources: Resources) -> None:
         """Work inside the caller's transaction."""
@@ -27,8 +27,17 @@ class Reset:
 
     async def carry_out(self, event: ResetRequested) -> None:
         """Delete the jobs that were created before the reset was asked for, with their logs and dead letters."""
+        deleted = await self._delete(Job.created_at <= event.occurred_at)
+        log.warning("all jobs are deleted", jobs=deleted, requested_by=str(event.requested_by))
+
+    async def of_deleted_user(self, event: UserDeleted) -> None:
+        """Delete the jobs of an account that is gone, with their logs and dead letters."""
+        deleted = await self._delete(Job.owner_id == event.user_id)
+        log.warning("all jobs of a deleted account are deleted", jobs=deleted, requested_by=str(event.deleted_by))
+
+    async def _delete(self, which: ColumnElement[bool]) -> int:
         deleted = 0
-        while batch := await self._batch(event):
+        while batch := await self._batch(which):
             for job in batch:
                 if not State(job.state).final:
                     outbox.add(self._session, JobCancelled(job_id=job.id, owner_id=job.owner_id, attempt=job.attempt))
@@ -46,8 +55,8 @@ class Reset:
             self._session.expunge_all()
             deleted += len(batch)
         await JobRepository(self._session).wake_dispatch()
-        log.warning("all jobs are deleted", jobs=deleted, requested_by=str(event.requested_by))
+        return deleted
 
-    async def _batch(self, event: ResetRequested) -> list[Job]:
-        query = select(Job).where(Job.created_at <= event.occurred_at).order_by(Job.id).limit(_BATCH).with_for_update()
+    async def _batch(self, which: ColumnElement[bool]) -> list[Job]:
+        query = select(Job).where(which).order_by(Job.id).limit(_BATCH).with_for_update()
         return list((await self._session.scalars(query, execution_options={"populate_existing": True})).all())
