@@ -6,6 +6,7 @@ from typing import Final
 
 import numpy as np
 
+from .audible import Attention
 from .audio import SAMPLE_BYTES, SAMPLE_RATE
 from .chunks import cut_windows
 from .engines.base import Window
@@ -40,6 +41,7 @@ class Analysis:
         self.samples = 0
         self.speech_samples = 0
         self._detector = SpeechDetector()
+        self._attention = Attention()
         self._tracker = SpeechTracker()
         self._packer = Packer()
         self._incoming = bytearray()
@@ -76,6 +78,7 @@ class Analysis:
         """Give the last chunks."""
         found = self._analyse(bytes(self._incoming)) if self._incoming else []
         self._incoming.clear()
+        found += self._plan(self._tracker.feed(*self._attention.finish()))
         found += self._plan(self._tracker.finish(self.samples))
         return found + [self._with_audio(chunk) for chunk in self._packer.finish()]
 
@@ -85,7 +88,8 @@ class Analysis:
         self.peaks.feed(samples)
         self._recent += pcm
         framed = np.pad(samples, (0, -len(samples) % FRAME)).astype(np.float32) / 32768.0
-        found = self._plan(self._tracker.feed(self._detector.probabilities(framed), levels(framed)))
+        heard = self._attention.feed(self._detector.probabilities(framed), levels(framed))
+        found = self._plan(self._tracker.feed(*heard))
         settled = self._tracker.settled
         if settled > self._recent_start:
             del self._recent[: (settled - self._recent_start) * SAMPLE_BYTES]

@@ -1,0 +1,207 @@
+"""What is heard, and when: a recording with known words, clean and in bad conditions, through plan and engine.
+
+`PYTHONPATH=tests BENCH_CORPUS=FOLDER python -m bench.variants [NAME ...]`. The folder holds `long10_en.flac` and
+`long10_en.json` (`ref`, and `seams`: start, end and ref of every passage). Names choose variants, by how they begin.
+`BENCH_ENGINE` is an engine's name (auto), `BENCH_ENGINES` how many processes decode at once (1), `BENCH_PLAN=only`
+stops before decoding, `BENCH_WRITE=1` puts the table into docs/performance.md.
+
+Printed for each variant: word error rate with Whisper's normaliser; substitutions, deletions, insertions; deletions in
+percent of the words (budget 1 %); how much of the spoken time the plan covers; and the errors of word starts and ends
+at the passages' edges, against the first and last sound there (budget: median 100 ms, none over 1 s).
+"""
+
+import asyncio
+import os
+import statistics
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+from json import loads
+from pathlib import Path
+from typing import Any, Final, cast
+
+import jiwer
+import numpy as np
+from whisper.normalizers import EnglishTextNormalizer
+
+from common.events import JobOptions
+from native.settings import NativeSettings
+from transcriber.analysis import Analysis, ChunkAudio
+from transcriber.assembly import assemble
+from transcriber.audio import Decoders
+from transcriber.engines import EngineName
+from transcriber.engines.base import DecodeOptions
+from transcriber.process import EngineProcess, EngineSettings
+from transcriber.timeline import Timeline
+
+from . import report
+from .distortions import RATE, VARIANTS, Clip, Sound, Take
+
+MODEL, LANGUAGE = "base", "en"
+BATCH: Final = 8
+_AUDIBLE: Final = 0.06  # of the passage's loud frames: what counts as its first and last sound
+_FRAME: Final = 160
+_HEADERS: Final = (
+    "variant", "WER %", "S/D/I", "deleted %", "covered %", "windows", "starts ms", "ends ms", "> 1 s", "seconds"
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Edges:
+    """How far the first and last words of the passages are from the sound, in seconds."""
+
+    starts: tuple[float, ...]
+    ends: tuple[float, ...]
+
+
+async def main() -> None:
+    """Measure the chosen variants and print the table."""
+    corpus = Path(os.environ["BENCH_CORPUS"])
+    take = await _take(corpus)
+    chosen = {name: make for name, make in VARIANTS.items() if _wanted(name, sys.argv[1:])}
+    settings = EngineSettings(
+        model_dir=NativeSettings().model_dir, engine=cast(EngineName, os.environ.get("BENCH_ENGINE", "auto"))
+    )
+    engines = [EngineProcess(settings) for _ in range(int(os.environ.get("BENCH_ENGINES", "1")))]
+    rows = []
+    try:
+        for name, make in chosen.items():
+            rows.append(await _measure(name, make(take), engines))
+            print("  ".join(f"{head} {cell}" for head, cell in zip(_HEADERS, rows[-1], strict=True)), flush=True)
+    finally:
+        for engine in engines:
+            await engine.close()
+    table = report.table(_HEADERS, rows)
+    print(f"\n{table}")
+    if os.environ.get("BENCH_WRITE"):
+        command = "PYTHONPATH=tests BENCH_CORPUS=… python -m bench.variants"
+        facts = report.provenance(command, ("ctranslate2", "openvino", "onnxruntime"))
+        report.write_section("variants", f"## Accuracy in bad conditions\n\n{table}\n\n{facts}")
+
+
+def _wanted(name: str, beginnings: Sequence[str]) -> bool:
+    return not beginnings or any(name.startswith(beginning) for beginning in beginnings)
+
+
+async def _take(corpus: Path) -> Take:
+    described = loads((corpus / "long10_en.json").read_text(encoding="utf-8"))
+    pcm = bytearray()
+    recording = corpus / described.get("file", "long10_en.flac")
+    async with Decoders() as decoders, decoders.decode(recording, max_seconds=86_400) as decoding:
+        async for block in decoding:
+            pcm += block
+    sound = np.asarray(np.frombuffer(bytes(pcm), "<i2") / 32768, np.float32)
+    return Take(sound, tuple(Clip(seam["start"], seam["end"], seam["ref"]) for seam in described["seams"]))
+
+
+async def _measure(name: str, take: Take, engines: Sequence[EngineProcess]) -> list[object]:
+    began = time.monotonic()
+    chunks = _plan(take.sound)
+    windows = [window for chunk in chunks for window in chunk.chunk.windows]
+    covered = _covered(take.clips, chunks)
+    if os.environ.get("BENCH_PLAN") == "only":
+        return [name, *["-"] * 3, f"{covered:.2f}", len(windows), *["-"] * 3, f"{time.monotonic() - began:.0f}"]
+    transcript = await _transcribe(chunks, engines)
+    spent = time.monotonic() - began
+    heard = jiwer.process_words(_plain(" ".join(clip.ref for clip in take.clips)), _plain(transcript["text"]))
+    count = heard.hits + heard.substitutions + heard.deletions
+    edges = _edges(take, transcript)
+    return [
+        name,
+        f"{100 * heard.wer:.2f}",
+        f"{heard.substitutions}/{heard.deletions}/{heard.insertions}",
+        f"{100 * heard.deletions / count:.2f}",
+        f"{covered:.2f}",
+        len(windows),
+        _middle(edges.starts),
+        _middle(edges.ends),
+        sum(abs(error) > 1 for error in chain(edges.starts, edges.ends)),
+        f"{spent:.0f}",
+    ]
+
+
+def _plan(sound: Sound) -> list[ChunkAudio]:
+    analysis = Analysis()
+    pcm = np.round(np.clip(sound, -1, 32767 / 32768) * 32768).astype("<i2").tobytes()
+    return analysis.feed(pcm) + analysis.finish()
+
+
+async def _transcribe(chunks: Sequence[ChunkAudio], engines: Sequence[EngineProcess]) -> dict[str, Any]:
+    """Decode every chunk as a worker does, on all engines at once, and merge."""
+    waiting = list(enumerate(chunks))[::-1]
+    results: dict[int, dict[str, Any]] = {}
+
+    async def work(engine: EngineProcess) -> None:
+        while waiting:
+            index, chunk = waiting.pop()
+            heard = await engine.decode(MODEL, chunk.windows(), DecodeOptions(language=LANGUAGE))
+            described = chunk.chunk.document()["windows"]
+            documents = [Timeline(each).document(result) for each, result in zip(described, heard, strict=True)]
+            results[index] = {"engine": None, "windows": documents}
+
+    await asyncio.gather(*(work(engine) for engine in engines))
+    plan = {"language": LANGUAGE, "duration_seconds": 0.0, "speech_seconds": 0.0}
+    return assemble(plan, [results[index] for index in range(len(chunks))], JobOptions(word_timestamps=True))
+
+
+def _covered(clips: Sequence[Clip], chunks: Sequence[ChunkAudio]) -> float:
+    """How many percent of the passages' time lie in windows."""
+    spoken = np.zeros(round(max(clip.end for clip in clips) * 100) + 1, bool)
+    for clip in clips:
+        spoken[round(clip.start * 100) : round(clip.end * 100)] = True
+    taken = np.zeros_like(spoken)
+    for span in (span for chunk in chunks for window in chunk.chunk.windows for span in window.spans):
+        taken[span.start * 100 // RATE : span.end * 100 // RATE] = True
+    return 100 * float((spoken & taken).sum() / spoken.sum())
+
+
+def _plain(text: str) -> str:
+    return str(EnglishTextNormalizer()(text))
+
+
+def _edges(take: Take, transcript: dict[str, Any]) -> Edges:
+    """Compare the times of each passage's first and last word, where they were understood, with the sound."""
+    spoken: list[str] = []
+    places: dict[int, float] = {}
+    ends: dict[int, float] = {}
+    for clip in take.clips:
+        words = _plain(clip.ref).split()
+        first, last = _sounding(take.sound, clip)
+        places[len(spoken)], ends[len(spoken) + len(words) - 1] = first, last
+        spoken += words
+    heard: list[tuple[str, float, float]] = []
+    for segment in transcript["segments"]:
+        for word in segment["words"]:
+            heard += [(plain, word["start"], word["end"]) for plain in _plain(word["word"]).split()]
+    aligned = jiwer.process_words(" ".join(spoken), " ".join(word for word, _, _ in heard)).alignments[0]
+    at = {
+        chunk.ref_start_idx + index: heard[chunk.hyp_start_idx + index]
+        for chunk in aligned
+        if chunk.type == "equal"
+        for index in range(chunk.ref_end_idx - chunk.ref_start_idx)
+    }
+    return Edges(
+        tuple(at[index][1] - second for index, second in places.items() if index in at),
+        tuple(at[index][2] - second for index, second in ends.items() if index in at),
+    )
+
+
+def _sounding(sound: Sound, clip: Clip) -> tuple[float, float]:
+    """Find the first and the last sound of a passage."""
+    first, last = round(clip.start * RATE), round(clip.end * RATE)
+    frames = sound[first : first + (last - first) // _FRAME * _FRAME].reshape(-1, _FRAME)
+    levels = np.sqrt(np.mean(np.square(frames), axis=1))
+    audible = np.flatnonzero(levels > _AUDIBLE * np.percentile(levels, 95))
+    return clip.start + audible[0] * _FRAME / RATE, clip.start + (audible[-1] + 1) * _FRAME / RATE
+
+
+def _middle(errors: Sequence[float]) -> str:
+    """The median of the errors' sizes and the largest, in milliseconds."""
+    sizes = [abs(error) * 1000 for error in errors]
+    return f"{statistics.median(sizes):.0f}, max {max(sizes):.0f}" if sizes else "-"
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
