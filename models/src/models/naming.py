@@ -97,7 +97,7 @@ def to_state_dict(variables: Variables) -> StateDict:
 
     Raises ContentRefused when a variable is missing, or the fused bias of a key is not zero.
     """
-    arrays = _dequantized(variables.arrays)
+    arrays = dequantized(variables.arrays)
     state: StateDict = {}
     try:
         for theirs, ours in _pairs(_layers(arrays, "encoder"), _layers(arrays, "decoder")):
@@ -179,7 +179,8 @@ def _layers(arrays: Mapping[str, Array], side: str) -> int:
     )
 
 
-def _dequantized(arrays: Mapping[str, Array]) -> dict[str, Array]:
+def dequantized(arrays: Mapping[str, Array]) -> dict[str, Array]:
+    """Return a CTranslate2 model's arrays with quantised weights as float32 and without their scales."""
     plain = {}
     for name, array in arrays.items():
         scale = arrays.get(f"{name}_scale")

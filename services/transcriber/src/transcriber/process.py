@@ -15,7 +15,7 @@ from typing import Any
 
 import structlog
 
-from .engines import DeviceName, EngineName
+from .engines import DeviceName, EncoderName, EngineName
 from .engines.base import DecodeOptions, DeviceFailed, EngineDied, EngineInfo, Window, WindowResult
 
 log = structlog.get_logger(__name__)
@@ -31,6 +31,7 @@ class EngineSettings:
     engine: EngineName = "auto"
     device: DeviceName = "auto"
     threads: int = 0
+    encoder: EncoderName = "auto"
     environment: str = "production"
 
 

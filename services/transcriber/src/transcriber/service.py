@@ -38,6 +38,7 @@ class TranscriberService:
                 engine=settings.engine,
                 device=settings.device,
                 threads=settings.threads,
+                encoder=settings.encoder,
                 environment=settings.environment,
             )
         )

@@ -23,6 +23,13 @@ class Settings(BrokerSettings, StorageSettings, ServiceSettings):
     device: Literal["auto", "cpu", "cuda"] = Field(
         default="auto", description="Where the models run; `auto` takes a GPU where there is one."
     )
+    encoder: Literal["auto", "openvino-bfloat16", "openvino-float32", "ctranslate2"] = Field(
+        default="auto",
+        description=(
+            "What computes the encoder of ENGINE=ctranslate2 on a CPU; `auto` is OpenVINO in the processor's fastest "
+            "precision. On machines of different kinds, `openvino-float32` makes their texts more alike."
+        ),
+    )
     models: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="Models served, by commas; empty = every model in MODEL_DIR."
     )

@@ -11,6 +11,7 @@ from .base import Engine, EngineError, ModelUnavailable
 
 EngineName = Literal["auto", "ctranslate2", "openai-whisper", "canned"]
 DeviceName = Literal["auto", "cpu", "cuda"]
+EncoderName = Literal["auto", "openvino-bfloat16", "openvino-float32", "ctranslate2"]
 
 _FORMS = {"ctranslate2": Format.CT2, "openai-whisper": Format.PT}
 _PACKAGES = {"ctranslate2": "ctranslate2", "openai-whisper": "whisper"}
@@ -48,10 +49,13 @@ def served(engine: str, model_dir: Path) -> list[str]:
     return list(MODELS) if engine == "canned" else present(model_dir, _FORMS[engine])
 
 
-def create(engine: str, model: str, model_dir: Path, *, device: DeviceName, threads: int) -> Engine:
+def create(
+    engine: str, model: str, model_dir: Path, *, device: DeviceName, threads: int, encoder: EncoderName = "auto"
+) -> Engine:
     """Load one model into one engine (one that `choose` returned), which takes seconds.
 
-    Raises ModelUnavailable when MODEL_DIR does not have the model in the form this engine reads.
+    `encoder` concerns ctranslate2 on a CPU. Raises ModelUnavailable when MODEL_DIR does not have the model in the form
+    this engine reads, and EngineError when the encoder asked for cannot run here.
     """
     if engine == "canned":
         from .canned import CannedEngine  # noqa: PLC0415 (engines are imported when they are created)
@@ -70,7 +74,7 @@ def create(engine: str, model: str, model_dir: Path, *, device: DeviceName, thre
     from . import ctranslate2  # noqa: PLC0415 (imports CTranslate2)
 
     place = ctranslate2.default_device() if device == "auto" else device
-    return ctranslate2.CTranslate2Engine(model, model_dir, device=place, threads=threads)
+    return ctranslate2.CTranslate2Engine(model, model_dir, device=place, threads=threads, encoder=encoder)
 
 
 def _torch_sees_gpu() -> bool:

@@ -25,7 +25,7 @@ _PR_SET_PDEATHSIG = 1
 class _Worker:
     def __init__(self, settings: dict[str, Any]) -> None:
         self._model_dir = Path(settings["model_dir"])
-        self._device, self._threads = settings["device"], settings["threads"]
+        self._device, self._threads, self._encoder = settings["device"], settings["threads"], settings["encoder"]
         self._name = choose(settings["engine"], settings["device"], settings["environment"])
         self._engine: Engine | None = None
 
@@ -47,7 +47,14 @@ class _Worker:
         if self._engine is not None:
             self._engine.close()
             self._engine = None
-        self._engine = create(self._name, model, self._model_dir, device=self._device, threads=self._threads)
+        self._engine = create(
+            self._name,
+            model,
+            self._model_dir,
+            device=self._device,
+            threads=self._threads,
+            encoder=self._encoder,
+        )
         return self._engine
 
 
