@@ -15,7 +15,7 @@ from common.events import JobOptions
 from common.storage import keys
 
 from .errors import BadUpstreamAnswer, InvalidForm, ServiceUnavailable
-from .upstreams import Upstream
+from .upstreams import Refusal, Upstream
 
 log = structlog.get_logger(__name__)
 
@@ -77,6 +77,17 @@ def content_type_of(declared: str | None) -> str:
     """The media type that the client declared, without parameters, if it is one."""
     kind = (declared or "").partition(";")[0].strip().lower()
     return kind if _CONTENT_TYPE.fullmatch(kind) else ANY_CONTENT_TYPE
+
+
+async def require_admission(request: Request, jobs: Upstream, size: int) -> None:
+    """Ask whether a recording of so many bytes, or more, would be taken; raises the jobs service's Refusal if not.
+
+    Nothing is reserved: what is decided is decided when the job is created. But a client who has too much already is
+    told so before it sends gigabytes.
+    """
+    answer = await jobs.send(request, "POST", "/admissions", json={"size_bytes": size})
+    if answer.is_error:
+        raise Refusal(answer)
 
 
 async def create_job(request: Request, jobs: Upstream, recording: Recording, options: JobOptions) -> httpx.Response:

@@ -33,6 +33,7 @@ from .revocations import Revocations
 from .routes import router
 from .security import SecurityHeaders
 from .settings import Settings
+from .throttle import RequestLimits, Throttle
 from .union import united
 from .uploads import UploadLimits
 from .upstreams import Refusal, Upstreams, relayed
@@ -124,6 +125,8 @@ def _guard(app: FastAPI, settings: Settings) -> None:
     app.add_middleware(TusFrame)
     # Inside of what binds the request's ids and answers problems, and around everything that is routed.
     app.user_middleware.append(Middleware(Credentials))
+    app.state.request_limits = RequestLimits(settings)
+    app.user_middleware.append(Middleware(Throttle))
     if settings.allowed_origins:
         # Never with credentials: tokens travel in a header that pages must set on purpose, so a foreign origin that is
         # allowed in gets no farther than the token it holds.

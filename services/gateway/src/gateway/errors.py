@@ -127,6 +127,13 @@ class TooManyLogins(TooManyRequests):
     title = "Too many requests"
 
 
+class RateLimited(TooManyRequests):
+    """This user, or this address where nobody is signed in, asks too often; `Retry-After` says when to come back."""
+
+    code = "rate_limited"
+    title = "Too many requests"
+
+
 class TooManyViewers(Unavailable):
     """This replica streams logs to as many viewers as it may."""
 

@@ -43,6 +43,15 @@ class Settings(ServiceSettings, BrokerSettings, StorageSettings, IdentitySetting
     )
     web_dir: Path | None = Field(default=None, description="Folder of the built web page.")
     logins_per_minute: int = Field(default=60, ge=1, description="Requests to /token per minute and address.")
+    requests_per_minute: int = Field(
+        default=1200, ge=0, description="Requests per minute and user, at each replica; 0 = any number."
+    )
+    requests_per_minute_per_address: int = Field(
+        default=3000, ge=0, description="The same per address, of requests without a valid token; 0 = any number."
+    )
+    rate_limits_exempt_admins: bool = Field(
+        default=True, description="Whether the limit per user leaves administrators alone."
+    )
     log_viewers: int = Field(default=2000, ge=1, description="Live log viewers at once on this replica.")
     log_viewer_buffer: int = Field(default=5000, ge=1, description="Records a viewer may lag behind; more drops it.")
 

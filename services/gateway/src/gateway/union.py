@@ -9,7 +9,7 @@ from typing import Any
 from common.web.answers import Responses, add_problems, operations
 from common.web.errors import MEDIA_TYPE
 
-from .errors import BadUpstreamAnswer, BodyTooLarge, ServiceUnavailable, TooManyLogins
+from .errors import BadUpstreamAnswer, BodyTooLarge, RateLimited, ServiceUnavailable, TooManyLogins
 from .surface import Document, Documents, Operation
 
 _SCHEMAS = "#/components/schemas/"
@@ -26,7 +26,7 @@ def passed_on(operation: Operation, *, only_problems: bool = False) -> Responses
 
 
 def united(own: Document, relayed: Sequence[Operation], documents: Documents) -> Document:
-    """`own` with the relayed operations, the components they need and the problems that relaying adds.
+    """`own` with the relayed operations, the components they need and the problems that the gateway adds.
 
     Of two different components with one name, the gateway's keeps it, then the first service's; others are called by
     their service's name in front. The same holds for operation ids. `own` may refer to a service's component as
@@ -58,18 +58,26 @@ def united(own: Document, relayed: Sequence[Operation], documents: Documents) ->
             document["paths"].setdefault(operation.path, {})[operation.method.lower()] = described
         for name, scheme in source.get("components", {}).get("securitySchemes", {}).items():
             schemes.setdefault(name, scheme)
+    for described in operations(document):
+        add_problems(described, RateLimited)
+        _name_speaker(described)
     components["schemas"] = dict(sorted(schemas.items()))
     document["paths"] = dict(sorted(document["paths"].items()))
     return document
 
 
 def _add_trouble(operation: Operation, described: dict[str, Any]) -> None:
-    """State the problems of the way to the service; the gateway is who says so."""
+    """State the problems of the way to the service."""
     add_problems(described, BadUpstreamAnswer, ServiceUnavailable)
     if operation.takes_body:
         add_problems(described, BodyTooLarge)
     if operation.is_open_door:
         add_problems(described, TooManyLogins)
+    _name_speaker(described)
+
+
+def _name_speaker(described: dict[str, Any]) -> None:
+    """The gateway is who states the problems that were just added."""
     for response in described["responses"].values():
         for example in response.get("content", {}).get(MEDIA_TYPE, {}).get("examples", {}).values():
             example["value"].setdefault("service", "gateway")

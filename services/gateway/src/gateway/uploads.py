@@ -15,7 +15,7 @@ from common import context
 from common.storage import ObjectStore, PutResult, StoreUnavailable, keys
 
 from . import metrics
-from .acceptance import FIELDS, Recording, Undecided, choices_of, content_type_of, create_jobs
+from .acceptance import FIELDS, Recording, Undecided, choices_of, content_type_of, create_jobs, require_admission
 from .errors import InvalidForm, UploadTooLarge
 from .file_names import display_name
 from .forms import FormReader, Part, with_idle_timeout
@@ -83,7 +83,8 @@ async def receive(request: Request, store: ObjectStore, jobs: Upstream, limits: 
     flat for any size. Whatever goes wrong, no object stays behind, unless the jobs service may have accepted the jobs
     and cannot be asked: then the objects stay, and cleanup collects them if nobody owns them.
     Under an Idempotency-Key that was answered before nothing is stored: the first answer comes again.
-    Raises BadUpload, InvalidForm, UploadTooLarge, IdempotencyKeyInFlight or IdempotencyKeyReused.
+    Raises BadUpload, InvalidForm, UploadTooLarge, IdempotencyKeyInFlight, IdempotencyKeyReused, or, before the first
+    byte is read, the jobs service's Refusal of a user who has too much already.
     """
     _refuse_declared_size(request, limits.max_bytes)
     async with claimed(request, jobs) as claim:
@@ -95,6 +96,7 @@ async def receive(request: Request, store: ObjectStore, jobs: Upstream, limits: 
             answer = claim.answered.to(form.fingerprint())
             return Response(_shaped(answer), 201, {"Idempotency-Replayed": "true"}, "application/json")
         try:
+            await require_admission(request, jobs, max(0, _declared_size(request) - FORM_OVERHEAD))
             await _read(reader, form, store.put_stream, limits.max_bytes)
             choices = choices_of(form.fields, limits.default_language)
             named = None if claim is None else claim.document() | {"fingerprint": form.fingerprint()}
@@ -120,9 +122,14 @@ async def receive(request: Request, store: ObjectStore, jobs: Upstream, limits: 
 
 def _refuse_declared_size(request: Request, max_bytes: int) -> None:
     """Say no before the first byte when the client announces too many."""
-    declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared) > max_bytes + FORM_OVERHEAD:
+    if _declared_size(request) > max_bytes + FORM_OVERHEAD:
         raise _too_large(max_bytes)
+
+
+def _declared_size(request: Request) -> int:
+    """The bytes of the body as the client announces them; 0 if it does not."""
+    declared = request.headers.get("content-length", "")
+    return int(declared) if declared.isdecimal() else 0
 
 
 async def _read(reader: FormReader, form: _Form, keep: _Keep, max_bytes: int) -> None:

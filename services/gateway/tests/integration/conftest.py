@@ -104,6 +104,7 @@ def platform(
         # Tests log in often, and all from one address.
         "LOGIN_ATTEMPTS": "1000",
         "LOGINS_PER_MINUTE": "10000",
+        "REQUESTS_PER_MINUTE_PER_ADDRESS": "0",
     }
     nowhere = "http://127.0.0.1:1"
     running = Platform(

@@ -46,7 +46,7 @@ def test_refused_requests_do_not_push_the_end_away() -> None:
 
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "MAX_ADDRESSES", 10)
+    monkeypatch.setattr(limits, "MAX_CALLERS", 10)
     limit = RateLimit(1, Clock())
     for number in range(100):
         limit.take(str(number))

@@ -32,7 +32,7 @@ from .dispatch import Dispatcher
 from .log_routes import router as log_router
 from .logarchive import LogArchive
 from .resources import Resources
-from .routes import creation, listing, router
+from .routes import creation, listing, router, usage
 from .settings import Settings
 from .tables import Inbox, Outbox
 from .watchdog import Watchdog
@@ -111,7 +111,7 @@ def create_app(settings: Settings) -> FastAPI:
         name="jobs",
         title="Verbatim: jobs",
         lifespan=lifespan,
-        routers=[log_router, administration, creation, listing, router],
+        routers=[log_router, administration, creation, usage, listing, router],
         readiness=readiness,
     )
 

@@ -1,9 +1,10 @@
 """What can go wrong in the job catalogue, as typed problems with stable codes."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import ClassVar
 
-from common.web.errors import BadRequest, Conflict, Invalid, NotFound, Unavailable
+from common.web.errors import BadRequest, Conflict, Invalid, NotFound, TooManyRequests, Unavailable
 
 
 class JobNotFound(NotFound):
@@ -79,6 +80,34 @@ class TooManyWatchers(Unavailable):
 
     code = "too_many_watchers"
     title = "Too many event streams"
+
+
+class QuotaExceeded(TooManyRequests):
+    """The user has as much as one user may: `limit` names what, with `used`, `allowed` and, where time helps,
+    `resets_at`."""
+
+    code = "quota_exceeded"
+    title = "Quota exceeded"
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        limit: str,
+        used: float,
+        allowed: float,
+        resets_at: datetime | None = None,
+        retry_after: int | None = None,
+    ) -> None:
+        """`retry_after` are the seconds after which it is worth asking again, for limits that time lifts."""
+        super().__init__(
+            detail,
+            headers=None if retry_after is None else {"Retry-After": str(retry_after)},
+            limit=limit,
+            used=used,
+            allowed=allowed,
+            resets_at=resets_at,
+        )
 
 
 class InvalidCursor(BadRequest):

@@ -83,3 +83,9 @@ data: {"seq": 4, "attempt": 1, "stage": "transcribing", "progress": 0.21, "chunk
  "chunk": 0, "segments": [{"start": 0.4, "end": 2.1, "text": "Good morning, everybody."}]}
 
 """
+
+USAGE_EXAMPLE: Final[dict[str, Any]] = {
+    "queued_jobs": {"used": 3, "allowed": 10_000, "resets_at": None},
+    "stored_bytes": {"used": 734_003_200, "allowed": 214_748_364_800, "resets_at": None},
+    "audio_hours_per_day": {"used": 5.25, "allowed": 240, "resets_at": "2026-11-23T00:00:00Z"},
+}

@@ -31,3 +31,4 @@ LIVE_WORKERS = Gauge("verbatim_workers_live", "Workers heard lately, by a model 
 DEAD_LETTERS = Counter("verbatim_dead_letters_total", "Messages the broker gave up on.", ["queue"])
 LOG_LINES = Counter("verbatim_log_lines_archived_total", "Log lines taken into the archive.")
 LOG_LINES_UNREADABLE = Counter("verbatim_log_lines_unreadable_total", "Log messages that were no log records.")
+QUOTA_REFUSALS = Counter("verbatim_quota_refusals_total", "Jobs refused because a user has enough.", ["limit"])

@@ -19,12 +19,25 @@ from .errors import (
     JobNotFound,
     JobOver,
     ModelNotAvailable,
+    QuotaExceeded,
     TooManyWatchers,
 )
 from .examples import EVENT_STREAM_EXAMPLE
 from .listing import ListQuery
-from .schemas import Claim, CreatedJobs, JobDetail, JobPage, JobView, NewJob, NewJobs, Reservation, Restart
-from .service import JobCatalogue, JobControl, JobCreation
+from .schemas import (
+    Admission,
+    Claim,
+    CreatedJobs,
+    JobDetail,
+    JobPage,
+    JobView,
+    NewJob,
+    NewJobs,
+    Reservation,
+    Restart,
+    Usage,
+)
+from .service import JobCatalogue, JobControl, JobCreation, Quotas
 from .transcripts import Transcript
 from .watching import Watchers
 
@@ -32,6 +45,7 @@ router = APIRouter(prefix="/jobs", tags=["jobs"], responses=problems(JobNotFound
 listing = APIRouter(prefix="/jobs", tags=["jobs"])
 # For the gateway, which stores recordings before it tells of them.
 creation = APIRouter(tags=["internal"])
+usage = APIRouter(prefix="/me", tags=["jobs"])
 
 _EVENTS: Responses = {
     200: {
@@ -57,6 +71,11 @@ def creating(request: Request, session: SessionDep) -> JobCreation:
     return JobCreation(session, request.app.state.resources)
 
 
+def quotas(request: Request, session: SessionDep) -> Quotas:
+    """The quotas inside this request's transaction."""
+    return Quotas(session, request.app.state.resources)
+
+
 def watching(request: Request) -> Watchers:
     """This process's watchers, who outlive any transaction."""
     watchers: Watchers = request.app.state.watchers
@@ -66,6 +85,7 @@ def watching(request: Request) -> Watchers:
 CatalogueDep = Annotated[JobCatalogue, Depends(catalogue, scope="function")]
 ControlDep = Annotated[JobControl, Depends(control, scope="function")]
 CreationDep = Annotated[JobCreation, Depends(creating, scope="function")]
+QuotasDep = Annotated[Quotas, Depends(quotas, scope="function")]
 WatchersDep = Annotated[Watchers, Depends(watching)]
 
 
@@ -73,7 +93,7 @@ WatchersDep = Annotated[Watchers, Depends(watching)]
     "/jobs",
     status_code=status.HTTP_201_CREATED,
     summary="Accept a stored recording as a job.",
-    responses=problems(JobIdTaken, ForeignSource, ModelNotAvailable),
+    responses=problems(JobIdTaken, ForeignSource, ModelNotAvailable, QuotaExceeded),
 )
 async def create_job(new: NewJob, identity: IdentityDep, jobs: CreationDep) -> JobView:
     """Repeating the same request is safe: it returns the same job."""
@@ -84,7 +104,7 @@ async def create_job(new: NewJob, identity: IdentityDep, jobs: CreationDep) -> J
     "/jobs/batch",
     status_code=status.HTTP_201_CREATED,
     summary="Accept stored recordings, all or none.",
-    responses=problems(JobIdTaken, ForeignSource, ModelNotAvailable, IdempotencyKeyInFlight),
+    responses=problems(JobIdTaken, ForeignSource, ModelNotAvailable, QuotaExceeded, IdempotencyKeyInFlight),
 )
 async def create_jobs(new: NewJobs, identity: IdentityDep, jobs: CreationDep) -> CreatedJobs:
     """Repeating the same request is safe: it returns the same jobs."""
@@ -101,6 +121,21 @@ async def claim_key(claim: Claim, identity: IdentityDep, jobs: CreationDep) -> R
 )
 async def release_key(claim: Claim, identity: IdentityDep, jobs: CreationDep) -> None:
     await jobs.release(identity, claim)
+
+
+@creation.post(
+    "/admissions",
+    status_code=status.HTTP_204_NO_CONTENT,
+    summary="Would this be accepted once it is uploaded? Reserves nothing.",
+    responses=problems(QuotaExceeded),
+)
+async def ask_admission(wanted: Admission, identity: IdentityDep, limits: QuotasDep) -> None:
+    await limits.admit(identity, wanted)
+
+
+@usage.get("/usage", summary="How much of what is limited do you have?")
+async def read_usage(identity: IdentityDep, limits: QuotasDep) -> Usage:
+    return await limits.usage(identity)
 
 
 @listing.get("", summary="List and search jobs.", responses=problems(InvalidCursor))
@@ -137,7 +172,7 @@ async def cancel_job(job_id: UUID, identity: IdentityDep, jobs: ControlDep) -> J
     "/{job_id}/restart",
     status_code=status.HTTP_202_ACCEPTED,
     summary="Transcribe a recording once more.",
-    responses=problems(JobActive, ModelNotAvailable),
+    responses=problems(JobActive, ModelNotAvailable, QuotaExceeded),
 )
 async def restart_job(job_id: UUID, identity: IdentityDep, jobs: ControlDep, wanted: Restart | None = None) -> JobView:
     """Under the same options finished chunks are taken over; under others the old transcript stays until the new one

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 
 from common.events import JobOptions
 
-from .examples import DETAIL_EXAMPLE, JOB_EXAMPLE
+from .examples import DETAIL_EXAMPLE, JOB_EXAMPLE, USAGE_EXAMPLE
 from .listing import COUNTED, storable
 from .priorities import Priority
 from .progress import Stage, Timings, progress, stage, timings
@@ -98,6 +98,31 @@ class NewJobs(BaseModel):
 
     jobs: list[NewJob] = Field(min_length=1, max_length=100)
     claim: FulfilledClaim | None = None
+
+
+class Admission(BaseModel):
+    """What somebody is about to upload, as far as it is known before the first byte."""
+
+    jobs: int = Field(default=1, ge=1, le=100)
+    size_bytes: int = Field(default=0, ge=0, lt=2**63)
+
+
+class Allowance(BaseModel):
+    """How much of something a user has, and may have."""
+
+    used: float
+    allowed: float | None = Field(description="null = any amount.")
+    resets_at: datetime | None = Field(default=None, description="When counting begins anew; null = it never does.")
+
+
+class Usage(BaseModel):
+    """What of a user's is limited."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [USAGE_EXAMPLE]})
+
+    queued_jobs: Allowance = Field(description="Jobs that wait for a slot.")
+    stored_bytes: Allowance = Field(description="Bytes that the recordings of all jobs take up.")
+    audio_hours_per_day: Allowance = Field(description="Hours of audio planned since midnight (UTC).")
 
 
 class Restart(BaseModel):

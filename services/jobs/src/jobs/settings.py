@@ -6,6 +6,8 @@ from pydantic import Field
 
 from common.settings import BrokerSettings, DatabaseSettings, IdentitySettings, ServiceSettings
 
+GIB = 1024**3
+
 
 class Settings(ServiceSettings, DatabaseSettings, BrokerSettings, IdentitySettings):
     """The shared parts, and the numbers behind dispatch, patience and retention."""
@@ -22,6 +24,20 @@ class Settings(ServiceSettings, DatabaseSettings, BrokerSettings, IdentitySettin
         # Enough that no worker idles between two; what is in the broker's queue can no longer be ordered fairly.
         description="Chunks of one model that may be out, per live worker that serves it.",
     )
+
+    quota_queued_jobs: int = Field(
+        default=10_000, ge=0, description="Jobs of one user that may wait for a slot at once; 0 = any number."
+    )
+    quota_stored_bytes: int = Field(
+        default=200 * GIB, ge=0, description="Bytes that the recordings of one user's jobs may take up; 0 = any number."
+    )
+    quota_audio_hours_per_day: float = Field(
+        default=240,
+        ge=0,
+        description="Hours of audio that one user may have transcribed in a day (UTC), counted when a recording's plan"
+        " ends; then no further job is accepted until midnight. 0 = any number.",
+    )
+    quotas_exempt_admins: bool = Field(default=True, description="Whether the three quotas leave administrators alone.")
 
     work_timeout_seconds: float = Field(
         default=600,

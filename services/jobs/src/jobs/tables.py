@@ -1,6 +1,6 @@
 """The rows: jobs and their chunk ledger, workers, the log archive, dead letters, and messaging's bookkeeping."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -78,6 +78,8 @@ class Job(Base):
         Index("jobs_duration_idx", DURATION, "id"),
         Index("jobs_search_idx", "search", postgresql_using="gin"),
         Index("jobs_tags_idx", "tags", postgresql_using="gin"),
+        # What the owner's recordings take up, without reading the rows.
+        Index("jobs_owner_size_idx", "owner_id", postgresql_include=["size_bytes"]),
         # Whether the owner has sent the same recording before.
         Index("jobs_owner_sha256_idx", "owner_id", "sha256", "created_at"),
         Index("jobs_duplicate_of_idx", "duplicate_of", postgresql_where=text("duplicate_of IS NOT NULL")),
@@ -235,6 +237,16 @@ class IdempotencyKey(Base):
     fingerprint: Mapped[str | None]
     # A missing answer is no value, not the JSON value null.
     answer: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+
+
+class AudioDay(Base):
+    """How much audio an owner's finished plans held on a day (UTC)."""
+
+    __tablename__ = "audio_days"
+
+    owner_id: Mapped[UUID] = mapped_column(primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True, index=True)
+    seconds: Mapped[float]
 
 
 class Worker(Base):

@@ -10,9 +10,9 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from . import metrics
-from .repository import IdempotencyRepository, OverdueRepository, WorkerRepository
+from .repository import IdempotencyRepository, OverdueRepository, UsageRepository, WorkerRepository
 from .resources import Resources
-from .service import KEPT, JobLifecycle, WorkSender, of_job
+from .service import DAYS_KEPT, KEPT, JobLifecycle, WorkSender, of_job
 from .states import REASONS, Reason, State
 
 log = structlog.get_logger(__name__)
@@ -44,6 +44,7 @@ class Watchdog:
             await self._end_overdue(session)
             await self._repeat_work(session)
             await IdempotencyRepository(session).prune(KEPT)
+            await UsageRepository(session).prune(DAYS_KEPT)
             for worker in await WorkerRepository(session).forget(_FORGET_WORKERS_AFTER):
                 log.info("worker forgotten", worker=worker)
 

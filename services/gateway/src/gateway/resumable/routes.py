@@ -88,7 +88,7 @@ async def create_upload(
     _require_version(tus)
     size = _number(length, "Upload-Length")
     first = _checksum(checksum)
-    record = await resources.resumable.create(identity.user_id, length=size, metadata=metadata)
+    record = await resources.resumable.create(request, identity.user_id, length=size, metadata=metadata)
     if size == 0 or request.headers.get("content-type") == PIECE:
         record = await resources.resumable.append(request, record, offset=0, checksum=first)
     return Response(status_code=201, headers=_state(record) | {"Location": f"{PATH}/{record.job_id}"})

@@ -10,7 +10,7 @@ from fastapi import Request
 from common import context
 from common.storage import ObjectStore, keys
 from common.web import Identity
-from gateway.acceptance import content_type_of, options_of
+from gateway.acceptance import content_type_of, options_of, require_admission
 from gateway.errors import UploadTooLarge
 from gateway.file_names import display_name
 from gateway.forms import with_idle_timeout
@@ -44,8 +44,11 @@ class ResumableUploads:
         """The largest recording."""
         return self._limits.max_bytes
 
-    async def create(self, owner_id: UUID, *, length: int, metadata: str) -> Record:
-        """Begin an upload; raises UploadTooLarge, BadUploadHeader or, for impossible options, InvalidForm."""
+    async def create(self, request: Request, owner_id: UUID, *, length: int, metadata: str) -> Record:
+        """Begin an upload; raises UploadTooLarge, BadUploadHeader or, for impossible options, InvalidForm.
+
+        Raises the jobs service's Refusal if the user has too much already.
+        """
         if length > self.max_bytes:
             raise UploadTooLarge(
                 f"The recording is larger than the {self.max_bytes} bytes accepted here.", max_bytes=self.max_bytes
@@ -65,6 +68,7 @@ class ResumableUploads:
             part_size=part_size(length),
             expires_at=datetime.now(UTC) + self._lifetime,
         )
+        await require_admission(request, self._jobs, length)
         await self._records.write(record)
         with context.bound(job_id=record.job_id):
             log.info("resumable upload begun", size_bytes=length)

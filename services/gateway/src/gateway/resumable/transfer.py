@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from http import HTTPStatus
 
 import structlog
 from fastapi import Request
@@ -70,7 +71,8 @@ class Transfer:
     async def finish(self, request: Request, jobs: Upstream) -> None:
         """Put the complete recording in its place and have it taken up; may be repeated until it has worked.
 
-        Raises the jobs service's Refusal, and ServiceUnavailable when nobody knows whether it accepted.
+        Raises ServiceUnavailable when nobody knows whether the jobs service accepted, and its Refusal; nothing is left
+        of a recording that was refused because its owner has too much already.
         """
         if self.record.sha256 is None:
             await self._compose()
@@ -83,9 +85,16 @@ class Transfer:
             metrics.UPLOADS.labels("undecided").inc()
             raise undecided.reason from undecided
         metrics.UPLOADS.labels("refused" if answer.is_error else "accepted").inc()
+        if answer.status_code == HTTPStatus.TOO_MANY_REQUESTS:
+            await self._give_up()
         if answer.is_error:
             raise Refusal(answer)
         await self._commit(record.with_changes(accepted=True))
+
+    async def _give_up(self) -> None:
+        """Leave nothing of a recording that its owner has no room for."""
+        await self._store.delete(keys.source(self.record.job_id))
+        await self._records.drop(self.record)
 
     async def _bounded(self, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         room = self.record.length - self.record.offset

@@ -11,6 +11,7 @@ from .listing import ListingRepository
 from .overdue import OverdueRepository
 from .queue import QueueRepository
 from .search import SearchRepository
+from .usage import UsageRepository, Used
 from .workers import WorkerRepository
 
 __all__ = [
@@ -25,6 +26,8 @@ __all__ = [
     "OverdueRepository",
     "QueueRepository",
     "SearchRepository",
+    "UsageRepository",
+    "Used",
     "WaitingChunk",
     "WorkerRepository",
 ]

@@ -5,6 +5,18 @@ from .control import JobControl
 from .creation import KEPT, JobCreation
 from .history import History
 from .lifecycle import JobLifecycle
+from .quotas import DAYS_KEPT, Quotas
 from .work import WorkSender, of_job
 
-__all__ = ["KEPT", "History", "JobCatalogue", "JobControl", "JobCreation", "JobLifecycle", "WorkSender", "of_job"]
+__all__ = [
+    "DAYS_KEPT",
+    "KEPT",
+    "History",
+    "JobCatalogue",
+    "JobControl",
+    "JobCreation",
+    "JobLifecycle",
+    "Quotas",
+    "WorkSender",
+    "of_job",
+]

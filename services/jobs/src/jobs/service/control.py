@@ -22,6 +22,7 @@ from jobs.tables import Job
 from .catalogue import JobCatalogue
 from .creation import require_model
 from .history import History
+from .quotas import Quotas
 
 log = structlog.get_logger(__name__)
 
@@ -63,7 +64,7 @@ class JobControl:
         return job
 
     async def restart(self, who: Identity, job_id: UUID, wanted: Restart) -> Job:
-        """Queue a job that is over once more; raises JobNotFound, JobActive, ModelNotAvailable.
+        """Queue a job that is over once more; raises JobNotFound, JobActive, ModelNotAvailable, QuotaExceeded.
 
         What people can read stays until the new attempt's transcript is complete.
         """
@@ -73,6 +74,7 @@ class JobControl:
         states.require(State(job.state), State.QUEUED)
         options = JobOptions.model_validate(job.options | wanted.changes())
         await require_model(self._session, self._resources, options.model)
+        await Quotas(self._session, self._resources).require(who, job.owner_id, size=0)
         priority = wanted.priority or job.priority
         with context.bound(job_id=job_id):
             if job.started_at is not None:

@@ -24,6 +24,7 @@ from jobs.search import name_vector
 from jobs.tables import Job
 
 from .history import History
+from .quotas import Quotas
 
 log = structlog.get_logger(__name__)
 
@@ -41,6 +42,7 @@ class JobCreation:
         self._jobs = JobRepository(session)
         self._keys = IdempotencyRepository(session)
         self._history = History(session)
+        self._quotas = Quotas(session, resources)
 
     async def reserve(self, owner: Identity, claim: Claim) -> Reservation:
         """Let the claim's holder create under its key, or tell what came of the creation that has the key."""
@@ -71,13 +73,14 @@ class JobCreation:
     async def create(self, owner: Identity, new: NewJob) -> Job:
         """Accept a job; the same request by the same owner again returns the same job.
 
-        Raises JobIdTaken, ForeignSource, ModelNotAvailable.
+        Raises JobIdTaken, ForeignSource, ModelNotAvailable, QuotaExceeded.
         """
         if new.source_key != keys.source(new.job_id):
             raise ForeignSource(f"the recording of job {new.job_id} must be at {keys.source(new.job_id)}")
         known = await self._jobs.get(new.job_id)
         if known is None:
             await require_model(self._session, self._resources, new.options.model)
+            await self._quotas.require(owner, owner.user_id, size=new.size_bytes)
             job = await self._add(owner, new)
             if job is not None:
                 return job

@@ -27,6 +27,7 @@ from jobs.storable import storable
 from jobs.tables import Job
 
 from .history import History
+from .quotas import Quotas
 from .work import WorkSender
 
 log = structlog.get_logger(__name__)
@@ -47,6 +48,7 @@ class JobLifecycle:
         self._work = WorkSender(session)
         self._search = SearchRepository(session)
         self._history = History(session)
+        self._quotas = Quotas(session, resources)
 
     async def chunk_planned(self, event: ChunkPlanned) -> None:
         """A chunk's audio is stored: it may be dispatched, unless its result is here already or from before."""
@@ -88,6 +90,7 @@ class JobLifecycle:
             peaks_key=event.peaks_key,
             progressed_at=func.now(),
         )
+        await self._quotas.charge(job, event.duration_seconds)
         log.info(
             "plan finished",
             chunks=event.chunks,

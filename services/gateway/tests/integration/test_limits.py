@@ -1,0 +1,146 @@
+"""Who has too much already is told so before the upload, and who asks too often is told when to come back."""
+
+import asyncio
+import base64
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from common.storage import ObjectStore
+
+pytestmark = pytest.mark.integration
+
+Platform = Any
+Signed = Callable[..., Awaitable[str]]
+KIB = 1024
+ALLOWED = 100 * KIB
+TUS = {"Tus-Resumable": "1.0.0"}
+PIECE = TUS | {"Content-Type": "application/offset+octet-stream"}
+
+
+@pytest.fixture(scope="module")
+def strict(platform: Platform) -> Iterator[str]:
+    """A gateway before a jobs service that lets everybody store 100 KiB, and ask 20 times a minute."""
+    jwks = f"{platform.urls['auth']}/.well-known/jwks.json"
+    limits = {"QUOTA_STORED_BYTES": str(ALLOWED), "DB_URL": platform.db_urls["jobs"], "JWKS_URL": jwks}
+    with platform.running("jobs", "strict jobs", **limits) as jobs:
+        rates = {"REQUESTS_PER_MINUTE": "20", "REQUESTS_PER_MINUTE_PER_ADDRESS": "5", "JOBS_URL": jobs}
+        with platform.running("gateway", "gateway with limits", **rates) as url:
+            yield url
+
+
+@pytest.fixture
+def people(strict: str, token: str, signed: Signed) -> Callable[[], Awaitable[httpx.AsyncClient]]:
+    """Makes users who were never here before."""
+
+    async def person() -> httpx.AsyncClient:
+        theirs = await signed(token, sub=str(uuid4()), name="somebody", role="user", sid=str(uuid4()))
+        headers = {"Authorization": f"Bearer {theirs}"}
+        return httpx.AsyncClient(base_url=strict, headers=headers, timeout=30)
+
+    return person
+
+
+@pytest.fixture
+async def person(people: Callable[[], Awaitable[httpx.AsyncClient]]) -> AsyncIterator[httpx.AsyncClient]:
+    async with await people() as client:
+        yield client
+
+
+def is_quota(answer: httpx.Response) -> bool:
+    problem = answer.json()
+    return (answer.status_code, problem["code"], problem["limit"]) == (429, "quota_exceeded", "stored_bytes")
+
+
+async def stored(store: ObjectStore) -> set[str]:
+    return {info.key async for info in store.list("")}
+
+
+async def begun(client: httpx.AsyncClient, length: int) -> httpx.Response:
+    name = base64.b64encode(b"talk.mp3").decode()
+    headers = TUS | {"Upload-Length": str(length), "Upload-Metadata": f"filename {name}"}
+    return await client.post("/files", headers=headers)
+
+
+async def test_form_that_is_too_much_is_refused_before_its_first_byte(
+    person: httpx.AsyncClient, strict: str, store: ObjectStore
+) -> None:
+    before = await stored(store)
+    address = httpx.URL(strict)
+    reader, writer = await asyncio.open_connection(address.host, address.port)
+    head = (
+        f"POST /jobs HTTP/1.1\r\nHost: x\r\nAuthorization: {person.headers['Authorization']}\r\n"
+        "Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 1000000000\r\n\r\n"
+    )
+    writer.write(head.encode())
+    async with asyncio.timeout(20):
+        said = await reader.readuntil(b"\r\n\r\n")
+    assert said.startswith(b"HTTP/1.1 429 ")
+    writer.close()
+    assert await stored(store) == before
+
+
+async def test_form_of_unknown_length_is_refused_in_the_end_and_leaves_nothing(
+    person: httpx.AsyncClient, store: ObjectStore
+) -> None:
+    async def body() -> AsyncIterator[bytes]:
+        yield b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.mp3"\r\n\r\n'
+        yield b"x" * (ALLOWED + 1)
+        yield b"\r\n--b--\r\n"
+
+    before = await stored(store)
+    answer = await person.post("/jobs", content=body(), headers={"Content-Type": "multipart/form-data; boundary=b"})
+    assert is_quota(answer), answer.text
+    assert await stored(store) == before
+
+
+async def test_resumable_upload_that_is_too_much_does_not_begin(person: httpx.AsyncClient, store: ObjectStore) -> None:
+    before = await stored(store)
+    assert is_quota(await begun(person, ALLOWED + 1))
+    assert await stored(store) == before
+
+
+async def test_of_two_resumable_uploads_for_one_place_the_second_leaves_nothing(
+    person: httpx.AsyncClient, store: ObjectStore
+) -> None:
+    first, second = [(await begun(person, ALLOWED)).headers["location"] for _ in range(2)]
+    headers = PIECE | {"Upload-Offset": "0"}
+    assert (await person.patch(first, content=b"x" * ALLOWED, headers=headers)).status_code == 204
+    assert is_quota(await person.patch(second, content=b"x" * ALLOWED, headers=headers))
+    number = second.rpartition("/")[2]
+    assert not [key for key in await stored(store) if number in key]
+    assert (await person.head(second, headers=TUS)).status_code == 404
+    usage = (await person.get("/me/usage")).json()
+    assert usage["stored_bytes"] == {"used": ALLOWED, "allowed": ALLOWED, "resets_at": None}
+
+
+async def test_who_asks_too_often_waits_and_others_do_not(
+    people: Callable[[], Awaitable[httpx.AsyncClient]], token: str
+) -> None:
+    async with await people() as busy, await people() as other:
+        answers = [await busy.get("/me/usage") for _ in range(22)]
+        assert {answer.status_code for answer in answers[:20]} == {200}
+        assert answers[-1].status_code == 429
+        assert answers[-1].json()["code"] == "rate_limited"
+        assert 1 <= int(answers[-1].headers["retry-after"]) <= 60
+        assert (await other.get("/me/usage")).status_code == 200
+        admin = {"Authorization": f"Bearer {token}"}
+        assert {(await other.get("/me/usage", headers=admin)).status_code for _ in range(25)} == {200}
+
+
+async def test_strangers_share_their_address_and_cannot_use_up_anothers_share(
+    person: httpx.AsyncClient, strict: str
+) -> None:
+    head, claims, _ = person.headers["Authorization"].split(".")
+    assert json.loads(base64.urlsafe_b64decode(claims + "=="))["role"] == "user"
+    forged = {"Authorization": f"{head}.{claims}.{'A' * 86}"}
+    async with httpx.AsyncClient(base_url=strict, timeout=30) as stranger:
+        codes = [(await stranger.get("/me/usage", headers=forged)).status_code for _ in range(30)]
+        assert codes[0] == 401
+        assert set(codes[6:]) == {429}
+        assert (await stranger.get("/health/live")).status_code == 200, "whoever looks after it is never refused"
+    assert (await person.get("/me/usage")).status_code == 200
