@@ -87,6 +87,27 @@ async def test_an_old_schema_is_refused(empty: AsyncEngine, db_url: str, a_packa
         await database.require_current(empty, migrations)
 
 
+async def test_a_newer_schema_is_served_and_left_alone_and_a_foreign_one_refused(
+    empty: AsyncEngine, db_url: str, a_package: FakePackage
+) -> None:
+    migrations = a_package("rolling_service")
+    database.revision(db_url, migrations, "first")
+    database.migrate(db_url, migrations)
+    newer = database.revision(db_url, migrations, "second")
+    await asyncio.to_thread(database.migrate, db_url, migrations)
+    first, second = database.revisions(migrations)
+
+    newer.unlink()  # from here on this is the code of the release before
+    assert database.revisions(migrations) == [first]
+    await database.require_current(empty, migrations)
+    database.migrate(db_url, migrations)
+    async with empty.begin() as connection:
+        assert await connection.scalar(text("SELECT version_num FROM alembic_version")) == second
+        await connection.execute(text(f"COMMENT ON TABLE alembic_version IS 'other {second}'"))
+    with pytest.raises(SchemaOutdated, match="another history"):
+        await database.require_current(empty, migrations)
+
+
 async def test_replicas_may_migrate_at_the_same_moment(
     empty: AsyncEngine, db_url: str, a_package: FakePackage, tmp_path: Path
 ) -> None:

@@ -85,7 +85,7 @@ async def require_admission(request: Request, jobs: Upstream, size: int) -> None
     Nothing is reserved: what is decided is decided when the job is created. But a client who has too much already is
     told so before it sends gigabytes.
     """
-    answer = await jobs.send(request, "POST", "/admissions", json={"size_bytes": size})
+    answer = await jobs.send(request, "GET", "/admissions", params=[("size_bytes", str(size))])
     if answer.is_error:
         raise Refusal(answer)
 

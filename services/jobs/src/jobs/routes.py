@@ -8,6 +8,7 @@ from fastapi.responses import StreamingResponse
 
 from common.web import IdentityDep, SessionDep, problems
 from common.web.answers import Responses
+from common.web.identity import Identity, limited_identity
 
 from .errors import (
     AttemptNotFound,
@@ -123,13 +124,18 @@ async def release_key(claim: Claim, identity: IdentityDep, jobs: CreationDep) ->
     await jobs.release(identity, claim)
 
 
-@creation.post(
+@creation.get(
     "/admissions",
     status_code=status.HTTP_204_NO_CONTENT,
     summary="Would this be accepted once it is uploaded? Reserves nothing.",
     responses=problems(QuotaExceeded),
 )
-async def ask_admission(wanted: Admission, identity: IdentityDep, limits: QuotasDep) -> None:
+async def ask_admission(
+    wanted: Annotated[Admission, Query()],
+    # A key that may only write asks as well.
+    identity: Annotated[Identity, Depends(limited_identity)],
+    limits: QuotasDep,
+) -> None:
     await limits.admit(identity, wanted)
 
 

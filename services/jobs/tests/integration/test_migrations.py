@@ -3,13 +3,15 @@
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from common import database
 from jobs.app import MIGRATIONS, create_app
 from jobs.settings import Settings
 from jobs.tables import Base
+
+from .conftest import StartPlatform
 
 pytestmark = pytest.mark.integration
 
@@ -26,6 +28,24 @@ async def test_migrations_lead_to_the_tables(engine: AsyncEngine) -> None:
 async def test_migrating_twice_changes_nothing(migrated_url: str, engine: AsyncEngine) -> None:
     database.migrate(migrated_url, MIGRATIONS)
     await database.require_current(engine, MIGRATIONS)
+
+
+async def test_service_serves_on_the_schema_of_the_release_after_its_own(
+    start: StartPlatform, engine: AsyncEngine
+) -> None:
+    """What that release may add (decision 0023) is in nobody's way."""
+    async with engine.begin() as connection:
+        for table in ("jobs", "chunks", "outbox", "inbox", "job_events"):
+            await connection.execute(text(f"ALTER TABLE {table} ADD COLUMN invented int NOT NULL DEFAULT 7"))
+        await connection.execute(text("CREATE TABLE inventions (id int PRIMARY KEY)"))
+        await connection.execute(text("UPDATE alembic_version SET version_num = 'fffffffffff1'"))
+        lineage = " ".join([*database.revisions(MIGRATIONS), "fffffffffff1"])
+        await connection.execute(text(f"COMMENT ON TABLE alembic_version IS '{lineage}'"))
+    platform = await start()
+    person = platform.person()
+    job_id = await person.create()
+    await platform.transcribe(person, job_id, "one", "two")
+    assert (await person.http.get(f"/jobs/{job_id}/transcript")).json()["complete"]
 
 
 async def test_service_refuses_an_empty_schema(db_url: str) -> None:

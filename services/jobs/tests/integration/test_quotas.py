@@ -87,9 +87,9 @@ async def test_stored_bytes_are_given_back_with_the_jobs(idle: Platform) -> None
 
 async def test_an_upload_can_be_refused_before_it_begins(idle: Platform) -> None:
     person = idle.person()
-    assert (await person.http.post("/admissions", json={"size_bytes": GIB})).status_code == 204
-    refused(await person.http.post("/admissions", json={"size_bytes": GIB + 1}), "stored_bytes")
-    refused(await person.http.post("/admissions", json={"jobs": 4}), "queued_jobs")
+    assert (await person.http.get("/admissions", params={"size_bytes": GIB})).status_code == 204
+    refused(await person.http.get("/admissions", params={"size_bytes": GIB + 1}), "stored_bytes")
+    refused(await person.http.get("/admissions", params={"jobs": 4}), "queued_jobs")
 
 
 async def test_hours_of_audio_are_counted_from_finished_plans_and_end_at_midnight(start: StartPlatform) -> None:

@@ -1,7 +1,7 @@
 """Sessions, the two bookkeeping tables of messaging, and programmatic migrations."""
 
 from .engine import DatabaseUnavailable, connect, create_engine, is_outage, sessions
-from .migrations import SchemaOutdated, migrate, require_current, revision, run_env
+from .migrations import SchemaOutdated, migrate, require_current, revision, revisions, run_env
 from .notifications import Notifications
 from .tables import InboxMixin, OutboxMixin, metadata
 
@@ -18,6 +18,7 @@ __all__ = [
     "migrate",
     "require_current",
     "revision",
+    "revisions",
     "run_env",
     "sessions",
 ]

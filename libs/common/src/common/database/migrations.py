@@ -1,13 +1,19 @@
-"""Alembic without an ini file: each service's history travels inside its package."""
+"""Alembic without an ini file: each service's history travels inside its package.
+
+Beside the revision the database remembers the whole lineage that led to it, as the comment of Alembic's own table. So
+code that is older than the schema can tell a newer schema, which it may serve on, from a foreign one.
+"""
 
 import asyncio
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import structlog
 from alembic import command, context
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
@@ -16,16 +22,36 @@ from sqlalchemy import Connection, MetaData, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
+T = TypeVar("T")
+
 _TEMPLATE = Path(__file__).with_name("revision.py.mako")
 
 
+log = structlog.get_logger(__name__)
+
+
 class SchemaOutdated(RuntimeError):
-    """The database's schema is not the one this code was written for."""
+    """The database's schema lacks what this code was written for, or is another history's."""
 
 
-def migrate(db_url: str, migrations: str) -> None:
-    """Bring the database to the newest revision; `migrations` is the import path of the package with env.py."""
-    command.upgrade(_config(migrations, db_url), "head")
+def migrate(db_url: str, migrations: str, *, to: str = "head") -> None:
+    """Bring the database to a revision; `migrations` is the import path of the package with env.py.
+
+    A schema that is newer than this code is left as it is: the release before must be able to start beside it.
+    """
+    config = _config(migrations, db_url)
+    if to == "head":
+        standing = _apart(_standing(db_url, config))
+        if standing.is_newer:
+            log.info("schema is newer than this code", schema=_names(standing.actual), code=_names(standing.expected))
+            return
+    command.upgrade(config, to)
+
+
+def revisions(migrations: str) -> list[str]:
+    """The history of a package, oldest first."""
+    script = ScriptDirectory.from_config(_config(migrations, ""))
+    return [each.revision for each in script.walk_revisions()][::-1]
 
 
 def revision(db_url: str, migrations: str, message: str) -> Path:
@@ -39,20 +65,63 @@ def revision(db_url: str, migrations: str, message: str) -> Path:
 
 
 async def require_current(engine: AsyncEngine, migrations: str) -> None:
-    """Raise SchemaOutdated unless the database stands at the newest revision of the package."""
-    expected = set(ScriptDirectory.from_config(_config(migrations, "")).get_heads())
+    """Raise SchemaOutdated unless the database has every revision of the package; it may have later ones.
 
-    def found(connection: Connection) -> set[str]:
-        return set(MigrationContext.configure(connection).get_current_heads())
-
+    Migrations only ever add (see decision 0023), so code runs on the schema of the release after its own.
+    """
     async with engine.connect() as connection:
-        actual = await connection.run_sync(found)
-    if actual != expected:
+        standing = await connection.run_sync(_found, _config(migrations, ""))
+    if standing.is_newer:
+        log.info("schema is newer than this code", schema=_names(standing.actual), code=_names(standing.expected))
+    elif standing.actual != standing.expected:
         service = migrations.partition(".")[0]
-        raise SchemaOutdated(
-            f"the schema of {service} is at revision {_names(actual)}, this code needs {_names(expected)}:"
-            f" run `python -m {service} migrate` first"
+        advice = (
+            f"run `python -m {service} migrate` first"
+            if standing.is_older
+            else "it was made by code of another history, so check which database this is"
         )
+        raise SchemaOutdated(
+            f"the schema of {service} is at revision {_names(standing.actual)}, this code needs"
+            f" {_names(standing.expected)}: {advice}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """Revisions: where the database is, what led there, what the code needs, and all that the code knows."""
+
+    actual: set[str]
+    lineage: set[str]
+    expected: set[str]
+    known: set[str]
+
+    @property
+    def is_older(self) -> bool:
+        return self.actual <= self.known
+
+    @property
+    def is_newer(self) -> bool:
+        return not self.is_older and self.expected <= self.lineage
+
+
+async def _standing(db_url: str, config: Config) -> _Standing:
+    engine = create_async_engine(db_url, poolclass=NullPool)
+    try:
+        async with engine.connect() as connection:
+            return await connection.run_sync(_found, config)
+    finally:
+        await engine.dispose()
+
+
+def _found(connection: Connection, config: Config) -> _Standing:
+    script = ScriptDirectory.from_config(config)
+    comment = connection.scalar(text("SELECT obj_description(to_regclass('alembic_version'), 'pg_class')"))
+    return _Standing(
+        actual=set(MigrationContext.configure(connection).get_current_heads()),
+        lineage=set((comment or "").split()),
+        expected=set(script.get_heads()),
+        known={each.revision for each in script.walk_revisions()},
+    )
 
 
 def run_env(metadata: MetaData) -> None:
@@ -78,12 +147,22 @@ def _run(connection: Connection, metadata: MetaData) -> None:
         # A migration that queues behind a long transaction would make everybody else queue behind the migration.
         connection.execute(text("SET LOCAL lock_timeout = '5s'"))
         context.run_migrations()
+        _write_lineage(connection)
 
 
-def _apart(coroutine: Coroutine[Any, Any, None]) -> None:
+def _write_lineage(connection: Connection) -> None:
+    """Remember what led to the revision that the database is at now."""
+    heads = context.get_context().get_current_heads()
+    if heads:
+        lineage = [each.revision for each in context.script.iterate_revisions(heads, "base")]
+        # A comment takes no parameters; revisions are words of our own.
+        connection.execute(text(f"COMMENT ON TABLE alembic_version IS '{' '.join(reversed(lineage))}'"))
+
+
+def _apart(coroutine: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine to its end whether or not this thread already runs an event loop."""
     with ThreadPoolExecutor(max_workers=1) as thread:
-        thread.submit(asyncio.run, coroutine).result()
+        return thread.submit(asyncio.run, coroutine).result()
 
 
 def _config(migrations: str, db_url: str) -> Config:
