@@ -70,7 +70,7 @@ def create(
         from . import openai_whisper  # noqa: PLC0415 (imports torch)
 
         place = openai_whisper.default_device() if device == "auto" else device
-        return openai_whisper.OpenAIWhisperEngine(model, model_dir, device=place, threads=threads)
+        return openai_whisper.OpenAIWhisperEngine.open(model, model_dir, device=place, threads=threads)
     from . import ctranslate2  # noqa: PLC0415 (imports CTranslate2)
 
     place = ctranslate2.default_device() if device == "auto" else device

@@ -120,6 +120,11 @@ class Engine(Protocol):
         """The engine, its library's version, and the model it holds."""
         ...
 
+    @property
+    def batch_windows(self) -> int:
+        """How many windows one call should bring to keep the device full."""
+        ...
+
     def decode(self, windows: Sequence[Window], options: DecodeOptions) -> list[WindowResult]:
         """Decode windows (any number), one result each, in order.
 

@@ -22,6 +22,11 @@ class CannedEngine:
             name="canned", version="1", model=model, model_digest="canned", compute_type="none", device="none"
         )
 
+    @property
+    def batch_windows(self) -> int:
+        """Any number of windows is as good as another."""
+        return 8
+
     def close(self) -> None:
         """There is nothing to free."""
 

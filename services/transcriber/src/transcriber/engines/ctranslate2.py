@@ -68,6 +68,11 @@ class CTranslate2Engine:
             device=device,
         )
 
+    @property
+    def batch_windows(self) -> int:
+        """How many windows one call should bring to keep the device full."""
+        return BATCH_WINDOWS
+
     def close(self) -> None:
         """Free the model's memory."""
         self._model.unload_model()

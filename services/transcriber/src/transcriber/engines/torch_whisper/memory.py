@@ -1,0 +1,140 @@
+"""What the decoder remembers of the windows in its slots, and how one step of all of them looks at it.
+
+`start` fills slots with the first tokens of new windows; `own` and `heard` are the two attentions of one later step.
+On a CPU each slot is looked at by itself and only as far as it goes; on a GPU all slots at once, with a mask, since
+that can be captured as a graph.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import torch
+import torch.nn.functional as F  # noqa: N812 (its name everywhere)
+from torch import Tensor
+
+from .network import Network
+
+Heads = Sequence[tuple[int, int]]
+
+
+class Memory:
+    """Keys and values of all slots, and the scores of the heads whose attention follows the words.
+
+    Shapes: `own` (layer, 2, slot, head, text, head width), `heard` the same over 1500 audio frames, `followed`
+    (slot, alignment head, row, 1500) in float32, where row 0 is <|startoftranscript|>.
+    """
+
+    def __init__(self, network: Network, slots: int, rows: int, heads: Heads) -> None:
+        dims = network.dims
+        place: dict[str, Any] = {"device": network.device, "dtype": network.dtype}
+        per_slot = (slots, dims.n_text_head)
+        layers, width = dims.n_text_layer, network.head_width
+        self.own = torch.zeros(layers, 2, *per_slot, dims.n_text_ctx, width, **place)
+        self.heard = torch.zeros(layers, 2, *per_slot, dims.n_audio_ctx, width, **place)
+        self.followed = torch.zeros(slots, len(heads), rows, dims.n_audio_ctx, device=network.device)
+        self.scale = network.head_width**-0.5
+        self._heads = {
+            layer: [(row, head) for row, (of, head) in enumerate(heads) if of == layer] for layer in range(layers)
+        }
+        self._network = network
+
+    def start(self, encoded: Tensor, tokens: Tensor, slots: Sequence[int], spoken_from: int) -> Tensor:
+        """Read the first tokens, shape (time,), of windows as the encoder gave them; return (n, time, width).
+
+        Windows beyond `slots` only fill the shape and are not remembered.
+        """
+        count, time = len(slots), len(tokens)
+        where = torch.tensor(slots, device=encoded.device)
+
+        def own(layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+            self.own[layer, 0, where, :, :time] = key[:count]
+            self.own[layer, 1, where, :, :time] = value[:count]
+            return F.scaled_dot_product_attention(query, key, value, is_causal=True)
+
+        def heard(layer: int, query: Tensor) -> Tensor:
+            key, value = self._network.cross(layer, encoded)
+            self.heard[layer, 0, where] = key[:count]
+            self.heard[layer, 1, where] = value[:count]
+            for row, head in self._heads[layer]:
+                scores = query[:count, head, spoken_from:] @ key[:count, head].transpose(-1, -2)
+                self.followed[where, row, : time - spoken_from] = scores.float() * self.scale
+            return F.scaled_dot_product_attention(query, key, value)
+
+        x = self._network.embed(tokens, torch.arange(time, device=encoded.device))
+        return self._network.read(x.expand(len(encoded), -1, -1), own, heard)
+
+    def follow(self, layer: int, slots: Tensor | int, rows: Tensor | int, scores: Tensor) -> None:
+        """Remember scores of shape (..., head, 1500) for the heads of this layer that follow the words."""
+        for row, head in self._heads[layer]:
+            self.followed[slots, row, rows] = scores[..., head, :]
+
+    def following(self, layer: int) -> list[tuple[int, int]]:
+        """The rows of `followed` for this layer, with their heads."""
+        return self._heads[layer]
+
+
+class Step(Protocol):
+    """The two attentions of one step, over one new token in every slot: shapes (slot, head, 1, head width)."""
+
+    def own(self, layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """Remember the new token's key and value and look at the text so far."""
+        ...
+
+    def heard(self, layer: int, query: Tensor) -> Tensor:
+        """Look at the audio."""
+        ...
+
+
+class SlotBySlot:
+    """Each busy slot by itself, as far as its text goes: nothing is read in vain, and neighbours cannot matter."""
+
+    def __init__(self, memory: Memory, busy: dict[int, int], spoken_from: int) -> None:
+        self._memory, self._busy, self._spoken_from = memory, busy, spoken_from
+
+    def own(self, layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """Look at the text so far."""
+        keys, values = self._memory.own[layer]
+        out = torch.zeros_like(query)
+        for slot, position in self._busy.items():
+            keys[slot, :, position] = key[slot, :, 0]
+            values[slot, :, position] = value[slot, :, 0]
+            scores = query[slot] @ keys[slot, :, : position + 1].transpose(-1, -2)
+            out[slot] = torch.softmax(scores * self._memory.scale, -1) @ values[slot, :, : position + 1]
+        return out
+
+    def heard(self, layer: int, query: Tensor) -> Tensor:
+        """Look at the audio."""
+        keys, values = self._memory.heard[layer]
+        out = torch.zeros_like(query)
+        for slot, position in self._busy.items():
+            scores = (query[slot] @ keys[slot].transpose(-1, -2)) * self._memory.scale
+            self._memory.follow(layer, slot, position - self._spoken_from, scores[:, 0].float())
+            out[slot] = torch.softmax(scores, -1) @ values[slot]
+        return out
+
+
+class AllSlots:
+    """All slots at once with fixed shapes; `text` is how much text the slots have room for in this decode."""
+
+    def __init__(self, memory: Memory, positions: Tensor, spoken_from: Tensor, text: int) -> None:
+        self._memory, self._positions, self._text = memory, positions, text
+        self._slots = torch.arange(len(positions), device=positions.device)
+        self._rows = (positions - spoken_from).clamp(0, memory.followed.shape[2] - 1)
+        self._mask = (torch.arange(text, device=positions.device) <= positions[:, None])[:, None, None]
+
+    def own(self, layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """Look at the text so far."""
+        keys, values = self._memory.own[layer]
+        keys[self._slots, :, self._positions] = key[:, :, 0]
+        values[self._slots, :, self._positions] = value[:, :, 0]
+        return F.scaled_dot_product_attention(
+            query, keys[:, :, : self._text], values[:, :, : self._text], attn_mask=self._mask
+        )
+
+    def heard(self, layer: int, query: Tensor) -> Tensor:
+        """Look at the audio."""
+        keys, values = self._memory.heard[layer]
+        for row, head in self._memory.following(layer):
+            scores = (query[:, head] @ keys[:, head].transpose(-1, -2))[:, 0]
+            self._memory.followed[self._slots, row, self._rows] = scores.float() * self._memory.scale
+        return F.scaled_dot_product_attention(query, keys, values)
