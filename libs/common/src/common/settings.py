@@ -120,6 +120,9 @@ class BrokerSettings(_Part):
     broker_ping_timeout: float = Field(
         default=10.0, gt=0, description="Seconds that the broker may take to answer before it counts as away."
     )
+    broker_heartbeat_seconds: int = Field(
+        default=10, ge=1, description="Interval of the connection's heartbeats; two without a sign of life end it."
+    )
 
     @field_validator("broker_url")
     @classmethod

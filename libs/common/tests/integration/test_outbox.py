@@ -6,12 +6,13 @@ from datetime import timedelta
 import pytest
 from prometheus_client import REGISTRY
 from sqlalchemy import func, select, update
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from common import context
 from common.events import JobStarted
 from common.messaging import Broker, EventConsumer, OutboxRelay, outbox
 from common.messaging.envelope import Envelope
+from common.messaging.topology import witness
 from native.testing import PostgresServer
 
 from .common_plumbing import (
@@ -38,6 +39,7 @@ class DyingBroker(Broker):
     """Publishes through a real broker, and takes the relay down after the confirmation, before the mark."""
 
     def __init__(self, real: Broker, victim: "list[asyncio.Task[None]]") -> None:
+        self.__dict__.update(real.__dict__)
         self._real = real
         self._victim = victim
 
@@ -154,6 +156,37 @@ async def test_the_relay_dying_between_confirmation_and_mark_makes_a_duplicate_t
             await eventually(lambda: consumed("duplicate") == before + 1)
         assert await unpublished(session_factory) == 0
     assert await notes(session_factory) == ["once"]
+
+
+async def test_a_broker_that_has_lost_everything_is_told_all_facts_again(
+    engine: AsyncEngine, session_factory: Sessions, broker: Broker
+) -> None:
+    ledger, before, asked = Ledger(), consumed("duplicate"), 0
+
+    async def after_loss(_session: AsyncSession) -> None:
+        nonlocal asked
+        asked += 1
+
+    def relay() -> OutboxRelay:
+        return OutboxRelay(engine, session_factory, broker, Outbox, after_loss=after_loss)
+
+    async with session_factory.begin() as session:
+        outbox.add(session, a_job_transcribed("told"))
+        outbox.add(session, a_plan_work())
+    async with consuming(broker, session_factory, ledger):
+        for _ in range(2):  # the second finds everything as it was
+            async with running(relay()):
+                await eventually(lambda: _none_left(session_factory))
+                await eventually(lambda: len(ledger.calls) == 1)
+        assert asked == 1, "a broker that has never heard of us has nothing of ours either"
+
+        async with broker.plain_channel() as channel:
+            await channel.exchange_delete(witness(broker.name))
+        async with running(relay()):
+            await eventually(lambda: consumed("duplicate") == before + 1)
+            await eventually(lambda: _none_left(session_factory))
+    assert asked == 2
+    assert await notes(session_factory) == ["told"]
 
 
 async def test_two_relays_share_an_outbox_without_publishing_anything_twice(

@@ -42,11 +42,16 @@ class Watchdog:
             if not await OverdueRepository(session).sole():
                 return
             await self._end_overdue(session)
-            await self._repeat_work(session)
+            await self._repeat_work(session, self._settings.work_timeout)
             await IdempotencyRepository(session).prune(KEPT)
             await UsageRepository(session).prune(DAYS_KEPT)
             for worker in await WorkerRepository(session).forget(_FORGET_WORKERS_AFTER):
                 log.info("worker forgotten", worker=worker)
+
+    async def repeat_everything(self, session: AsyncSession) -> None:
+        """Send all work that is out once more: the broker has lost it."""
+        while await self._repeat_work(session, timedelta()):
+            pass
 
     async def measure(self) -> None:
         """Set the gauges from the database, so that every replica tells the same."""
@@ -72,19 +77,23 @@ class Watchdog:
             with of_job(job, job.id):
                 await lifecycle.complete(job, Reason.ENRICHMENT_TIMED_OUT, REASONS[Reason.ENRICHMENT_TIMED_OUT])
 
-    async def _repeat_work(self, session: AsyncSession) -> None:
+    async def _repeat_work(self, session: AsyncSession, timeout: timedelta) -> int:
+        """Send work again that shows no progress for so long; return how much there was."""
         overdue = OverdueRepository(session)
         work = WorkSender(session)
-        timeout = self._settings.work_timeout
-        for job in await overdue.take_stale_plans(timeout):
+        plans = await overdue.take_stale_plans(timeout)
+        for job in plans:
             with of_job(job, job.id):
                 await work.plan(job, repeated=True)
                 log.warning("work dispatched again", work="plan", dispatches=job.work_dispatches)
-        for job in await overdue.take_stale_assemblies(timeout):
+        assemblies = await overdue.take_stale_assemblies(timeout)
+        for job in assemblies:
             with of_job(job, job.id):
                 await work.assemble(job, repeated=True)
                 log.warning("work dispatched again", work="assemble", dispatches=job.work_dispatches)
-        for row in await overdue.take_stale_chunks(timeout):
+        chunks = await overdue.take_stale_chunks(timeout)
+        for row in chunks:
             with of_job(row, row.job_id):
                 await work.chunk(row, repeated=True)
                 log.warning("work dispatched again", work="chunk", chunk=row.chunk, dispatches=row.dispatches)
+        return len(plans) + len(assemblies) + len(chunks)

@@ -137,6 +137,27 @@ async def test_a_chunk_without_a_result_is_sent_again(
     assert len(await sent(sessions, PlanWork)) == 1
 
 
+async def test_everything_that_is_out_is_sent_again_at_once_when_the_broker_lost_it(
+    engine: AsyncEngine,
+    sessions: Sessions,
+    settings: Settings,
+    resources: Resources,
+    watchdog: Watchdog,
+    job_id: UUID,
+) -> None:
+    async with sessions.begin() as session:
+        lifecycle = JobLifecycle(session, resources)
+        await lifecycle.chunk_planned(chunk_planned(job_id, 0))
+        await lifecycle.chunk_planned(chunk_planned(job_id, 1))
+    await Dispatcher(engine, sessions, settings).dispatch()
+    async with sessions.begin() as session:
+        await JobLifecycle(session, resources).chunk_transcribed(chunk_transcribed(job_id, 0))
+    async with sessions.begin() as session:
+        await watchdog.repeat_everything(session)
+    assert [work.chunk for work in await sent(sessions, ChunkWork)] == [0, 1, 1]
+    assert len(await sent(sessions, PlanWork)) == 2
+
+
 async def test_an_assembly_without_progress_is_sent_again(
     sessions: Sessions, resources: Resources, watchdog: Watchdog, job_id: UUID
 ) -> None:

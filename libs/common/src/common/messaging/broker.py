@@ -2,10 +2,12 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, Self
 from uuid import uuid4
 
+import aiormq.abc
 import structlog
 from aio_pika import DeliveryMode, Message, connect_robust
 from aio_pika.abc import AbstractExchange, AbstractRobustChannel, AbstractRobustConnection, AbstractRobustQueue
@@ -23,14 +25,13 @@ from .topology import CONTROL, EVENTS, EXCHANGES, WORK, ListenExchange, QueueSpe
 
 log = structlog.get_logger(__name__)
 
-_HEARTBEAT_SECONDS = 10
 _CONNECT_TIMEOUT = 5.0
 _RECONNECT_INTERVAL = 1.0
 _CONFIRM_TIMEOUT = 5.0
 _BEST_EFFORT_TIMEOUT = 2.0
 
 # What the client library raises when the connection or the channel is not there.
-_TROUBLE = (*CONNECTION_EXCEPTIONS, TimeoutError)
+TROUBLE = (*CONNECTION_EXCEPTIONS, TimeoutError)
 
 
 class Broker:
@@ -61,12 +62,12 @@ class Broker:
         for attempt in range(1, attempts + 1):
             try:
                 await broker._open()
-            except _TROUBLE as error:
+            except TROUBLE as error:
                 await broker.close()
-                log.warning("broker does not answer", attempt=attempt, attempts=attempts, error=_say(error))
+                log.warning("broker does not answer", attempt=attempt, attempts=attempts, error=say(error))
                 if attempt == attempts:
                     where = URL(settings.broker_url).with_user(None)
-                    raise BrokerUnavailable(f"{where} did not answer in {attempts} attempts: {_say(error)}") from error
+                    raise BrokerUnavailable(f"{where} did not answer in {attempts} attempts: {say(error)}") from error
                 await asyncio.sleep(min(0.25 * 2**attempt, 5.0) * random.uniform(0.5, 1.0))  # noqa: S311 (jitter)
             else:
                 break
@@ -77,6 +78,11 @@ class Broker:
         connections, self._connections = self._connections, []
         for connection in connections:
             await connection.close()
+
+    @property
+    def name(self) -> str:
+        """Who is connected: the service."""
+        return self._name
 
     @property
     def connected(self) -> bool:
@@ -94,8 +100,8 @@ class Broker:
                 for channel in (self._topology, self._confirmed):
                     underlay = await channel.get_underlay_channel()
                     await underlay.exchange_declare(EVENTS, passive=True)
-        except _TROUBLE as error:
-            raise BrokerUnavailable(f"the broker does not answer: {_say(error)}") from error
+        except TROUBLE as error:
+            raise BrokerUnavailable(f"the broker does not answer: {say(error)}") from error
 
     async def publish(
         self, message: Event | Command, *, headers: Mapping[str, Any] | None = None, patience: float = 0.0
@@ -127,10 +133,10 @@ class Broker:
                 )
         except (DeliveryError, PublishError) as error:
             metrics.PUBLISHED.labels(envelope.message_type, "refused").inc()
-            raise PublishRefused(f"the broker refused {envelope.message_type}: {_say(error)}") from error
-        except _TROUBLE as error:
+            raise PublishRefused(f"the broker refused {envelope.message_type}: {say(error)}") from error
+        except TROUBLE as error:
             metrics.PUBLISHED.labels(envelope.message_type, "failed").inc()
-            raise PublishFailed(f"the broker did not confirm {envelope.message_type}: {_say(error)}") from error
+            raise PublishFailed(f"the broker did not confirm {envelope.message_type}: {say(error)}") from error
         metrics.PUBLISHED.labels(envelope.message_type, "confirmed").inc()
 
     async def broadcast(self, message: Notice) -> None:
@@ -151,7 +157,7 @@ class Broker:
                 await self._best_effort_exchanges[envelope.exchange].publish(
                     _message(envelope, DeliveryMode.NOT_PERSISTENT), envelope.routing_key, mandatory=False
                 )
-        except _TROUBLE:
+        except TROUBLE:
             return False
         return True
 
@@ -185,11 +191,25 @@ class Broker:
         await channel.initialize()
         return channel
 
+    @asynccontextmanager
+    async def plain_channel(self) -> AsyncIterator[aiormq.abc.AbstractChannel]:
+        """A channel that is not opened again when the broker closes it; raises what the client library raises."""
+        transport = self._connections[1].transport if self._connections else None
+        if transport is None:
+            raise ConnectionError("not connected to the broker")
+        async with asyncio.timeout(self._settings.broker_ping_timeout):
+            channel = await transport.connection.channel()
+            try:
+                yield channel
+            finally:
+                if not channel.is_closed:
+                    await channel.close()
+
     async def _open(self) -> None:
         for purpose in ("publish", "consume"):
             self._connections.append(
                 await connect_robust(
-                    URL(self._settings.broker_url).update_query(heartbeat=str(_HEARTBEAT_SECONDS)),
+                    URL(self._settings.broker_url).update_query(heartbeat=str(self._settings.broker_heartbeat_seconds)),
                     timeout=_CONNECT_TIMEOUT,
                     reconnect_interval=_RECONNECT_INTERVAL,
                     client_properties={"connection_name": f"{self._name} ({purpose})"},
@@ -234,5 +254,6 @@ def _message(envelope: Envelope, mode: DeliveryMode) -> Message:
     )
 
 
-def _say(error: BaseException) -> str:
+def say(error: BaseException) -> str:
+    """What went wrong, in a few words also where the error has none."""
     return str(error) or type(error).__name__

@@ -1,6 +1,7 @@
 """The outbox: messages are written with the change they tell of, and published afterwards."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from math import inf
 from time import monotonic
@@ -18,6 +19,8 @@ from . import metrics
 from .broker import Broker
 from .envelope import Envelope
 from .errors import PublishFailed, PublishRefused
+from .topology import EVENTS
+from .witness import Witness
 
 log = structlog.get_logger(__name__)
 
@@ -70,6 +73,9 @@ class OutboxRelay:
 
     Each pass locks the due rows, publishes them all at once on one channel and marks those that the broker confirmed.
     A relay that dies between the confirmation and the mark publishes twice; the consumers' inboxes drop the second.
+
+    A broker that comes back empty lost what it had confirmed. The relay sees that a mark is missing, and publishes all
+    facts of the last day once more; `after_loss` may do further things in the same transaction.
     """
 
     def __init__(
@@ -78,28 +84,62 @@ class OutboxRelay:
         sessions: async_sessionmaker[AsyncSession],
         broker: Broker,
         outbox: type[OutboxMixin],
+        *,
+        after_loss: Callable[[AsyncSession], Awaitable[None]] | None = None,
     ) -> None:
         """Wire a relay; any number of replicas may run one for the same outbox."""
         self._engine = engine
         self._sessions = sessions
         self._broker = broker
         self._outbox = outbox
+        self._after_loss = after_loss
+        self._witness = Witness(broker)
+        self._reconnected = asyncio.Event()
+        self._reconnected.set()  # it may have been emptied before this process began
         self._measured = self._pruned = -inf
 
     async def run(self) -> None:
         """Publish until cancelled; neither an outage of the broker nor one of the database ends it."""
+        self._broker.on_reconnect(self._reconnected.set)
         async with Notifications(self._engine, _CHANNEL) as doorbell:
             while True:
                 try:
+                    await self._look_for_loss()
                     busy = await self._pass()
                     await self._housekeep()
                 except Exception as error:
                     if not is_outage(error):
                         raise
-                    log.warning("outbox waits for the database", error=f"{type(error).__name__}: {error}")
+                    log.warning("outbox waits", error=f"{type(error).__name__}: {error}")
                     busy = False
                 if not busy:
                     await doorbell.wait(_POLL_SECONDS)
+
+    async def _look_for_loss(self) -> None:
+        """After a reconnect: if the broker has forgotten us, tell all facts again; the inboxes drop what is known."""
+        if not self._reconnected.is_set():
+            return
+        self._reconnected.clear()
+        try:
+            if await self._witness.stands():
+                return
+            async with self._sessions.begin() as session:
+                again = await self._untell(session)
+                if self._after_loss is not None:
+                    await self._after_loss(session)
+            await self._witness.raise_again()
+        except BaseException:
+            self._reconnected.set()
+            raise
+        if again:
+            log.warning("the broker has lost everything: facts are told again", messages=again)
+
+    async def _untell(self, session: AsyncSession) -> int:
+        """Let the facts that are still kept be published again; work is not, whoever wants it done asks anew."""
+        row = self._outbox
+        told = (row.published_at >= func.now() - _KEEP_PUBLISHED, row.exchange == EVENTS)
+        statement = update(row).where(*told).values(published_at=None).returning(row.seq)
+        return len((await session.scalars(statement, execution_options={"synchronize_session": False})).all())
 
     async def _pass(self) -> bool:
         """Publish one batch; False if there is nothing more to do for now."""

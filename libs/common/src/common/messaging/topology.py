@@ -80,6 +80,11 @@ def standing_queues() -> Iterable[QueueSpec]:
     )
 
 
+def witness(service: str) -> str:
+    """The exchange by which a service sees whether the broker has lost everything."""
+    return f"witness.{service}"
+
+
 def deliveries_until_dead(queue: str) -> int:
     """Tell how many deliveries a queue makes of one message before it dead-letters it."""
     return 1 + (_WORK_DELIVERY_LIMIT if queue.startswith("work.") else _EVENT_DELIVERY_LIMIT)

@@ -1,0 +1,49 @@
+"""Row 14: what cannot be read is dead-lettered at its first delivery; administrators see it, and others flow."""
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from common.messaging import Broker
+from common.messaging.envelope import Envelope
+from common.settings import BrokerSettings
+from native import rabbitmq
+from support import marked
+from support.chaos import Platform, until
+from support.invariants import assert_whole
+
+pytestmark = pytest.mark.chaos
+
+
+@pytest.mark.parametrize(
+    ("exchange", "key", "body", "graves"),
+    [
+        ("events", "job.created.v1", b"\x00\xff not JSON", {"metadata.events", "cleanup.events"}),
+        ("events", "job.created.v1", b'{"version": 99}', {"metadata.events", "cleanup.events"}),
+        ("work", "work.plan", b"{", {"work.plan"}),
+        ("work", "work.chunk.base", b'{"job_id": "nobody"}', {"work.chunk.base"}),
+    ],
+)
+async def test_unreadable_message_is_buried_at_once(
+    platform: Platform, exchange: str, key: str, body: bytes, graves: set[str]
+) -> None:
+    body += uuid4().hex.encode()  # or it is the letter of the run before
+    port = platform.fleet.port(rabbitmq.NAME, "amqp")
+    broker = await Broker.connect(BrokerSettings(broker_url=rabbitmq.url(platform.fleet.state, port)), "forger")
+    try:
+        await broker.send(Envelope(exchange, key, str(uuid4()), key, "", None, body))
+    finally:
+        await broker.close()
+    platform.submit(marked.brief())
+
+    async def buried() -> list[dict[str, Any]] | None:
+        letters = platform.user.http.get("/admin/dead-letters").json()["items"]
+        return letters if {letter["queue"] for letter in letters} == graves else None
+
+    letters = await until(buried, "the message is among the dead letters")
+    assert {(letter["reason"], letter["deliveries"]) for letter in letters} == {("rejected", 1)}
+    for letter in letters:
+        assert platform.user.http.post(f"/admin/dead-letters/{letter['id']}/replay").status_code == 409
+        platform.user.http.delete(f"/admin/dead-letters/{letter['id']}").raise_for_status()
+    await assert_whole(platform)
