@@ -10,7 +10,7 @@ PYTEST = $(BIN)/pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder $(P
 
 .DEFAULT_GOAL := help
 .PHONY: help setup dev models demo up down status migrate test lint fmt contracts settings lock test-unit test-integration \
-	test-e2e bench clean clean-data
+	test-e2e test-chaos soak bench clean clean-data
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,9 +39,9 @@ status: ## Show what runs, where, and whether it is well
 migrate: setup ## Bring the four database schemas up to date (`make up` does it at every start)
 	@$(BIN)/python -m native migrate
 
-test: lint ## Everything: linters, types, contracts, unit, integration and end-to-end tests
+test: lint ## Everything: linters, types, contracts, unit, integration, end-to-end and fault tests but the slow ones
 	@$(BIN)/python -m models get $(MODEL)
-	$(PYTEST)
+	$(PYTEST) -m "not slow"
 
 lint: dev ## Format, lint, types, import contracts, golden documents, lock
 	$(BIN)/ruff format --check .
@@ -67,15 +67,22 @@ lock: dev ## Pin the dependencies again after a change (needs the network)
 	$(BIN)/python scripts/lock.py
 
 test-unit: dev ## Tests that need nothing but the code
-	$(PYTEST) -m "not integration and not e2e"
+	$(PYTEST) -m "not integration and not e2e and not chaos"
 
 test-integration: dev ## Each member against real PostgreSQL, RabbitMQ and object store, started by the run
 	@$(BIN)/python -m models get $(MODEL)
-	$(PYTEST) -m "integration and not e2e"
+	$(PYTEST) -m "integration and not e2e and not chaos"
 
 test-e2e: dev ## The whole platform through the gateway, with real Whisper
 	@$(BIN)/python -m models get $(MODEL)
 	$(PYTEST) -m e2e
+
+test-chaos: dev ## Faults injected into a fleet of their own, the slow ones too
+	$(PYTEST) -m chaos
+
+soak: dev ## Random faults against a stream of jobs (SECONDS=600 SEED=7 ENGINE=canned)
+	PYTHONPATH=tests $(BIN)/python -m support.soak $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) \
+		$(if $(ENGINE),--engine $(ENGINE))
 
 bench: dev models ## Measure against the budgets
 	PYTHONPATH=tests $(BIN)/python -m bench

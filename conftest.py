@@ -6,7 +6,7 @@ import models  # noqa: F401 (first, or pytest takes the folder models/ for the p
 
 pytest_plugins = ["native.testing"]
 
-FLEETS = ("fleet", "quick_fleet")  # whole platforms: one of each, started once
+FLEETS = ("fleet", "quick_fleet", "shared_platform")  # whole platforms: one of each, started once
 
 
 @pytest.hookimpl(trylast=True)
@@ -21,4 +21,4 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def _length(item: pytest.Item) -> int:
     markers = {marker.name for marker in item.iter_markers()}
-    return 0 if "e2e" in markers else 1 if "integration" in markers else 2
+    return 0 if {"e2e", "chaos"} & markers else 1 if "integration" in markers else 2

@@ -48,6 +48,8 @@ ELSEWHERE = (
     ),
     ("`BENCH_ROUNDS`", "make bench", "`3`", "Rounds of each measurement."),
     ("`BENCH_RECORDING`", "make bench", "generated", "The recording that is measured."),
+    ("`SECONDS`", "make soak", "`600`", "How long faults are injected."),
+    ("`SEED`", "make soak", "random", "Which faults, in which order; the report names it."),
 )
 
 INTRODUCTION = """\

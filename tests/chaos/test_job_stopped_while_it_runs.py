@@ -1,4 +1,4 @@
-"""Row 22: a job that is cancelled or deleted while it runs stops soon, and late writes of its workers change nothing."""
+"""Row 22: a job cancelled or deleted while it runs stops soon, and late writes of its workers change nothing."""
 
 import signal
 

@@ -1,6 +1,6 @@
 """A soak: a stream of jobs, faults by a seeded schedule, and the invariants at the end.
 
-`make soak SECONDS=600 SEED=7` runs it on a platform of its own; the same seed injects the same faults in the same order.
+`make soak SECONDS=600 SEED=7` runs it on a platform of its own; the same seed injects the same faults in one order.
 """
 
 import argparse
@@ -133,7 +133,7 @@ class Soak:
     async def _submit(self) -> None:
         """Send recordings for ever, most of them short."""
         while True:
-            recording = marked.lengthy() if self._dice.random() < 0.25 else marked.brief()  # noqa: PLR2004
+            recording = marked.lengthy() if self._dice.random() < 0.25 else marked.brief()
             await self._platform.submit_patiently(recording)
             await asyncio.sleep(self._dice.uniform(0.5, 3.0))
 
@@ -190,9 +190,7 @@ class Soak:
                 names = ("exchange", "routing_key", "message_type", "correlation_id")
                 address = {name: row[name] for name in names}
                 await broker.send(
-                    Envelope(
-                        **address, message_id=str(row["message_id"]), traceparent=None, body=row["body"].encode()
-                    )
+                    Envelope(**address, message_id=str(row["message_id"]), traceparent=None, body=row["body"].encode())
                 )
         finally:
             await broker.close()

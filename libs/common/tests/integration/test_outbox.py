@@ -180,8 +180,8 @@ async def test_a_broker_that_has_lost_everything_is_told_all_facts_again(
                 await eventually(lambda: len(ledger.calls) == 1)
         assert asked == 1, "a broker that has never heard of us has nothing of ours either"
 
-        async with broker.plain_channel() as channel:
-            await channel.exchange_delete(witness(broker.name))
+        channel = await broker.consuming_channel()
+        await channel.queue_delete(witness(broker.name).name)
         async with running(relay()):
             await eventually(lambda: consumed("duplicate") == before + 1)
             await eventually(lambda: _none_left(session_factory))
@@ -219,6 +219,7 @@ async def test_the_relay_survives_a_restart_of_the_database(
         async with session_factory.begin() as session:
             outbox.add(session, a_job_transcribed("before"))
         await eventually(lambda: _none_left(session_factory))
+        await eventually(lambda: _are(session_factory, ["before"]))
         await postgres_server.kill()
         await asyncio.sleep(2.5)  # a few passes of the relay without a database
         await postgres_server.start()

@@ -2,12 +2,10 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Self
 from uuid import uuid4
 
-import aiormq.abc
 import structlog
 from aio_pika import DeliveryMode, Message, connect_robust
 from aio_pika.abc import AbstractExchange, AbstractRobustChannel, AbstractRobustConnection, AbstractRobustQueue
@@ -31,7 +29,7 @@ _CONFIRM_TIMEOUT = 5.0
 _BEST_EFFORT_TIMEOUT = 2.0
 
 # What the client library raises when the connection or the channel is not there.
-TROUBLE = (*CONNECTION_EXCEPTIONS, TimeoutError)
+_TROUBLE = (*CONNECTION_EXCEPTIONS, TimeoutError)
 
 
 class Broker:
@@ -62,12 +60,12 @@ class Broker:
         for attempt in range(1, attempts + 1):
             try:
                 await broker._open()
-            except TROUBLE as error:
+            except _TROUBLE as error:
                 await broker.close()
-                log.warning("broker does not answer", attempt=attempt, attempts=attempts, error=say(error))
+                log.warning("broker does not answer", attempt=attempt, attempts=attempts, error=_say(error))
                 if attempt == attempts:
                     where = URL(settings.broker_url).with_user(None)
-                    raise BrokerUnavailable(f"{where} did not answer in {attempts} attempts: {say(error)}") from error
+                    raise BrokerUnavailable(f"{where} did not answer in {attempts} attempts: {_say(error)}") from error
                 await asyncio.sleep(min(0.25 * 2**attempt, 5.0) * random.uniform(0.5, 1.0))  # noqa: S311 (jitter)
             else:
                 break
@@ -100,8 +98,8 @@ class Broker:
                 for channel in (self._topology, self._confirmed):
                     underlay = await channel.get_underlay_channel()
                     await underlay.exchange_declare(EVENTS, passive=True)
-        except TROUBLE as error:
-            raise BrokerUnavailable(f"the broker does not answer: {say(error)}") from error
+        except _TROUBLE as error:
+            raise BrokerUnavailable(f"the broker does not answer: {_say(error)}") from error
 
     async def publish(
         self, message: Event | Command, *, headers: Mapping[str, Any] | None = None, patience: float = 0.0
@@ -133,10 +131,10 @@ class Broker:
                 )
         except (DeliveryError, PublishError) as error:
             metrics.PUBLISHED.labels(envelope.message_type, "refused").inc()
-            raise PublishRefused(f"the broker refused {envelope.message_type}: {say(error)}") from error
-        except TROUBLE as error:
+            raise PublishRefused(f"the broker refused {envelope.message_type}: {_say(error)}") from error
+        except _TROUBLE as error:
             metrics.PUBLISHED.labels(envelope.message_type, "failed").inc()
-            raise PublishFailed(f"the broker did not confirm {envelope.message_type}: {say(error)}") from error
+            raise PublishFailed(f"the broker did not confirm {envelope.message_type}: {_say(error)}") from error
         metrics.PUBLISHED.labels(envelope.message_type, "confirmed").inc()
 
     async def broadcast(self, message: Notice) -> None:
@@ -157,7 +155,7 @@ class Broker:
                 await self._best_effort_exchanges[envelope.exchange].publish(
                     _message(envelope, DeliveryMode.NOT_PERSISTENT), envelope.routing_key, mandatory=False
                 )
-        except TROUBLE:
+        except _TROUBLE:
             return False
         return True
 
@@ -177,7 +175,8 @@ class Broker:
 
     def on_reconnect(self, callback: Callable[[], None]) -> None:
         """Call back when the connection that listens is back after a loss: what was broadcast meanwhile was missed."""
-        self._connections[1].reconnect_callbacks.add(lambda *_: callback())
+        for consuming in self._connections[1:]:  # none once it is closed
+            consuming.reconnect_callbacks.add(lambda *_: callback())
 
     async def ensure_queue(self, spec: QueueSpec) -> None:
         """Declare a queue with its bindings unless this process has already done so."""
@@ -191,19 +190,13 @@ class Broker:
         await channel.initialize()
         return channel
 
-    @asynccontextmanager
-    async def plain_channel(self) -> AsyncIterator[aiormq.abc.AbstractChannel]:
-        """A channel that is not opened again when the broker closes it; raises what the client library raises."""
-        transport = self._connections[1].transport if self._connections else None
-        if transport is None:
-            raise ConnectionError("not connected to the broker")
-        async with asyncio.timeout(self._settings.broker_ping_timeout):
-            channel = await transport.connection.channel()
-            try:
-                yield channel
-            finally:
-                if not channel.is_closed:
-                    await channel.close()
+    async def declare_once(self, spec: QueueSpec) -> None:
+        """Declare a queue that is not declared again after a reconnect; raises PublishFailed."""
+        try:
+            async with asyncio.timeout(_CONFIRM_TIMEOUT):
+                await self._topology.declare_queue(spec.name, durable=True, arguments=spec.arguments, robust=False)
+        except _TROUBLE as error:
+            raise PublishFailed(f"the broker did not declare {spec.name}: {_say(error)}") from error
 
     async def _open(self) -> None:
         for purpose in ("publish", "consume"):
@@ -254,6 +247,5 @@ def _message(envelope: Envelope, mode: DeliveryMode) -> Message:
     )
 
 
-def say(error: BaseException) -> str:
-    """What went wrong, in a few words also where the error has none."""
+def _say(error: BaseException) -> str:
     return str(error) or type(error).__name__

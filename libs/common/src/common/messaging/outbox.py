@@ -128,11 +128,13 @@ class OutboxRelay:
                 if self._after_loss is not None:
                     await self._after_loss(session)
             await self._witness.raise_again()
+        except PublishFailed:
+            self._reconnected.set()  # it is away once more; the next round asks again
         except BaseException:
             self._reconnected.set()
             raise
-        if again:
-            log.warning("the broker has lost everything: facts are told again", messages=again)
+        else:
+            log.warning("the broker knows nothing of us: facts are told again", messages=again)
 
     async def _untell(self, session: AsyncSession) -> int:
         """Let the facts that are still kept be published again; work is not, whoever wants it done asks anew."""

@@ -80,9 +80,9 @@ def standing_queues() -> Iterable[QueueSpec]:
     )
 
 
-def witness(service: str) -> str:
-    """The exchange by which a service sees whether the broker has lost everything."""
-    return f"witness.{service}"
+def witness(service: str) -> QueueSpec:
+    """The queue by which a service sees whether the broker has lost everything; what is sent to it is gone at once."""
+    return QueueSpec(f"{service}.witness", {"x-queue-type": "classic", "x-message-ttl": 0})
 
 
 def deliveries_until_dead(queue: str) -> int:

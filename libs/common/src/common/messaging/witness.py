@@ -1,35 +1,30 @@
 """A durable mark in the broker: when it is missing, the broker has lost everything that it had confirmed."""
 
-from aiormq.exceptions import ChannelNotFoundEntity
+from uuid import uuid4
 
-from .broker import TROUBLE, Broker, say
-from .errors import BrokerUnavailable
+from .broker import Broker
+from .envelope import Envelope
+from .errors import PublishRefused
 from .topology import witness
 
 
 class Witness:
-    """One service's mark: an exchange that nobody publishes to."""
+    """One service's mark: a queue in which nothing stays."""
 
     def __init__(self, broker: Broker) -> None:
         """Nothing is asked yet."""
         self._broker = broker
-        self._name = witness(broker.name)
+        self._queue = witness(broker.name)
 
     async def stands(self) -> bool:
-        """Tell whether the broker still has the mark; raises BrokerUnavailable."""
-        return await self._declare(passive=True)
+        """Tell whether the broker still has the mark; raises PublishFailed when it cannot be asked."""
+        # Not by a passive declaration: the broker answers that by closing the channel.
+        try:
+            await self._broker.send(Envelope("", self._queue.name, uuid4().hex, "witness", "", None, b""))
+        except PublishRefused:
+            return False
+        return True
 
     async def raise_again(self) -> None:
-        """Leave the mark; raises BrokerUnavailable."""
-        await self._declare(passive=False)
-
-    async def _declare(self, *, passive: bool) -> bool:
-        try:
-            # On a channel of its own: the broker closes it where there is no such exchange.
-            async with self._broker.plain_channel() as channel:
-                await channel.exchange_declare(self._name, exchange_type="fanout", durable=True, passive=passive)
-        except ChannelNotFoundEntity:
-            return False
-        except TROUBLE as error:
-            raise BrokerUnavailable(f"the broker cannot be asked what it knows: {say(error)}") from error
-        return True
+        """Leave the mark; raises PublishFailed."""
+        await self._broker.declare_once(self._queue)
