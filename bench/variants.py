@@ -138,7 +138,10 @@ async def _transcribe(chunks: Sequence[ChunkAudio], engines: Sequence[EngineProc
             index, chunk = waiting.pop()
             heard = await engine.decode(MODEL, chunk.windows(), DecodeOptions(language=LANGUAGE))
             described = chunk.chunk.document()["windows"]
-            documents = [Timeline(each).document(result) for each, result in zip(described, heard, strict=True)]
+            documents = [
+                Timeline(each).document(result, audio)
+                for each, result, audio in zip(described, heard, chunk.windows(), strict=True)
+            ]
             results[index] = {"engine": None, "windows": documents}
 
     await asyncio.gather(*(work(engine) for engine in engines))

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from . import word_document
 from .assembly import joiner
+from .cues import Cue, cues
 from .documents import canonical
 
 _PAUSE: Final = 2.0  # seconds of silence that begin a new paragraph
@@ -22,21 +23,20 @@ def to_json(transcript: Document) -> bytes:
 
 def to_srt(transcript: Document) -> bytes:
     """SubRip: numbered cues; the format knows no escapes, so its arrow must not appear in a text."""
-    cues = (
-        f"{number}\n{_clock(segment['start'], ',')} --> {_clock(segment['end'], ',')}\n"
-        f"{_line(segment['text']).replace('-->', '→')}\n"
-        for number, segment in enumerate(transcript["segments"], start=1)
+    shown = (
+        f"{number}\n{_clock(cue.start, ',')} --> {_clock(cue.end, ',')}\n{_shown(cue).replace('-->', '→')}\n"
+        for number, cue in enumerate(cues(transcript["segments"]), start=1)
     )
-    return "\n".join(cues).encode()
+    return "\n".join(shown).encode()
 
 
 def to_vtt(transcript: Document) -> bytes:
     """WebVTT, with markup characters escaped."""
-    cues = (
-        f"{_clock(segment['start'], '.')} --> {_clock(segment['end'], '.')}\n{_escaped(_line(segment['text']))}\n"
-        for segment in transcript["segments"]
+    shown = (
+        f"{_clock(cue.start, '.')} --> {_clock(cue.end, '.')}\n{_escaped(_shown(cue))}\n"
+        for cue in cues(transcript["segments"])
     )
-    return "\n".join(("WEBVTT\n", *cues)).encode()
+    return "\n".join(("WEBVTT\n", *shown)).encode()
 
 
 def to_tsv(transcript: Document) -> bytes:
@@ -92,6 +92,10 @@ def _paragraphs(segments: list[Document]) -> Iterator[list[Document]]:
         length, end = length + len(_line(segment["text"])), segment["end"]
     if group:
         yield group
+
+
+def _shown(cue: Cue) -> str:
+    return "\n".join(cue.lines)
 
 
 def _line(text: str) -> str:

@@ -1,13 +1,12 @@
-"""From times inside a window to times in the recording, through the spans that the window is packed from."""
+"""From a window's words to segments of the recording, through the spans that the window is packed from."""
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import pairwise
-from typing import Any, Final
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
 
-from .engines.base import Segment, WindowResult, Word
-
-SPLIT_GAP: Final = 1.5  # seconds of the recording between two words that do not belong into one caption
+from . import segments, word_times
+from .engines.base import SAMPLE_RATE, Window, WindowResult, Word
 
 
 class Timeline:
@@ -18,36 +17,33 @@ class Timeline:
         self._spans: list[dict[str, float]] = window["spans"]
         self._offsets = [span["offset"] for span in self._spans]
 
-    def document(self, result: WindowResult) -> dict[str, Any]:
+    def document(self, result: WindowResult, audio: Window) -> dict[str, Any]:
         """A window's part of the result document: times in seconds of the recording, numbers rounded."""
         return {
             "index": self._index,
+            "language": result.language,
             "text": result.text.strip(),
             "avg_logprob": round(result.avg_logprob, 4),
             "no_speech_prob": round(result.no_speech_prob, 4),
-            "segments": [piece for segment in result.segments for piece in self._pieces(segment)],
+            "segments": list(self._segments(result, audio)),
         }
 
-    def _pieces(self, segment: Segment) -> Iterator[dict[str, Any]]:
-        """Give a segment in the recording's time, in pieces where a long silence was taken out of its middle."""
-        if not segment.words:
-            start, end = self._interval(segment.start, segment.end)
-            yield {"start": start, "end": end, "text": segment.text.strip(), "words": []}
-            return
-        words = [self._word(word) for word in segment.words]
-        for piece in _split(words):
-            text = "".join(word["word"] for word in piece).strip()
-            whole = len(piece) == len(words)
+    def _segments(self, result: WindowResult, audio: Window) -> Iterator[dict[str, Any]]:
+        words = [self._placed(word) for word in word_times.settle(result.words, audio)]
+        for group in segments.cut(words):
             yield {
-                "start": piece[0]["start"],
-                "end": piece[-1]["end"],
-                "text": segment.text.strip() if whole else text,
-                "words": piece,
+                "start": group[0].start,
+                "end": group[-1].end,
+                "text": "".join(word.word for word in group).strip(),
+                "words": [asdict(word) for word in group],
             }
+        if result.text and not words:
+            start, end = self._interval(0.0, len(audio) / SAMPLE_RATE)
+            yield {"start": start, "end": end, "text": result.text.strip(), "words": []}
 
-    def _word(self, word: Word) -> dict[str, Any]:
+    def _placed(self, word: Word) -> Word:
         start, end = self._interval(word.start, word.end)
-        return {"start": start, "end": end, "word": word.word, "probability": round(word.probability, 4)}
+        return Word(start, end, word.word, round(word.probability, 4))
 
     def _interval(self, start: float, end: float) -> tuple[float, float]:
         """Map an interval into the span that holds its middle: nothing is spoken across a silence we took out."""
@@ -55,12 +51,3 @@ class Timeline:
         shift = span["source_start"] - span["offset"]
         first, last = span["source_start"], span["source_end"]
         return round(min(max(start + shift, first), last), 3), round(min(max(end + shift, first), last), 3)
-
-
-def _split(words: Sequence[dict[str, Any]]) -> Iterable[list[dict[str, Any]]]:
-    pieces = [[words[0]]]
-    for before, word in pairwise(words):
-        if word["start"] - before["end"] > SPLIT_GAP:
-            pieces.append([])
-        pieces[-1].append(word)
-    return pieces

@@ -86,7 +86,8 @@ class Transcriber:
         return {
             "engine": asdict(await self._engine.info(work.options.model)),
             "windows": [
-                Timeline(window).document(result) for window, result in zip(meta["windows"], results, strict=True)
+                Timeline(window).document(result, audio)
+                for window, result, audio in zip(meta["windows"], results, windows, strict=True)
             ],
         }
 

@@ -88,12 +88,11 @@ def test_results_do_not_depend_on_which_windows_share_a_batch(
         assert [result.text for result in alone + turned] == [together[index].text for index in (1, 2, 1)]
 
 
-def test_words_and_segments_lie_where_they_are_spoken(windows: list[Window], together: list[WindowResult]) -> None:
+def test_words_lie_where_they_are_spoken(windows: list[Window], together: list[WindowResult]) -> None:
     for window, result in zip(windows, together, strict=True):
-        spoken = [word for segment in result.segments for word in segment.words]
+        spoken = result.words
         assert words("".join(word.word for word in spoken)) == words(result.text)
-        assert words(" ".join(segment.text for segment in result.segments)) == words(result.text)
-        times = [moment for segment in result.segments for moment in (segment.start, segment.end)]
+        times = [moment for word in spoken for moment in (word.start, word.end)]
         assert times == sorted(times)
         assert times[-1] <= len(window) / 16_000
         inside = np.zeros(len(window), bool)
@@ -112,7 +111,7 @@ def test_the_language_is_detected(engine: Engine, windows: list[Window]) -> None
 def test_silence_says_nothing(engine: Engine) -> None:
     [result] = engine.decode([np.zeros(80_000, np.float32)], ENGLISH)
     assert result.text == ""
-    assert result.segments == ()
+    assert result.words == ()
 
 
 def test_a_window_of_a_few_samples_is_no_error(engine: Engine) -> None:

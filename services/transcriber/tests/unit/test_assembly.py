@@ -1,11 +1,14 @@
 """Results become one transcript by their times alone, and the formats escape what they must."""
 
 import json
+from dataclasses import replace
 from typing import Any
+
+import numpy as np
 
 from common.events import JobOptions
 from transcriber.assembly import assemble, count_words
-from transcriber.engines.base import Segment, WindowResult, Word
+from transcriber.engines.base import SAMPLE_RATE, WindowResult, Word
 from transcriber.formats import FORMATS
 from transcriber.timeline import Timeline
 
@@ -82,9 +85,9 @@ def test_nothing_in_a_transcript_tells_which_job_it_is() -> None:
 
 
 def test_srt_has_numbered_cues_with_commas() -> None:
-    document = transcript(result(segment("One --> two\nlines.", 0, 1.5), segment("Late.", 3725.25, 3726)))
+    document = transcript(result(segment("One --> two\nlines.", 0, 1.5), segment("Late.", 3725.25, 3726.05)))
     assert written("srt", document) == (
-        "1\n00:00:00,000 --> 00:00:01,500\nOne → two lines.\n\n2\n01:02:05,250 --> 01:02:06,000\nLate.\n"
+        "1\n00:00:00,000 --> 00:00:01,500\nOne → two lines.\n\n2\n01:02:05,250 --> 01:02:06,050\nLate.\n"
     )
 
 
@@ -133,30 +136,43 @@ def window(*spans: tuple[float, float]) -> dict[str, Any]:
 def heard(*words: tuple[str, float, float]) -> WindowResult:
     spoken = tuple(Word(start, end, text, 0.5) for text, start, end in words)
     text = "".join(each.word for each in spoken)
-    return WindowResult(text, -0.1, 0.0, (Segment(spoken[0].start, spoken[-1].end, text, spoken),), "en")
+    return WindowResult(text, -0.1, 0.0, spoken, "en")
+
+
+def placed(spans: dict[str, Any], said: WindowResult) -> list[dict[str, Any]]:
+    """The segments of a window in which the sound never pauses, so that times stay but for what attention is early."""
+    hiss = np.random.default_rng(0).standard_normal(round(spans["seconds"] * SAMPLE_RATE)).astype(np.float32)
+    early = replace(
+        said, words=tuple(replace(each, start=each.start - 0.06, end=each.end - 0.06) for each in said.words)
+    )
+    segments: list[dict[str, Any]] = Timeline(spans).document(early, hiss)["segments"]
+    return segments
 
 
 def test_times_are_those_of_the_recording() -> None:
-    document = Timeline(window((10.0, 12.0), (13.0, 15.0))).document(heard((" a", 0.5, 1.9), (" b", 2.2, 3.0)))
-    assert [(each["start"], each["end"]) for each in document["segments"][0]["words"]] == [(10.5, 11.9), (13.2, 14.0)]
-    assert (document["segments"][0]["start"], document["segments"][0]["end"]) == (10.5, 14.0)
+    segments = placed(window((10.0, 12.0), (12.5, 15.0)), heard((" a", 0.8, 2.0), (" b", 2.0, 3.0)))
+    assert [(each["start"], each["end"]) for each in segments[0]["words"]] == [(10.8, 12.0), (12.5, 13.5)]
+    assert (segments[0]["start"], segments[0]["end"]) == (10.8, 13.5)
 
 
 def test_a_word_on_a_seam_stays_on_the_side_where_most_of_it_is() -> None:
-    document = Timeline(window((10.0, 12.0), (12.5, 15.0))).document(heard((" a", 1.0, 2.1), (" b", 1.9, 3.0)))
-    assert [(each["start"], each["end"]) for each in document["segments"][0]["words"]] == [(11.0, 12.0), (12.5, 13.5)]
+    segments = placed(window((10.0, 12.0), (12.5, 15.0)), heard((" a", 1.0, 2.1), (" b", 2.1, 3.0)))
+    assert [(each["start"], each["end"]) for each in segments[0]["words"]] == [(11.0, 12.0), (12.6, 13.5)]
 
 
 def test_a_caption_does_not_span_a_silence_that_was_taken_out() -> None:
-    document = Timeline(window((10.0, 12.0), (60.0, 62.0))).document(heard((" Good", 0.5, 1.9), (" day.", 2.1, 3.0)))
-    assert [(each["start"], each["end"], each["text"]) for each in document["segments"]] == [
-        (10.5, 11.9, "Good"),
-        (60.1, 61.0, "day."),
+    segments = placed(window((10.0, 12.0), (60.0, 62.0)), heard((" Good", 0.8, 2.0), (" day.", 2.0, 3.0)))
+    assert [(each["start"], each["end"], each["text"]) for each in segments] == [
+        (10.8, 12.0, "Good"),
+        (60.0, 61.0, "day."),
     ]
 
 
-def test_a_segment_without_words_keeps_its_own_times() -> None:
-    said = WindowResult("Hm.", -0.1, 0.0, (Segment(0.2, 1.0, " Hm.", ()),), "en")
-    assert Timeline(window((5.0, 7.0))).document(said)["segments"] == [
-        {"start": 5.2, "end": 6.0, "text": "Hm.", "words": []}
+def test_a_text_without_words_lasts_as_long_as_its_window() -> None:
+    assert placed(window((5.0, 7.0)), WindowResult(" Hm.", -0.1, 0.0, (), "en")) == [
+        {"start": 5.0, "end": 7.0, "text": "Hm.", "words": []}
     ]
+
+
+def test_silence_has_no_segments() -> None:
+    assert placed(window((5.0, 7.0)), WindowResult("", -0.1, 0.9, (), "en")) == []

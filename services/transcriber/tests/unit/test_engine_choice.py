@@ -64,5 +64,5 @@ def test_the_canned_engine_says_the_same_about_the_same_audio(tmp_path: Path) ->
     first, second = engine.decode([noise(1), noise(2)], OPTIONS)
     assert engine.decode([noise(2)], OPTIONS) == [second]
     assert first.text != second.text
-    assert first.text == " ".join(segment.text for segment in first.segments)
+    assert first.text == "".join(word.word for word in first.words).strip()
     assert engine.info.name == "canned"

@@ -80,23 +80,16 @@ class Word:
 
 
 @dataclass(frozen=True, slots=True)
-class Segment:
-    """A caption-sized piece of text; times in seconds from the window's start, never past the window's end."""
-
-    start: float
-    end: float
-    text: str
-    words: tuple[Word, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class WindowResult:
-    """What one window says; `text` is empty and `segments` is () when the model heard no speech."""
+    """What one window says; `text` is empty and `words` is () when the model heard no speech.
+
+    `language` is the one it was decoded in.
+    """
 
     text: str
     avg_logprob: float
     no_speech_prob: float
-    segments: tuple[Segment, ...]
+    words: tuple[Word, ...]
     language: str
 
 

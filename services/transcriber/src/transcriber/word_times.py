@@ -1,0 +1,102 @@
+"""Word times settled against the sound: the decoder's attention says roughly where a word is, its edges can be heard.
+
+Attention runs ahead of the sound, and gives a pause to the word after it. So all times are moved by what it is usually
+ahead, and where there is a pause near an edge, the word before ends and the next one begins at the pause's own edges.
+"""
+
+import statistics
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .engines.base import SAMPLE_RATE, Window, Word
+from .segments import ends_clause
+
+_FRAME: Final = SAMPLE_RATE // 100
+_FRAME_SECONDS: Final = _FRAME / SAMPLE_RATE
+_AHEAD: Final = 0.06  # seconds by which attention is usually early
+_BELOW_SPEECH: Final = 25.0  # dB under the loud frames around it: silence
+_ABOVE_ROOM: Final = 4.0  # dB over the quietest frames of the window: silence too
+_SPEECH_ABOVE_ROOM: Final = 10.0  # dB: else the room is as loud as speech, and tells nothing
+_AROUND: Final = 150  # frames on either side that tell how loud speech is here
+_SMOOTHED: Final = 5  # frames
+_SHORTEST_PAUSE: Final = 8  # frames: the closure of a "t" is shorter
+_REACH: Final = 0.3  # seconds between an edge and a pause that may belong to it
+_LONG_PAUSE: Final = 0.5  # seconds: longer ones draw an edge no harder
+_SHORTEST_WORD: Final = 0.02
+_LONGEST_MEDIAN_SECONDS: Final = 0.7
+
+Pause = tuple[float, float]
+
+
+def settle(words: Sequence[Word], window: Window) -> list[Word]:
+    """Move the words' edges to where they are heard; times are seconds of the window, before and after."""
+    if not words:
+        return []
+    seconds = len(window) / SAMPLE_RATE
+    pauses = _pauses(window)
+    # Alignment lets each word end where the next begins: one edge between two words, one before the first, one after
+    # the last.
+    edges = [_edge(moment + _AHEAD, pauses) for moment in (*(word.start for word in words), words[-1].end)]
+    settled: list[Word] = []
+    clock = 0.0
+    for word, (_, start), (end, _) in zip(words, edges, edges[1:], strict=False):
+        begins = min(max(start, clock), seconds)
+        clock = min(max(end, begins + _SHORTEST_WORD), seconds)
+        settled.append(replace(word, start=begins, end=clock))
+    return list(_tamed(settled))
+
+
+def _tamed(words: Sequence[Word]) -> Iterator[Word]:
+    """Shorten words that are stretched over a noisy pause, from the side where the pause is."""
+    lengths = [word.end - word.start for word in words]
+    longest = 2 * min(_LONGEST_MEDIAN_SECONDS, statistics.median(lengths))
+    after_stop = True
+    for word in words:
+        stop = ends_clause(word.word)
+        if word.end - word.start <= longest:
+            yield word
+        elif after_stop:
+            yield replace(word, start=word.end - longest)
+        elif stop:
+            yield replace(word, end=word.start + longest)
+        else:
+            yield word
+        after_stop = stop
+
+
+def _edge(moment: float, pauses: Sequence[Pause]) -> Pause:
+    """Say where the word before the edge ends and the one after it starts: around the best pause near it, if any."""
+    best, most = (moment, moment), 0.0
+    for pause in pauses:
+        distance = max(pause[0] - moment, moment - pause[1], 0.0)
+        gain = min(pause[1] - pause[0], _LONG_PAUSE) - distance
+        if distance <= _REACH and gain > most:
+            best, most = pause, gain
+    return best
+
+
+def _pauses(window: Window) -> list[Pause]:
+    """Find the stretches of the window in which nobody speaks, as (start, end) in seconds."""
+    count = len(window) // _FRAME
+    if count < _SMOOTHED:
+        return []
+    frames = window[: count * _FRAME].reshape(count, _FRAME)
+    levels = 10 * np.log10(np.maximum(np.mean(np.square(frames), axis=1), 1e-10))
+    smooth = np.convolve(levels, np.ones(_SMOOTHED) / _SMOOTHED, mode="same")
+    room = float(np.percentile(levels, 3))
+    loudest = _loudest_around(smooth)
+    silent = (levels < loudest - _BELOW_SPEECH) | (
+        (levels < room + _ABOVE_ROOM) & (loudest > room + _SPEECH_ABOVE_ROOM)
+    )
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], silent, [False]]).astype(np.int8)))
+    runs = [(int(first), int(last)) for first, last in zip(edges[::2], edges[1::2], strict=True)]
+    return [(a * _FRAME_SECONDS, b * _FRAME_SECONDS) for a, b in runs if b - a >= _SHORTEST_PAUSE]
+
+
+def _loudest_around(levels: NDArray[np.float64]) -> NDArray[np.float64]:
+    padded = np.pad(levels, _AROUND, constant_values=-200.0)
+    return np.asarray(np.lib.stride_tricks.sliding_window_view(padded, 2 * _AROUND + 1).max(axis=1))
