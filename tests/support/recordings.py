@@ -18,7 +18,7 @@ SAMPLES = Path(str(resources.files("transcriber"))) / "samples"
 
 def speech(rate: int = RATE) -> Samples:
     """The bundled sample, mono."""
-    return np.concatenate(list(_decoded(SAMPLES / "sample.opus", rate)))
+    return np.concatenate(list(decoded(SAMPLES / "sample.opus", rate)))
 
 
 def spoken_text() -> str:
@@ -94,7 +94,8 @@ def _encode(
     yield from stream.encode(None)
 
 
-def _decoded(path: Path, rate: int) -> Iterator[Samples]:
+def decoded(path: Path, rate: int) -> Iterator[Samples]:
+    """The samples of a media file, mono, in blocks."""
     resampler = av.AudioResampler(format="s16", layout="mono", rate=rate)
     with av.open(str(path)) as container:
         for frame in container.decode(audio=0):

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -25,7 +25,10 @@ _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS
 
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
-    """What an engine process is started with; `threads` 0 means one, since one process per core is fastest."""
+    """What an engine process is started with; `threads` 0 means one, since one process per core is fastest.
+
+    A process that nobody asked anything for `idle_seconds` ends, and with it goes the model's memory; 0 = it stays.
+    """
 
     model_dir: Path
     engine: EngineName = "auto"
@@ -33,6 +36,7 @@ class EngineSettings:
     threads: int = 0
     encoder: EncoderName = "auto"
     environment: str = "production"
+    idle_seconds: float = 0.0
 
 
 class EngineProcess:
@@ -48,6 +52,7 @@ class EngineProcess:
         self._turn = asyncio.Lock()
         self._exchanges: set[asyncio.Task[Any]] = set()
         self._closed = False
+        self._idle: asyncio.TimerHandle | None = None
 
     async def models(self) -> tuple[str, list[str]]:
         """Name the engine that runs (never `auto`) and the models it finds in MODEL_DIR."""
@@ -77,6 +82,7 @@ class EngineProcess:
     async def close(self) -> None:
         """End the process at once; a request in its hands raises EngineDied."""
         self._closed = True
+        self._stay()
         if self._child is not None:
             self._child.process.kill()
         async with self._turn:
@@ -84,10 +90,13 @@ class EngineProcess:
 
     async def _ask(self, request: str, *arguments: Any) -> Any:
         # A caller that gives up must not leave its answer to the next one: the exchange runs to its end by itself.
-        exchange = asyncio.create_task(self._exchange(request, arguments))
-        self._exchanges.add(exchange)
-        exchange.add_done_callback(self._forget)
-        return await asyncio.shield(exchange)
+        return await asyncio.shield(self._detached(self._exchange(request, arguments)))
+
+    def _detached(self, exchange: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        task = asyncio.create_task(exchange)
+        self._exchanges.add(task)
+        task.add_done_callback(self._forget)
+        return task
 
     def _forget(self, exchange: asyncio.Task[Any]) -> None:
         self._exchanges.discard(exchange)
@@ -99,9 +108,32 @@ class EngineProcess:
         async with self._turn:
             if self._closed:
                 raise EngineDied("The engine was closed.")
+            self._stay()
             if self._child is None:
                 await self._start()
-            return await self._call(request, arguments)
+            try:
+                return await self._call(request, arguments)
+            finally:
+                self._rest()
+
+    def _stay(self) -> None:
+        if self._idle is not None:
+            self._idle.cancel()
+            self._idle = None
+
+    def _rest(self) -> None:
+        """Unload the model after a while, unless somebody asks before."""
+        if self._settings.idle_seconds and self._child is not None and not self._closed:
+            loop = asyncio.get_running_loop()
+            self._idle = loop.call_later(self._settings.idle_seconds, lambda: self._detached(self._unload()))
+
+    async def _unload(self) -> None:
+        timer = self._idle
+        async with self._turn:
+            # Somebody who asked while we waited for our turn has set another timer, or none.
+            if timer is self._idle and timer is not None and self._child is not None:
+                log.info("engine process unloaded, nobody asked it for a while", engine_pid=self.pid)
+                await self._end()
 
     async def _call(self, request: str, arguments: tuple[Any, ...]) -> Any:
         assert self._child is not None

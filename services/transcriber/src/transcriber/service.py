@@ -40,6 +40,7 @@ class TranscriberService:
                 threads=settings.threads,
                 encoder=settings.encoder,
                 environment=settings.environment,
+                idle_seconds=settings.model_idle_seconds,
             )
         )
         self._decoders = Decoders()

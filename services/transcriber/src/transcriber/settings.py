@@ -34,6 +34,11 @@ class Settings(BrokerSettings, StorageSettings, ServiceSettings):
         default=(), description="Models served, by commas; empty = every model in MODEL_DIR."
     )
     threads: int = Field(default=0, ge=0, description="Threads of the engine; 0 = as many as it thinks best.")
+    model_idle_seconds: float = Field(
+        default=600.0,
+        ge=0,
+        description="Seconds after which a model that nobody needs gives its memory back; 0 = never.",
+    )
     max_audio_seconds: float = Field(default=86_400.0, gt=0, description="Longest recording accepted, in seconds.")
     work_dir: Path = Field(
         default_factory=lambda: Path(tempfile.gettempdir()),

@@ -86,7 +86,7 @@ def test_models_of_every_shape_decode_and_align_whatever_the_batch(
     assert engine.decode(windows[1:], DecodeOptions(language="en")) == together[1:]
     for window, result in zip(windows, together, strict=True):
         assert result.text
-        assert all(0 <= segment.start <= segment.end <= len(window) / 16_000 for segment in result.segments)
+        assert all(0 <= word.start <= word.end <= len(window) / 16_000 for word in result.words)
     language, _ = engine.detect_language(windows[:1])
     assert language == "en" or not name.endswith(".en")
     assert engine.info.compute_type.startswith(f"{best_precision()}+int8")

@@ -24,6 +24,10 @@ def noise(seed: int) -> Window:
     return np.random.default_rng(seed).normal(0, 0.1, 32_000).astype(np.float32)
 
 
+def runs(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
+
+
 @pytest.fixture
 async def engine(tmp_path: Path) -> AsyncIterator[EngineProcess]:
     process = EngineProcess(EngineSettings(model_dir=tmp_path, engine="canned", environment="test"))
@@ -74,6 +78,20 @@ async def test_a_stopped_process_group_leaves_the_work_in_hand_to_the_parent(eng
     os.kill(engine.pid, signal.SIGTERM)
     os.kill(engine.pid, signal.SIGINT)
     assert len(await engine.decode("base", [noise(1)], OPTIONS)) == 1
+
+
+async def test_a_process_that_nobody_needs_ends_and_the_next_request_starts_another(tmp_path: Path) -> None:
+    settings = EngineSettings(model_dir=tmp_path, engine="canned", environment="test", idle_seconds=0.2)
+    engine = EngineProcess(settings)
+    await engine.models()
+    first = engine.pid
+    assert first is not None
+    async with asyncio.timeout(10):
+        while runs(first):  # noqa: ASYNC110 (the process ends by itself, and tells nobody)
+            await asyncio.sleep(0.02)
+    assert len(await engine.decode("small", [noise(1)], OPTIONS)) == 1
+    assert engine.pid not in (None, first)
+    await engine.close()
 
 
 async def test_closing_ends_a_request_in_hand(engine: EngineProcess) -> None:
