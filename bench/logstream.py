@@ -5,6 +5,9 @@
 A fleet of its own, one job, `BENCH_VIEWERS` (1000) WebSockets in processes beside it, and `BENCH_RATE` (10) lines a
 second for `BENCH_SECONDS` (20). A line's delivery is the time from its timestamp, made where it was logged, to its
 arrival at a viewer: through the bus, into the archive, over the bus to the gateway, and out of it.
+
+Beside the times it tells what does not depend on what else the machine does: the gateway's processor time per thousand
+deliveries, and how often it found a gap, so that all viewers had to ask the archive.
 """
 
 import asyncio
@@ -56,19 +59,29 @@ def main() -> None:
         for _ in range(share * PROCESSES):
             ready.acquire()
         broker = rabbitmq.url(fleet.state, fleet.state.ports(rabbitmq.NAME)[rabbitmq.NAME])
+        before = _figures(url, headers)
         asyncio.run(_talk(BrokerSettings(broker_url=broker), job["id"]))
         delays = [delay for _ in watchers for delay in results.get(timeout=120)]
+        after = _figures(url, headers)
         for watcher in watchers:
             watcher.join()
-    _report(delays)
+    _report(delays, [late - early for early, late in zip(before, after, strict=True)])
 
 
-def _report(delays: list[float]) -> None:
+def _figures(url: str, headers: dict[str, str]) -> tuple[float, float]:
+    """The gateway's processor seconds so far, and the gaps that it found in what the archive told it."""
+    lines = httpx.get(f"{url}/metrics", headers=headers).raise_for_status().text.splitlines()
+    values = dict(line.split(" ", 1) for line in lines if not line.startswith("#") and "{" not in line)
+    return float(values["process_cpu_seconds_total"]), float(values["verbatim_gateway_log_gaps_total"])
+
+
+def _report(delays: list[float], spent: list[float]) -> None:
     quantiles = statistics.quantiles(delays, n=100)
     print(
         f"{VIEWERS} viewers, {RATE:g} lines/s for {SECONDS:g} s, {len(delays)} deliveries: "
         f"median {statistics.median(delays) * 1000:.0f} ms, p99 {quantiles[98] * 1000:.0f} ms, "
-        f"worst {max(delays) * 1000:.0f} ms"
+        f"worst {max(delays) * 1000:.0f} ms; gateway {spent[0] / len(delays) * 1e6:.0f} ms of processor time per 1,000 "
+        f"deliveries, {spent[1]:.0f} gaps; load {os.getloadavg()[0]:.1f}"
     )
 
 

@@ -6,7 +6,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import structlog
 from fastapi import FastAPI, Request, Response, WebSocket
 from starlette.middleware import Middleware
-from starlette.middleware.cors import CORSMiddleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from common import metrics
@@ -16,7 +15,7 @@ from common.storage import ObjectStore, StoreUnavailable
 from common.web import Readiness, TokenVerifier, build_app
 from common.web.errors import problem_response
 
-from . import health, pages, relays, surface
+from . import cors, health, pages, relays, surface
 from .api_keys import ApiKeys
 from .bus import Bus
 from .credentials import Credentials, Doorkeeper
@@ -41,9 +40,6 @@ from .upstreams import Refusal, Upstreams, relayed
 log = structlog.get_logger(__name__)
 
 NAME = "gateway"
-# What web pages of other origins need for resumable uploads.
-TUS_REQUEST = ("Tus-Resumable", "Upload-Length", "Upload-Offset", "Upload-Metadata", "Upload-Checksum")
-TUS_ANSWER = ("Location", "Tus-Resumable", "Upload-Length", "Upload-Offset", "Upload-Metadata", "X-Verbatim-Job")
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -128,32 +124,7 @@ def _guard(app: FastAPI, settings: Settings) -> None:
     app.state.request_limits = RequestLimits(settings)
     app.user_middleware.append(Middleware(Throttle))
     if settings.allowed_origins:
-        # Never with credentials: tokens travel in a header that pages must set on purpose, so a foreign origin that is
-        # allowed in gets no farther than the token it holds.
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=settings.allowed_origins,
-            allow_credentials=False,
-            allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
-            allow_headers=[
-                "Authorization",
-                "X-API-Key",
-                "Content-Type",
-                "X-Request-ID",
-                "traceparent",
-                "Idempotency-Key",
-                "Last-Event-ID",
-            ],
-            expose_headers=[
-                "Content-Disposition",
-                "Content-Range",
-                "Accept-Ranges",
-                "ETag",
-                "X-Request-ID",
-                "Retry-After",
-            ],
-            max_age=600,
-        )
+        cors.let_in(app, settings.allowed_origins)
     app.add_middleware(SecurityHeaders)
     if settings.proxies:
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=settings.proxies)

@@ -4,8 +4,12 @@ import asyncio
 import base64
 import hashlib
 import io
+import json
+import shutil
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -20,6 +24,9 @@ pytestmark = pytest.mark.integration
 Platform = Any
 Signed = Callable[..., Awaitable[str]]
 Eventually = Callable[[Callable[[], Awaitable[bool]]], Awaitable[None]]
+ROOT = Path(__file__).parents[4]
+SUPPORT, WEB = ROOT / "tests" / "support", ROOT / "web"
+TUS_JS = WEB / "node_modules" / "tus-js-client"
 MIB = 1024 * 1024
 TUS = {"Tus-Resumable": "1.0.0"}
 PIECE = TUS | {"Content-Type": "application/offset+octet-stream"}
@@ -121,6 +128,25 @@ async def test_a_foreign_client_uploads_over_connections_that_break(
     job = await check(client, store, answer.headers["x-verbatim-job"], data)
     assert (job["file_name"], job["content_type"]) == ("Zoë's talk.mp3", "audio/mpeg")
     assert (job["options"]["language"], job["options"]["word_timestamps"]) == ("de", True)
+
+
+@pytest.mark.skipif(not TUS_JS.exists() or not shutil.which("node"), reason="needs Node.js, and npm ci in web/")
+async def test_another_foreign_client_in_another_language_does_too(
+    platform: Platform, token: str, client: httpx.AsyncClient, store: ObjectStore, tmp_path: Path
+) -> None:
+    data = recording(13 * MIB + 5)
+    (tmp_path / "talk.mp3").write_bytes(data)
+    async with cut_after(platform.urls["gateway"], [2 * MIB, 3 * MIB, 300_000]) as url:
+        node = await asyncio.create_subprocess_exec(
+            "node", SUPPORT / "tus_upload.mjs", WEB, f"{url}/files", token, tmp_path / "talk.mp3", stdout=PIPE
+        )
+        said, _ = await asyncio.wait_for(node.communicate(), 120)
+    assert node.returncode == 0
+    done = json.loads(said)
+    assert done["retries"] == 3, "each cut connection was one more try"
+    answer = await client.head(done["url"].replace(url, ""), headers=TUS)
+    job = await check(client, store, answer.headers["x-verbatim-job"], data)
+    assert (job["file_name"], job["options"]["language"]) == ("Zoë's talk.mp3", "de")
 
 
 async def test_a_foreign_client_sends_checksums(

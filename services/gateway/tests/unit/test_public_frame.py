@@ -127,6 +127,28 @@ async def test_open_to_all_means_without_credentials(gateway: Gateway) -> None:
     assert "access-control-allow-credentials" not in preflight.headers
 
 
+async def test_a_foreign_page_may_make_resumable_uploads_and_play_recordings(gateway: Gateway) -> None:
+    client = gateway(cors_origins="https://elsewhere.example")
+    origin = {"Origin": "https://elsewhere.example"}
+    pieces = "authorization,content-type,tus-resumable,upload-checksum,upload-length,upload-metadata,upload-offset"
+    for path, method, headers in (
+        ("/files", "POST", pieces),
+        ("/files/x", "PATCH", pieces),
+        ("/files/x", "HEAD", "authorization,tus-resumable"),
+        ("/files/x", "DELETE", "authorization,tus-resumable"),
+        ("/jobs/x/audio", "GET", "authorization,range"),
+        ("/jobs/x/events", "GET", "authorization,last-event-id"),
+        ("/jobs", "POST", "x-api-key,idempotency-key"),
+    ):
+        asked = {"Access-Control-Request-Method": method, "Access-Control-Request-Headers": headers}
+        preflight = await client.options(path, headers=origin | asked)
+        assert preflight.status_code == 200, f"{method} {path}: {preflight.text}"
+    answer = await client.get("/version", headers=origin)
+    shown = {name.strip().lower() for name in answer.headers["access-control-expose-headers"].split(",")}
+    assert {"location", "upload-offset", "upload-expires", "x-verbatim-job", "content-range"} <= shown
+    assert {"tus-resumable", "tus-version", "tus-extension", "tus-max-size", "tus-checksum-algorithm"} <= shown
+
+
 async def test_document_describes_errors_as_problems_with_examples(gateway: Gateway) -> None:
     document = (await gateway().get("/openapi.json")).json()
     upload = document["paths"]["/jobs"]["post"]
