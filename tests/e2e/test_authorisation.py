@@ -13,11 +13,13 @@ import httpx
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from fastapi.routing import APIWebSocketRoute
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from auth.keys import Vault
 from auth.tables import SigningKey
+from gateway.routes import router
 from native import bootstrap, postgres
 from native.fleet import Fleet
 from support.platform_client import PlatformClient
@@ -36,7 +38,7 @@ ABOUT_SOMETHING = [
     for operation in GUARDED
     if operation.names("path") and not operation.is_admins and operation.path not in SHARED
 ]
-SOCKETS = ("/ws/logs/{job_id}",)
+SOCKETS = [route.path for route in router.routes if isinstance(route, APIWebSocketRoute)]
 
 # What strangers may do. Whatever else appears in the document must ask who is there.
 OPEN = {
@@ -182,4 +184,9 @@ def test_sockets_ask_who_is_there_before_they_open(people: People, path: str) ->
         assert refused.value.response.status_code == 401
     with pytest.raises(InvalidStatus) as refused, connect(address, additional_headers=bearer(people.bob.token)):
         pass
-    assert refused.value.response.status_code == 404
+    # Of a thing of somebody else's a stranger hears that it is not there; what is nobody's is for administrators.
+    assert refused.value.response.status_code == (404 if "{" in path else 403)
+
+
+def test_there_are_sockets_to_try() -> None:
+    assert {"/ws/logs/system", "/ws/logs/{job_id}"} <= set(SOCKETS)
