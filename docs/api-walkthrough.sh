@@ -4,7 +4,7 @@
 #     VERBATIM_PASSWORD=… docs/api-walkthrough.sh [recording]
 #
 # VERBATIM_URL (default http://127.0.0.1:8000), VERBATIM_USERNAME (default admin) and VERBATIM_PASSWORD name the platform
-# and an administrator; without administrator's rights the last chapter is left out. Everything that it makes, it deletes.
+# and an administrator; without administrator's rights chapter 14 is left out. Everything that it makes, it deletes.
 # The whole interface, with every problem an operation can answer with, is described in docs/openapi.json; the platform
 # itself gives it at /openapi.json.
 set -euo pipefail
@@ -56,12 +56,16 @@ JOB=$(call "$URL/jobs" -F "file=@$RECORDING" -F language=auto -F word_timestamps
 ID=$(jq -r .id <<<"$JOB")
 jq -c '{id, file_name, size_bytes, state, options}' <<<"$JOB"
 
-chapter "5. Waiting for it"
-until STATE=$(call "$URL/jobs/$ID" | jq -r .state) && [[ $STATE == completed || $STATE == failed || $STATE == cancelled ]]; do
-  sleep 0.5
-done
+chapter "5. Watching it"
+# Server-sent events: progress, pieces of text as they are transcribed, states. The stream ends with the job.
+call --no-buffer "$URL/jobs/$ID/events" >"$FOLDER/events"
+grep '^data:' "$FOLDER/events" | cut -c 1-150 | sed -n '1p;$p'
+# A connection that broke goes on behind the last event that was seen, without gap or duplicate; browsers do so by
+# themselves.
+call --no-buffer "$URL/jobs/$ID/events" -H "Last-Event-ID: 2" >"$FOLDER/later-events"
+note "after event 2 comes event $(sed -n 's/^id: //p' "$FOLDER/later-events" | head -1)"
 call "$URL/jobs/$ID" | jq -c '{state, reason, language, duration_seconds, speech_seconds, progress, attempt, formats}'
-[[ $STATE == completed ]]
+[[ $(call "$URL/jobs/$ID" | jq -r .state) == completed ]]
 
 chapter "6. The transcript out"
 for FORMAT in txt srt vtt json tsv; do
@@ -78,18 +82,49 @@ call "$URL/metadata/$ID" | jq -c '{language, words, words_per_minute, speech_rat
 chapter "8. The recording, to be played"
 # Players ask for pieces: 206 with Content-Range.
 call "$URL/jobs/$ID/audio" -H "Range: bytes=0-99" --output "$FOLDER/piece" --write-out '%{http_code} %header{content-range}\n'
+# It is what was sent, byte for byte.
+call "$URL/jobs/$ID/audio" --output "$FOLDER/recording"
+note "its SHA-256 is the job's: $(jq -r .sha256 <<<"$JOB" | sed "s|\$|  $FOLDER/recording|" | sha256sum --check --status && echo yes)"
 
 chapter "9. Its log"
 # Lines of every service that touched it; over a WebSocket they come live (/ws/logs/{job_id}).
 call "$URL/log/$ID" --output "$FOLDER/log"
 sed -n 1,5p "$FOLDER/log"
 
-chapter "10. My jobs"
+chapter "10. A recording in pieces"
+# The protocol tus 1.0, for large recordings and bad connections: begin, send, ask how far it came, send the rest. There are
+# clients for every language; with curl it is four requests.
+TUS="Tus-Resumable: 1.0.0"
+PIECE="Content-Type: application/offset+octet-stream"
+WHERE=$(call -X POST "$URL/files" -H "$TUS" -H "Upload-Length: $(wc -c <"$RECORDING")" \
+  -H "Upload-Metadata: filename $(printf 'in pieces.opus' | base64)" --output /dev/null --write-out '%header{location}')
+head -c 1000 "$RECORDING" | call -X PATCH "$URL$WHERE" -H "$TUS" -H "$PIECE" -H "Upload-Offset: 0" --data-binary @-
+OFFSET=$(call --head "$URL$WHERE" -H "$TUS" --output /dev/null --write-out '%header{upload-offset}')
+note "stored so far: $OFFSET bytes"
+NEXT=$(tail -c "+$((OFFSET + 1))" "$RECORDING" | call -X PATCH "$URL$WHERE" -H "$TUS" -H "$PIECE" \
+  -H "Upload-Offset: $OFFSET" --data-binary @- --output /dev/null --write-out '%header{x-verbatim-job}')
+note "the last piece made it a job: $(call "$URL$NEXT" | jq -c '{file_name, duplicate_of}')"
+
+chapter "11. Text while it is transcribed, and stopping it"
+# What is missing (yet) is shown as a gap, never passed over.
+call "$URL$NEXT/transcript" | jq -c '{state, complete, segments: [.items[] | select(.type == "segment")] | length, gaps: [.items[] | select(.type == "gap")] | length}'
+# 200: it stops within one chunk. 409, code job_over: it was faster than you.
+note "stopping it is answered with $(status_of -X POST -H "Authorization: Bearer $TOKEN" "$URL$NEXT/cancel")"
+
+chapter "12. Again, as before or otherwise"
+# Chunks that are transcribed already are not transcribed again, unless the options are others.
+call "$URL$NEXT" | jq -e '.state == "cancelled" or .state == "completed"' >/dev/null || call --no-buffer "$URL$NEXT/events" --output /dev/null
+call "$URL$NEXT/restart" --json '{"priority": "high"}' | jq -c '{state, priority}'
+call --no-buffer "$URL$NEXT/events" --output /dev/null
+call "$URL$NEXT" | jq -c '{state, attempts: [.attempts[] | {attempt, state, chunks_done}]}'
+call -X DELETE "$URL$NEXT"
+
+chapter "13. My jobs"
 # Newest first, in pages: `next_cursor` of one page is `cursor` of the next, and null on the last.
 call "$URL/jobs?limit=5&state=completed" | jq -c '{jobs: [.items[].file_name], next_cursor}'
 
 if [[ $(call "$URL/me" | jq -r .role) == admin ]]; then
-  chapter "11. For administrators"
+  chapter "14. For administrators"
   # Everybody else is answered with 403, code admin_only.
   USER=$(call "$URL/admin/users" --json "{\"username\": \"walker-$RANDOM$RANDOM\"}")
   note "made $(jq -r .username <<<"$USER"), who must change the one-time password at the first login"
@@ -110,7 +145,7 @@ if [[ $(call "$URL/me" | jq -r .role) == admin ]]; then
   call "$URL/logs/system?lines=2"
 fi
 
-chapter "12. Away with it"
+chapter "15. Away with it"
 # A running job is stopped; the recording, the transcript and the metadata go, too.
 call -X DELETE "$URL/jobs/$ID"
 note "afterwards the answer is $(status_of -H "Authorization: Bearer $TOKEN" "$URL/jobs/$ID")"

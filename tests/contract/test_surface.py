@@ -80,3 +80,34 @@ def test_examples_say_which_service_states_the_problem() -> None:
             for example in response.get("content", {}).get("application/problem+json", {}).get("examples", {}).values():
                 assert example["value"]["status"] == int(status)
                 assert re.fullmatch("auth|jobs|metadata|cleanup|gateway", example["value"]["service"])
+
+
+def shows(schema: dict[str, Any]) -> bool:
+    """Whether a schema comes with an example, or can be read without one."""
+    if "$ref" in schema:
+        return shows(document["components"]["schemas"][schema["$ref"].rpartition("/")[2]])
+    if {"example", "examples", "enum", "const"} & set(schema):
+        return True
+    choices = schema.get("anyOf") or schema.get("oneOf") or schema.get("allOf")
+    if choices:
+        return any(shows(choice) for choice in choices)
+    if "items" in schema:
+        return shows(schema["items"])
+    parts = schema.get("properties", {}).values()
+    is_plain = "type" in schema and schema["type"] not in {"object", "array"}
+    return schema.get("format") == "binary" or is_plain or (bool(parts) and all(shows(part) for part in parts))
+
+
+@pytest.mark.parametrize("operation", list(operations(document)), ids=lambda operation: operation["operationId"])
+def test_an_operation_shows_what_is_sent_what_comes_back_and_what_may_go_wrong(operation: dict[str, Any]) -> None:
+    for parameter in operation.get("parameters", ()):
+        if parameter["in"] == "path":
+            assert {"example", "examples"} & (set(parameter) | set(parameter["schema"])), parameter["name"]
+    for kind, content in operation.get("requestBody", {}).get("content", {}).items():
+        assert {"example", "examples"} & set(content) or shows(content["schema"]), f"body {kind}"
+    for status, response in operation["responses"].items():
+        for kind, content in response.get("content", {}).items():
+            if kind == "application/problem+json":
+                assert status == "default" or content.get("examples"), f"problems {status}"
+            else:
+                assert {"example", "examples"} & set(content) or shows(content["schema"]), f"answer {status} {kind}"

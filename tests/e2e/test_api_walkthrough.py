@@ -1,6 +1,7 @@
 """The walk through the API that docs/ offers works as it is written."""
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -12,7 +13,7 @@ from native.fleet import Fleet
 pytestmark = pytest.mark.e2e
 
 SCRIPT = Path(__file__).parents[2] / "docs" / "api-walkthrough.sh"
-CHAPTERS = 12
+CHAPTERS = 15
 
 
 def test_the_walkthrough_can_be_followed_to_its_end(quick_fleet: Fleet) -> None:
@@ -34,3 +35,6 @@ def test_the_walkthrough_can_be_followed_to_its_end(quick_fleet: Fleet) -> None:
     for code in ("without a token the answer is 401", "it may not write: 403", "afterwards the answer is 404"):
         assert code in done.stdout, said
     assert "after logging out 401" in done.stdout, said
+    for outcome in ("after event 2 comes event 3", "the job's: yes", "so far: 1000 bytes", '"priority":"high"'):
+        assert outcome in done.stdout, said
+    assert re.search("stopping it is answered with (200|409)", done.stdout), said

@@ -43,7 +43,7 @@ RANGE = {
         }
     ]
 }
-Name = Annotated[str, Path(max_length=400, description="The file's name.")]
+Name = Annotated[str, Path(max_length=400, description="The file's name.", examples=["transcript.srt"])]
 
 
 def _file(path: str, summary: str, *further: Responses) -> Callable[[Any], Any]:
@@ -93,7 +93,9 @@ async def transcript_file(
 
 @_file("/static/{path:path}", "One of the web page's files")
 async def static_page_file(
-    path: Annotated[str, Path(max_length=1000, description="The file's path in the web page's folder.")],
+    path: Annotated[
+        str, Path(max_length=1000, description="The file's path in the web page's folder.", examples=["index.html"])
+    ],
     request: Request,
     _: IdentityDep,
     resources: ResourcesDep,

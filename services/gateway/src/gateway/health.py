@@ -7,7 +7,7 @@ from typing import Literal
 
 import structlog
 from fastapi import Request, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from common.web import Problem
 
@@ -32,6 +32,26 @@ class ServiceHealth(BaseModel):
 
 class Health(BaseModel):
     """The whole platform: ok, degraded (something inessential is missing) or unavailable."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "status": "degraded",
+                    "version": "0.1.0",
+                    "services": {
+                        "jobs": {"status": "ok", "essential": True, "milliseconds": 3, "detail": None},
+                        "metadata": {
+                            "status": "unavailable",
+                            "essential": False,
+                            "milliseconds": 2,
+                            "detail": "cannot be reached",
+                        },
+                    },
+                }
+            ]
+        }
+    )
 
     status: Literal["ok", "degraded", "unavailable"]
     version: str

@@ -80,6 +80,15 @@ UPLOAD_FORM["parameters"] = [
 
 _FILES: dict[str, dict[str, Any]] = {"json": {"type": "object"}, "docx": {"type": "string", "format": "binary"}}
 
+_SEGMENT = {"start": 0.4, "end": 2.1, "text": "Good morning, everybody."}
+_EXAMPLES: dict[str, Any] = {
+    "txt": "Good morning, everybody.\n",
+    "srt": "1\n00:00:00,400 --> 00:00:02,100\nGood morning, everybody.\n",
+    "vtt": "WEBVTT\n\n00:00.400 --> 00:02.100\nGood morning, everybody.\n",
+    "tsv": "start\tend\ttext\n400\t2100\tGood morning, everybody.\n",
+    "json": {"language": "en", "duration": 301.4, "text": "Good morning, everybody.", "segments": [_SEGMENT]},
+}
+
 TRANSCRIPT: Responses = {
     200: {
         "description": "The transcript as a file.",
@@ -88,6 +97,7 @@ TRANSCRIPT: Responses = {
         },
         "content": {
             content_type.partition(";")[0]: {"schema": _FILES.get(fmt, {"type": "string"})}
+            | ({"example": _EXAMPLES[fmt]} if fmt in _EXAMPLES else {})
             for fmt, content_type in CONTENT_TYPES.items()
         },
     }

@@ -95,7 +95,11 @@ async def platform_health(request: Request, response: Response, resources: Resou
     tags=["health"],
     summary="What this gateway counts, as Prometheus reads it",
     response_class=Response,
-    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+    responses={
+        200: {
+            "content": {"text/plain": {"schema": {"type": "string"}, "example": "verbatim_gateway_log_viewers 3.0\n"}}
+        }
+    },
 )
 async def own_metrics(_: AdminDep) -> Response:
     counted, media_type = metrics.exposition()

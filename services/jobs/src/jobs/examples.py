@@ -72,6 +72,35 @@ DETAIL_EXAMPLE: Final[dict[str, Any]] = JOB_EXAMPLE | {
     ],
 }
 
+LOG_PAGE_EXAMPLE: Final[dict[str, Any]] = {
+    "items": [
+        {
+            "seq": 4711,
+            "record": {
+                "timestamp": "2026-11-22T12:00:03.120Z",
+                "level": "info",
+                "event": "chunk decoded",
+                "service": "transcriber",
+                "job_id": "4b2f7c1e-8d0a-4c55-9a58-0d7e6c1b2f10",
+                "chunk": 3,
+            },
+        }
+    ],
+    "next_after": 4711,
+    "complete": True,
+}
+
+# OpenAPI 3.1 describes a stream by what each of its events is.
+ONE_EVENT: Final[dict[str, Any]] = {
+    "type": "object",
+    "required": ["id", "event", "data"],
+    "properties": {
+        "id": {"type": "string", "pattern": "^[0-9]+$"},
+        "event": {"enum": ["state", "progress", "segments"]},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+    },
+}
+
 EVENT_STREAM_EXAMPLE: Final = """id: 1
 event: state
 data: {"seq": 1, "attempt": 0, "stage": "waiting", "progress": 0.0, "chunks_total": 0, "chunks_done": 0,\

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from typing import Annotated
-from uuid import UUID
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
@@ -12,7 +11,7 @@ from common.web.answers import Responses
 
 from .errors import JobNotFound, LogNotFound
 from .repository.archive import of_access, of_job, of_system
-from .schemas import LogPage
+from .schemas import JobId, LogPage
 from .service.logs import LogReader, log_named, text_after
 
 router = APIRouter(tags=["logs"])
@@ -23,7 +22,6 @@ _EXAMPLE = (
 )
 _AS_TEXT: Responses = {200: {"description": "Lines of text.", "content": {"text/plain": {"example": _EXAMPLE}}}}
 
-JobId = Annotated[UUID, Path(description="The job's id.", examples=["4b2f7c1e-8d0a-4c55-9a58-0d7e6c1b2f10"])]
 After = Annotated[int, Query(ge=0, lt=2**63, description="The number of the last line that is known already.")]
 Limit = Annotated[int, Query(ge=1, le=2000)]
 Lines = Annotated[int, Query(ge=1, le=100_000, description="How many lines, the newest ones.")]

@@ -1,7 +1,6 @@
 """HTTP in."""
 
 from typing import Annotated
-from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response, status
 from fastapi.responses import StreamingResponse
@@ -23,13 +22,14 @@ from .errors import (
     QuotaExceeded,
     TooManyWatchers,
 )
-from .examples import EVENT_STREAM_EXAMPLE
+from .examples import EVENT_STREAM_EXAMPLE, ONE_EVENT
 from .listing import ListQuery
 from .schemas import (
     Admission,
     Claim,
     CreatedJobs,
     JobDetail,
+    JobId,
     JobPage,
     JobView,
     NewJob,
@@ -51,7 +51,7 @@ usage = APIRouter(prefix="/me", tags=["jobs"])
 _EVENTS: Responses = {
     200: {
         "description": "The events, as long as the job goes on.",
-        "content": {"text/event-stream": {"schema": {"type": "string"}, "example": EVENT_STREAM_EXAMPLE}},
+        "content": {"text/event-stream": {"schema": ONE_EVENT, "example": EVENT_STREAM_EXAMPLE}},
     },
     204: {"description": "The job is over and the client has seen its end: there is no need to come back."},
 }
@@ -154,7 +154,7 @@ async def list_jobs(identity: IdentityDep, jobs: CatalogueDep, wanted: Annotated
 
 
 @router.get("/{job_id}", summary="Read a job.")
-async def read_job(job_id: UUID, identity: IdentityDep, jobs: CatalogueDep) -> JobDetail:
+async def read_job(job_id: JobId, identity: IdentityDep, jobs: CatalogueDep) -> JobDetail:
     return await jobs.detail(identity, job_id)
 
 
@@ -164,12 +164,12 @@ async def read_job(job_id: UUID, identity: IdentityDep, jobs: CatalogueDep) -> J
     summary="Delete a job, its recording and its transcript, stopping it if it runs.",
     responses=problems(JobNotFound),
 )
-async def delete_job(job_id: UUID, identity: IdentityDep, jobs: CatalogueDep) -> None:
+async def delete_job(job_id: JobId, identity: IdentityDep, jobs: CatalogueDep) -> None:
     await jobs.delete(identity, job_id)
 
 
 @router.post("/{job_id}/cancel", summary="Stop a job within one chunk.", responses=problems(JobOver))
-async def cancel_job(job_id: UUID, identity: IdentityDep, jobs: ControlDep) -> JobView:
+async def cancel_job(job_id: JobId, identity: IdentityDep, jobs: ControlDep) -> JobView:
     """What is transcribed so far stays readable. Cancelling a cancelled job changes nothing."""
     return JobView.of(await jobs.cancel(identity, job_id))
 
@@ -180,7 +180,7 @@ async def cancel_job(job_id: UUID, identity: IdentityDep, jobs: ControlDep) -> J
     summary="Transcribe a recording once more.",
     responses=problems(JobActive, ModelNotAvailable, QuotaExceeded),
 )
-async def restart_job(job_id: UUID, identity: IdentityDep, jobs: ControlDep, wanted: Restart | None = None) -> JobView:
+async def restart_job(job_id: JobId, identity: IdentityDep, jobs: ControlDep, wanted: Restart | None = None) -> JobView:
     """Under the same options finished chunks are taken over; under others the old transcript stays until the new one
     is complete."""
     return JobView.of(await jobs.restart(identity, job_id, wanted or Restart()))
@@ -188,7 +188,7 @@ async def restart_job(job_id: UUID, identity: IdentityDep, jobs: ControlDep, wan
 
 @router.get("/{job_id}/transcript", summary="Read what is transcribed so far.", responses=problems(AttemptNotFound))
 async def read_transcript(
-    job_id: UUID,
+    job_id: JobId,
     identity: IdentityDep,
     jobs: CatalogueDep,
     attempt: Annotated[
@@ -206,7 +206,7 @@ async def read_transcript(
     responses=_EVENTS | problems(TooManyWatchers),
 )
 async def follow_job(
-    job_id: UUID,
+    job_id: JobId,
     identity: IdentityDep,
     watchers: WatchersDep,
     *,

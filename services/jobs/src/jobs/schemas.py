@@ -6,11 +6,12 @@ from typing import Annotated, Any, Literal, Self, cast
 from urllib.parse import urlsplit
 from uuid import UUID
 
+from fastapi import Path
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
 from common.events import JobOptions
 
-from .examples import DETAIL_EXAMPLE, JOB_EXAMPLE, USAGE_EXAMPLE
+from .examples import DETAIL_EXAMPLE, JOB_EXAMPLE, LOG_PAGE_EXAMPLE, USAGE_EXAMPLE
 from .listing import COUNTED, storable
 from .priorities import Priority
 from .progress import Stage, Timings, progress, stage, timings
@@ -19,6 +20,7 @@ from .tables import Job, LogLine, PastAttempt
 
 _UNPRINTABLE = re.compile(r"[\x00-\x20\x7f]")
 
+JobId = Annotated[UUID, Path(description="The job's id.", examples=["4b2f7c1e-8d0a-4c55-9a58-0d7e6c1b2f10"])]
 Storable = Annotated[str, Field(min_length=1, max_length=1024), AfterValidator(storable)]
 
 
@@ -315,6 +317,8 @@ class LogEntry(BaseModel):
 
 class LogPage(BaseModel):
     """Log records in the order in which they were archived."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [LOG_PAGE_EXAMPLE]})
 
     items: list[LogEntry]
     next_after: int = Field(description="Pass it as `after` to get what follows, now or later.")

@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request, Response, status
+from fastapi import APIRouter, Path, Query, Request, Response, status
 
 from common.web import problems
 from common.web.identity import IdentityDep
@@ -16,13 +16,15 @@ from .service import EnrichmentService
 
 router = APIRouter(tags=["metadata"])
 
+JobId = Annotated[UUID, Path(description="The job's id.", examples=["4b2f7c1e-8d0a-4c55-9a58-0d7e6c1b2f10"])]
+
 
 @router.get(
     "/metadata/{job_id}",
     summary="Statistics, keywords, summary and analysis of a job's transcript",
     responses=problems(MetadataNotFound),
 )
-async def get_metadata(job_id: UUID, identity: IdentityDep, session: SessionDep) -> Metadata:
+async def get_metadata(job_id: JobId, identity: IdentityDep, session: SessionDep) -> Metadata:
     return await EnrichmentService(session).get(job_id, identity)
 
 
@@ -38,7 +40,7 @@ async def get_metadata(job_id: UUID, identity: IdentityDep, session: SessionDep)
 )
 async def analyze_job(
     *,
-    job_id: UUID,
+    job_id: JobId,
     identity: IdentityDep,
     session: SessionDep,
     request: Request,

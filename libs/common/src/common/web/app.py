@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 from fastapi import APIRouter, FastAPI
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from common import metrics
 
@@ -87,6 +87,8 @@ class Alive(BaseModel):
 
 class Ready(BaseModel):
     """All that the service depends on answers."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"status": "ready", "checks": ["database", "broker"]}]})
 
     status: str = "ready"
     checks: list[str]

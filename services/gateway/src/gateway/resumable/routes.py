@@ -28,7 +28,10 @@ from .transfer import Checksum
 
 router = APIRouter(tags=["uploads"])
 
-UploadId = Annotated[UUID, Path(description="The upload's id, which becomes the job's.")]
+UploadId = Annotated[
+    UUID,
+    Path(description="The upload's id, which becomes the job's.", examples=["4b2f7c1e-8d0a-4c55-9a58-0d7e6c1b2f10"]),
+]
 Tus = Annotated[str | None, Header(alias="Tus-Resumable", description=f"`{VERSION}`")]
 Length = Annotated[str | None, Header(alias="Upload-Length", description="Bytes that the recording has.")]
 Offset = Annotated[str | None, Header(alias="Upload-Offset", description="Bytes that are stored already.")]

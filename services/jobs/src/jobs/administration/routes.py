@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, status
 from common.events import EndProcesses
 from common.messaging import Broker
 from common.web import AdminDep, Identity, SessionDep, problems
-from jobs.errors import ModelNotAvailable
+from jobs.errors import ModelNotAvailable, QuotaExceeded
 from jobs.settings import Settings
 
 from .concurrency import ConcurrencyStore, ConcurrencyView, NewConcurrency
@@ -92,7 +92,7 @@ async def read_dead_letter(letter_id: LetterId, _: AdminDep, office: OfficeDep) 
 @router.post(
     "/dead-letters/{letter_id}/replay",
     summary="Send a dead letter again; work of a failed job begins a new attempt. Once only, however often asked",
-    responses=problems(DeadLetterNotFound, ReplayImpossible, ModelNotAvailable),
+    responses=problems(DeadLetterNotFound, ReplayImpossible, ModelNotAvailable, QuotaExceeded),
 )
 async def replay_dead_letter(letter_id: LetterId, admin: AdminDep, office: OfficeDep) -> DeadLetterView:
     return await office.replay(letter_id, admin)
