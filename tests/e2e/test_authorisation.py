@@ -120,12 +120,14 @@ def people(quick_fleet: Fleet) -> Iterator[People]:
     ada, bob = signed_up(quick_fleet, "ada-of-rights"), signed_up(quick_fleet, "bob-of-rights")
     job = ada.submit("mine.wav", encoded(speech()[: 3 * RATE], "wav", "pcm_s16le"))
     ada.finished(job)
+    verification = ada.http.post(f"/jobs/{job}/verify", json={"chunks": 1}).raise_for_status().json()
     key = ada.http.post("/api-keys", json={"name": "mine", "scopes": ["read"]}).raise_for_status().json()
     sessions = ada.http.get("/me/sessions").raise_for_status().json()["items"]
     me = ada.http.get("/me").raise_for_status().json()
     things = {"job_id": job, "key_id": key["id"], "session_id": sessions[0]["id"], "user_id": me["user_id"]}
     resumable = {"Tus-Resumable": "1.0.0", "Upload-Length": "1000", "Upload-Metadata": "filename bWluZS53YXY="}
     begun = ada.http.post("/files", headers=resumable).raise_for_status().headers["location"]
+    things |= {"verification_id": verification["id"]}
     things |= {"name": "source", "upload_id": begun.rpartition("/")[2]}
     kid, private = asyncio.run(signing_key(quick_fleet))
     strangers = {name: bearer(token) for name, token in imitations(ada.token, kid, private).items()}

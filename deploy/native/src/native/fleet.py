@@ -52,6 +52,11 @@ class Fleet(Hosted):
         return credentials(self.state, self.settings)
 
     @property
+    def storage(self) -> StorageSettings:
+        """The object store as clients see it."""
+        return _Wiring(self.state, self.settings, {}).storage()
+
+    @property
     def transcribers(self) -> list[str]:
         """Names of the workers' rows."""
         return transcribers(self.settings)

@@ -87,6 +87,25 @@ async def test_a_worker_holds_no_more_than_its_prefetch(broker: Broker) -> None:
         await eventually(lambda: len(worker.finished) == 4)
 
 
+async def test_a_worker_that_asks_for_more_gets_what_waits_and_no_more(broker: Broker) -> None:
+    worker = Worker()
+    async with working(broker, worker) as consumer:
+        commands = [a_plan_work() for _ in range(3)]
+        for command in commands:
+            await broker.publish(command)
+        await eventually(lambda: len(worker.deliveries) == 1)
+        assert await consumer.take_more() == commands[1]
+        assert await consumer.take_more() == commands[2]
+        assert await consumer.take_more() is None
+        await eventually(lambda: len(worker.deliveries) == 3)
+        assert [delivery.extra for _, delivery in worker.deliveries] == [False, True, True]
+        worker.go.set()
+        await eventually(lambda: len(worker.finished) == 3)
+        await consumer.pause()
+        await broker.publish(a_plan_work())
+        assert await consumer.take_more() is None, "a worker that is paused takes nothing"
+
+
 async def test_work_goes_on_when_the_broker_dies_and_the_redelivery_attaches_to_it(
     broker: Broker, rabbitmq_server: RabbitServer
 ) -> None:

@@ -46,6 +46,13 @@ class IdempotencyKeyInFlight(Conflict):
     default_headers: ClassVar[Mapping[str, str]] = {"Retry-After": "5"}
 
 
+class ChunkAudioGone(Conflict):
+    """The audio of the job's chunks is no longer stored, so nothing can be decoded again; restart the job instead."""
+
+    code = "chunk_audio_gone"
+    title = "Chunk audio gone"
+
+
 class UploadTooLarge(TooLarge):
     """The recording is larger than MAX_UPLOAD_SIZE."""
 
@@ -90,6 +97,13 @@ class TranscriptNotReady(Conflict):
 
     code = "transcript_not_ready"
     title = "Transcript not ready"
+
+
+class ProvenanceUnknown(NotFound):
+    """The transcript was made before its provenance was recorded."""
+
+    code = "provenance_unknown"
+    title = "Provenance unknown"
 
 
 class FormatNotAvailable(NotFound):

@@ -8,22 +8,26 @@ from fastapi import APIRouter, Path, Query, Request, Response, WebSocket
 from common import metrics
 from common.web import AdminDep, IdentityDep
 
-from . import downloads, health, surface, uploads
+from . import downloads, health, provenance, surface, uploads, verification
 from .downloads import Disposition, Format
 from .errors import (
     BadUpload,
+    BodyTooLarge,
+    ChunkAudioGone,
     FormatNotAvailable,
     IdempotencyKeyInFlight,
     IdempotencyKeyReused,
     InvalidForm,
+    ProvenanceUnknown,
     StoreDown,
     TranscriptNotReady,
     UploadTooLarge,
 )
 from .health import Health
 from .openapi import TRANSCRIPT, UPLOAD_FORM, merged, one_or_several, signed_in
+from .provenance import Provenance
 from .resources import ResourcesDep, SocketResourcesDep
-from .union import passed_on
+from .union import body_of, passed_on
 
 router = APIRouter()
 
@@ -34,6 +38,8 @@ CREATED = one_or_several(
 )
 REFUSED = passed_on(surface.operation(DOCUMENTS, "jobs", "GET", "/jobs/{job_id}"), only_problems=True)
 REFUSED_UPLOAD = passed_on(surface.operation(DOCUMENTS, "jobs", "POST", "/jobs"), only_problems=True)
+
+VERIFY = surface.operation(DOCUMENTS, "jobs", "POST", "/jobs/{job_id}/verify")
 
 JobId = Annotated[UUID, Path(description="The job's id.", examples=["4b2f7c1e-8d0a-4c55-9a58-0d7e6c1b2f10"])]
 
@@ -76,6 +82,35 @@ async def download(
     return await downloads.transcript(
         request, resources.upstreams.jobs, resources.store, job_id=job_id, fmt=format, disposition=disposition
     )
+
+
+@router.get(
+    "/jobs/{job_id}/provenance",
+    tags=["jobs"],
+    summary="What the transcript was made of, by what and by whom",
+    response_class=Response,
+    responses=merged(
+        {200: {"model": Provenance, "description": "The record, as it was written with the transcript."}},
+        REFUSED,
+        signed_in(ProvenanceUnknown, TranscriptNotReady, StoreDown),
+    ),
+)
+async def read_provenance(job_id: JobId, request: Request, _: IdentityDep, resources: ResourcesDep) -> Response:
+    return await provenance.stored(request, resources.upstreams.jobs, resources.store, job_id=job_id)
+
+
+@router.post(
+    "/jobs/{job_id}/verify",
+    tags=["jobs"],
+    summary="Decode random chunks once more and compare",
+    status_code=202,
+    response_class=Response,
+    responses=merged(passed_on(VERIFY), signed_in(ChunkAudioGone, BodyTooLarge, StoreDown)),
+    openapi_extra=body_of(VERIFY),
+)
+async def verify(job_id: JobId, request: Request, _: IdentityDep, resources: ResourcesDep) -> Response:
+    """Real work for the workers: the answer is the verification as it begins, to be read again until it has ended."""
+    return await verification.begin(request, resources.upstreams.jobs, resources.store, job_id)
 
 
 @router.get(

@@ -25,6 +25,13 @@ def passed_on(operation: Operation, *, only_problems: bool = False) -> Responses
     }
 
 
+def body_of(operation: Operation) -> dict[str, Any]:
+    """The body of a service's operation, for a route of the gateway's that passes it on; for `openapi_extra`."""
+    described = {"requestBody": operation.described["requestBody"]}
+    renamed: dict[str, Any] = _with_names(described, lambda name: f"{operation.service}.{name}")
+    return renamed
+
+
 def united(own: Document, relayed: Sequence[Operation], documents: Documents) -> Document:
     """`own` with the relayed operations, the components they need and the problems that the gateway adds.
 

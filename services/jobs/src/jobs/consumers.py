@@ -7,6 +7,7 @@ from common.events import (
     AudioRejected,
     ChunkPlanned,
     ChunkTranscribed,
+    ChunkVerified,
     JobExpired,
     MetadataEnriched,
     MetadataFailed,
@@ -18,7 +19,7 @@ from common.messaging import Subscriptions
 
 from .administration.reset import Reset
 from .resources import Resources
-from .service import JobCatalogue, JobLifecycle
+from .service import JobCatalogue, JobLifecycle, Verifying
 
 
 async def on_chunk_planned(event: ChunkPlanned, session: AsyncSession, resources: Resources) -> None:
@@ -39,6 +40,11 @@ async def on_audio_rejected(event: AudioRejected, session: AsyncSession, resourc
 async def on_chunk_transcribed(event: ChunkTranscribed, session: AsyncSession, resources: Resources) -> None:
     """A chunk is done; the last one brings the assembly."""
     await JobLifecycle(session, resources).chunk_transcribed(event)
+
+
+async def on_chunk_verified(event: ChunkVerified, session: AsyncSession, resources: Resources) -> None:
+    """A chunk was decoded once more, for somebody who wants to be sure."""
+    await Verifying(session, resources).chunk_verified(event)
 
 
 async def on_transcript_ready(event: TranscriptReady, session: AsyncSession, resources: Resources) -> None:
@@ -76,6 +82,7 @@ SUBSCRIPTIONS: Subscriptions[Resources] = {
     AudioPlanned: on_audio_planned,
     AudioRejected: on_audio_rejected,
     ChunkTranscribed: on_chunk_transcribed,
+    ChunkVerified: on_chunk_verified,
     TranscriptReady: on_transcript_ready,
     MetadataEnriched: on_metadata_enriched,
     MetadataFailed: on_metadata_failed,

@@ -9,14 +9,14 @@ from pydantic import BaseModel, ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from common import context
-from common.events import AssembleWork, ChunkWork, PlanWork
+from common.events import AssembleWork, ChunkWork, PlanWork, VerifyWork
 from common.messaging import RawMessage
 
 from . import metrics
 from .progress import clock
 from .repository import DeadLetterRepository, JobRepository, LedgerRepository
 from .resources import Resources
-from .service import JobLifecycle
+from .service import JobLifecycle, Verifying
 from .states import REASONS, Reason, State
 from .storable import storable
 from .tables import Job
@@ -64,7 +64,9 @@ class DeadLetters:
         metrics.DEAD_LETTERS.labels(message.queue).inc()
         log.error("message dead-lettered", queue=message.queue, reason=message.reason, routing_key=message.routing_key)
         work = _work(message)
-        if work is not None:
+        if isinstance(work, VerifyWork):
+            await Verifying(session, self._resources).given_up(work)
+        elif work is not None:
             await self._fail_job(session, work, message)
 
     async def _fail_job(self, session: AsyncSession, work: Work, message: RawMessage) -> None:
@@ -102,10 +104,10 @@ def _job_id(message: RawMessage) -> UUID | None:
         return None
 
 
-def _work(message: RawMessage) -> Work | None:
+def _work(message: RawMessage) -> Work | VerifyWork | None:
     """Return the work in a message from a work queue; None if it is something else, or not readable."""
-    for command in (PlanWork, ChunkWork, AssembleWork):
-        # Chunk work has a queue per model.
+    for command in (PlanWork, ChunkWork, AssembleWork, VerifyWork):
+        # Work on chunks has a queue per model.
         if message.queue == command.name or message.queue.startswith(f"{command.name}."):
             try:
                 return command.model_validate_json(message.body)

@@ -17,6 +17,7 @@ from .administration.concurrency import ConcurrencyStore
 from .fairness import take_turns
 from .repository import DispatchRepository, WorkerRepository
 from .repository.catalogue import WAKE_DISPATCH
+from .repository.dispatch import FULL_CHUNK
 from .service import History, WorkSender, of_job
 from .settings import Settings
 from .tables import Job
@@ -25,6 +26,10 @@ log = structlog.get_logger(__name__)
 
 # A notification may be lost with its connection; nobody should wait longer than this for that reason.
 _POLL_SECONDS = 1.0
+# Windows per worker that are out besides the chunk in its hands, so that it does not wait for the next one: for two
+# workers and more a full chunk that the first of them takes, for one alone the small first chunks of other jobs. All of
+# it is taken within the time of one chunk, and so is what comes after it: a new job never waits longer than that.
+RESERVE = FULL_CHUNK // 2
 
 
 class Dispatcher:
@@ -84,8 +89,8 @@ class Dispatcher:
         work = WorkSender(session)
         for model, lines in lines_of.items():
             # Without a live worker nothing is known about the fleet, so only the window of each job counts.
-            fleet = settings.chunks_in_flight_per_worker * workers.get(model, 0)
-            limit = fleet or len(lines) * window
+            fleet = workers.get(model, 0) * (settings.chunks_in_flight_per_worker * FULL_CHUNK + RESERVE)
+            limit = fleet or len(lines) * window * FULL_CHUNK
             turns = take_turns(lines, limit=limit, window=window, now=now)
             for row in await queries.take_chunks(turns) if turns else ():
                 with of_job(row, row.job_id):

@@ -60,6 +60,27 @@ class JobOver(Conflict):
     title = "Job over"
 
 
+class JobNotCompleted(Conflict):
+    """The job has no finished transcript to verify."""
+
+    code = "job_not_completed"
+    title = "Job not completed"
+
+
+class VerificationRunning(Conflict):
+    """The job is being verified already; wait for the outcome."""
+
+    code = "verification_running"
+    title = "Verification still running"
+
+
+class VerificationNotFound(NotFound):
+    """The job has no such verification."""
+
+    code = "verification_not_found"
+    title = "Verification not found"
+
+
 class AttemptNotFound(NotFound):
     """The job has not had this attempt."""
 

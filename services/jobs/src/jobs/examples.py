@@ -54,6 +54,16 @@ JOB_EXAMPLE: Final[dict[str, Any]] = {
 DETAIL_EXAMPLE: Final[dict[str, Any]] = JOB_EXAMPLE | {
     "queue_position": None,
     "eta_seconds": 14.2,
+    "costs": {
+        "cpu_seconds": 11.9,
+        "gpu_seconds": 0.0,
+        "audio_seconds": 121.6,
+        "decode_seconds": 9.7,
+        "wasted_seconds": 0.0,
+        "retries": 0,
+        "queue_seconds": 0.8,
+        "rtfx": None,
+    },
     "attempts": [
         {
             "attempt": 1,

@@ -13,8 +13,9 @@ T = TypeVar("T")
 class Line(Generic[T]):
     """Things of one owner that wait in order, e.g. the chunks of a job.
 
-    `busy` counts the line's things that are being served now; `served` is when the line last had a turn, on any clock
-    that grows (0 = never); `weight` is its share relative to the owner's other lines.
+    `busy` counts the line's things that are being served now and `load` is how much they are together; `served` is when
+    the line last had a turn, on any clock that grows (0 = never); `weight` is its share relative to the owner's other
+    lines; `sizes` says how much each waiting thing is (left out: 1).
     """
 
     owner: UUID
@@ -22,12 +23,19 @@ class Line(Generic[T]):
     busy: int = 0
     served: float = 0.0
     weight: float = 1.0
+    load: float | None = None
+    sizes: Sequence[float] = ()
+
+    def size(self, index: int) -> float:
+        """How much a waiting thing is."""
+        return self.sizes[index] if self.sizes else 1.0
 
 
-def take_turns(lines: Sequence[Line[T]], *, limit: int, window: int, now: float = 0.0) -> list[T]:
+def take_turns(lines: Sequence[Line[T]], *, limit: float, window: int, now: float = 0.0) -> list[T]:
     """Return whose turn it is, in order.
 
-    `limit` bounds how many things are busy in all, `window` how many of one line. The owner with the fewest busy things
+    `limit` bounds how much is busy in all, `window` how many things of one line. Whoever's turn it is waits until there is
+    room: nobody smaller comes first, and something too large for the limit comes when nothing else is busy. The owner with the fewest busy things
     is next, then the owner who waited longest for a turn; among the owner's lines the same rule decides, with what is
     busy divided and the wait multiplied by the line's weight: a heavy line comes more often, and no line waits for
     ever. From rest this is a plain round robin over owners and lines, and after a disturbance it restores the shares.
@@ -50,13 +58,18 @@ def take_turns(lines: Sequence[Line[T]], *, limit: int, window: int, now: float 
         waited = (clock - served[index]) * weight
         return (owner_busy[owner], owner_served[owner], busy[index] / weight, -waited, index)
 
+    load = sum(line.busy if line.load is None else line.load for line in lines)
     turns: list[T] = []
-    for _ in range(limit - sum(busy)):
+    while load < limit:
         eligible = [i for i, line in enumerate(lines) if busy[i] < window and taken[i] < len(line.waiting)]
         if not eligible:
             break
         chosen = min(eligible, key=turn)
         line = lines[chosen]
+        size = line.size(taken[chosen])
+        if load and load + size > limit:
+            break
+        load += size
         turns.append(line.waiting[taken[chosen]])
         clock += 1
         taken[chosen] += 1

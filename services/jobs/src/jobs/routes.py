@@ -16,11 +16,14 @@ from .errors import (
     InvalidCursor,
     JobActive,
     JobIdTaken,
+    JobNotCompleted,
     JobNotFound,
     JobOver,
     ModelNotAvailable,
     QuotaExceeded,
     TooManyWatchers,
+    VerificationNotFound,
+    VerificationRunning,
 )
 from .examples import EVENT_STREAM_EXAMPLE, ONE_EVENT
 from .listing import ListQuery
@@ -38,8 +41,9 @@ from .schemas import (
     Restart,
     Usage,
 )
-from .service import JobCatalogue, JobControl, JobCreation, Quotas
+from .service import JobCatalogue, JobControl, JobCreation, Quotas, Verifying
 from .transcripts import Transcript
+from .verification import VerificationId, VerificationList, VerificationView, Verify
 from .watching import Watchers
 
 router = APIRouter(prefix="/jobs", tags=["jobs"], responses=problems(JobNotFound))
@@ -77,6 +81,11 @@ def quotas(request: Request, session: SessionDep) -> Quotas:
     return Quotas(session, request.app.state.resources)
 
 
+def verifying(request: Request, session: SessionDep) -> Verifying:
+    """Verifying inside this request's transaction."""
+    return Verifying(session, request.app.state.resources)
+
+
 def watching(request: Request) -> Watchers:
     """This process's watchers, who outlive any transaction."""
     watchers: Watchers = request.app.state.watchers
@@ -87,6 +96,7 @@ CatalogueDep = Annotated[JobCatalogue, Depends(catalogue, scope="function")]
 ControlDep = Annotated[JobControl, Depends(control, scope="function")]
 CreationDep = Annotated[JobCreation, Depends(creating, scope="function")]
 QuotasDep = Annotated[Quotas, Depends(quotas, scope="function")]
+VerifyingDep = Annotated[Verifying, Depends(verifying, scope="function")]
 WatchersDep = Annotated[Watchers, Depends(watching)]
 
 
@@ -110,6 +120,19 @@ async def create_job(new: NewJob, identity: IdentityDep, jobs: CreationDep) -> J
 async def create_jobs(new: NewJobs, identity: IdentityDep, jobs: CreationDep) -> CreatedJobs:
     """Repeating the same request is safe: it returns the same jobs."""
     return CreatedJobs(items=await jobs.create_all(identity, new))
+
+
+@creation.post(
+    "/jobs/{job_id}/verify",
+    status_code=status.HTTP_202_ACCEPTED,
+    summary="Decode random chunks once more and compare.",
+    responses=problems(JobNotFound, JobNotCompleted, VerificationRunning, ModelNotAvailable),
+)
+async def verify_job(
+    job_id: JobId, identity: IdentityDep, verifications: VerifyingDep, wanted: Verify | None = None
+) -> VerificationView:
+    """Whether the chunks' audio is still stored is for the gateway to find out."""
+    return VerificationView.of(await verifications.begin(identity, job_id, wanted or Verify()))
 
 
 @creation.post("/idempotency-keys", summary="Claim a key for a creation, or hold on to it; or hear what came of it.")
@@ -197,6 +220,24 @@ async def read_transcript(
 ) -> Transcript:
     """Segments in the order of the recording, with a gap wherever speech is not transcribed (yet)."""
     return await jobs.transcript(identity, job_id, attempt)
+
+
+@router.get("/{job_id}/verifications", summary="The verifications of a job's transcripts, the newest first.")
+async def list_verifications(job_id: JobId, identity: IdentityDep, verifications: VerifyingDep) -> VerificationList:
+    rows = await verifications.all(identity, job_id)
+    return VerificationList(items=[VerificationView.of(row) for row in rows])
+
+
+@router.get(
+    "/{job_id}/verifications/{verification_id}",
+    summary="What came of a verification.",
+    responses=problems(JobNotFound, VerificationNotFound),
+)
+async def read_verification(
+    job_id: JobId, verification_id: VerificationId, identity: IdentityDep, verifications: VerifyingDep
+) -> VerificationView:
+    """It is over when `finished_at` is there; then `verified` says whether every chunk came out as it was."""
+    return VerificationView.of(await verifications.one(identity, job_id, verification_id))
 
 
 @router.get(

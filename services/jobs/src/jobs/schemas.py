@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 
 from common.events import JobOptions
 
+from .costs import Costs
 from .examples import DETAIL_EXAMPLE, JOB_EXAMPLE, LOG_PAGE_EXAMPLE, USAGE_EXAMPLE
 from .listing import COUNTED, storable
 from .priorities import Priority
@@ -277,18 +278,21 @@ class JobDetail(JobView):
         description="Seconds until the transcript, from what is ahead and the speed measured lately; null = unknown."
     )
     attempts: list[Attempt] = Field(description="Every attempt that has begun, the current one last.")
+    costs: Costs = Field(description="What all attempts together have cost.")
 
     @classmethod
     def with_history(
         cls, job: Job, past: list[PastAttempt], *, queue_position: int | None, eta_seconds: float | None
     ) -> "JobDetail":
         """Return the view of a row with what its row does not tell."""
+        taken = timings(job)
         begun: list[Job | PastAttempt] = [*past, job] if job.started_at is not None else [*past]
         return cls.of(
             job,
             queue_position=queue_position,
             eta_seconds=eta_seconds,
             attempts=[Attempt.of(row) for row in begun],
+            costs=Costs.of(job, past, queue_seconds=taken.queue_seconds, rtfx=taken.real_time_factor),
         )
 
 

@@ -19,10 +19,10 @@ class Settings(ServiceSettings, DatabaseSettings, BrokerSettings, IdentitySettin
         description="Chunks of one job with the workers at once; few, so that a long recording starves no short one.",
     )
     chunks_in_flight_per_worker: int = Field(
-        default=4,
+        default=1,
         ge=1,
-        # Enough that no worker idles between two; what is in the broker's queue can no longer be ordered fairly.
-        description="Chunks of one model that may be out, per live worker that serves it.",
+        # What is in the broker's queue can no longer be ordered fairly.
+        description="Full chunks of one model that may be out, per live worker that serves it, besides a small reserve.",
     )
 
     quota_queued_jobs: int = Field(

@@ -144,6 +144,13 @@ class Job(Base):
     words: Mapped[int | None]
     keywords: Mapped[list[str]] = mapped_column(server_default=text("'{}'"))
 
+    # What all attempts together have cost; see costs.py.
+    cpu_seconds: Mapped[float] = mapped_column(server_default="0")
+    gpu_seconds: Mapped[float] = mapped_column(server_default="0")
+    decoded_seconds: Mapped[float] = mapped_column(server_default="0")  # of audio
+    wasted_seconds: Mapped[float] = mapped_column(server_default="0")
+    retries: Mapped[int] = mapped_column(server_default="0")
+
     # Number of the newest line in the job's history of events.
     last_event: Mapped[int] = mapped_column(BigInteger, server_default="0")
     # Id, file name and tags (A), keywords (B), transcript (D); large, so no query reads it along with the rest.
@@ -188,6 +195,7 @@ class Chunk(Base):
     segments: Mapped[list[dict[str, Any]] | None] = mapped_column(JSONB)  # [{start, end, text}]
     decode_seconds: Mapped[float | None]
     worker: Mapped[str | None]
+    deliveries: Mapped[int] = mapped_column(server_default="1")  # of the work that gave the result
     # The earlier attempt whose result this is; null = decoded in this one.
     reused_from: Mapped[int | None]
 
@@ -210,6 +218,25 @@ class PastAttempt(Base):
     chunks_planned: Mapped[int | None]
     chunks_done: Mapped[int]
     decode_seconds: Mapped[float]
+
+
+class Verification(Base):
+    """Somebody's wish to have some chunks of a transcript decoded again, and what came of it."""
+
+    __tablename__ = "verifications"
+    __table_args__ = (
+        Index("verifications_job_created_idx", "job_id", text("created_at DESC")),
+        Index("verifications_running_idx", "created_at", postgresql_where=text("finished_at IS NULL")),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    job_id: Mapped[UUID] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
+    attempt: Mapped[int]
+    seed: Mapped[int] = mapped_column(BigInteger)
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    finished_at: Mapped[datetime | None]
+    # By chunk number, in the order in which they were drawn; see verification.py.
+    checks: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
 
 
 class JobEvent(Base):

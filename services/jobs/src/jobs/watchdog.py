@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from . import metrics
 from .repository import IdempotencyRepository, OverdueRepository, UsageRepository, WorkerRepository
 from .resources import Resources
-from .service import DAYS_KEPT, KEPT, JobLifecycle, WorkSender, of_job
+from .service import DAYS_KEPT, KEPT, JobLifecycle, Verifying, WorkSender, of_job
 from .states import REASONS, Reason, State
 
 log = structlog.get_logger(__name__)
@@ -43,6 +43,7 @@ class Watchdog:
                 return
             await self._end_overdue(session)
             await self._repeat_work(session, self._settings.work_timeout)
+            await Verifying(session, self._resources).break_off()
             await IdempotencyRepository(session).prune(KEPT)
             await UsageRepository(session).prune(DAYS_KEPT)
             for worker in await WorkerRepository(session).forget(_FORGET_WORKERS_AFTER):

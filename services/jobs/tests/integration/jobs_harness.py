@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from common.events import (
     BY_ROUTING_KEY,
+    COMMANDS,
     AssembleWork,
     AudioPlanned,
     ChunkPlanned,
@@ -39,8 +40,6 @@ from common.web.identity import Identity
 from jobs.schemas import NewJob
 from jobs.settings import Settings
 from jobs.tables import Job, Outbox
-
-COMMANDS: tuple[type[Command], ...] = (PlanWork, ChunkWork, AssembleWork)
 
 
 async def until(condition: Callable[[], Awaitable[Any]], timeout: float = 60.0) -> Any:

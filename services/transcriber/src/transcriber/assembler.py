@@ -1,10 +1,9 @@
 """Assembly work: the plan and all results are read, the transcript is stored in every format."""
 
 import asyncio
-import hashlib
 import json
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import structlog
 
@@ -12,11 +11,13 @@ from common.events import AssembleWork, TranscriptReady
 from common.messaging import Broker
 from common.storage import ObjectStore, keys
 
-from . import metrics
+from . import metrics, provenance
 from .assembly import assemble, count_words
 from .cancellations import Cancellations
+from .documents import canonical
 from .formats import FORMATS
 from .patience import PATIENCE, patiently
+from .provenance import Evidence, digest
 
 log = structlog.get_logger(__name__)
 
@@ -34,21 +35,28 @@ class Assembler:
     async def assemble(self, work: AssembleWork) -> None:
         """Do the work and publish TranscriptReady; raises WorkCancelled, ObjectMissing, StoreUnavailable."""
         self._cancellations.check(work.job_id, work.attempt)
-        plan = json.loads(await patiently(lambda: self._store.get(work.plan_key)))
-        results = await self._results(work.result_keys)
+        plan = await patiently(lambda: self._store.get(work.plan_key))
+        stored = await self._results(work.result_keys)
+        results = [json.loads(result) for result in stored]
+        evidence = Evidence(json.loads(plan), digest(plan), results, [digest(result) for result in stored])
         engines = {json.dumps(result["engine"], sort_keys=True) for result in results}
         if len(engines) > 1:
             log.warning("chunks were decoded by different engines", engines=sorted(engines))
+        if disputed := provenance.disputed(work, evidence):
+            log.warning("results are not the ones that were announced", chunks=disputed)
         self._cancellations.check(work.job_id, work.attempt)
-        files = await asyncio.to_thread(_write, plan, results, work)
+        files = await asyncio.to_thread(_write, evidence, work)
         for name, (data, content_type) in files.items():
             await self._put(keys.transcript(work.job_id, work.attempt, name), data, content_type)
+        transcript_sha256 = digest(files["json"][0])
+        origin = canonical(provenance.document(work, evidence, transcript_sha256))
+        await self._put(keys.provenance(work.job_id, work.attempt), origin, "application/json")
         transcript = json.loads(files["json"][0])
         event = TranscriptReady(
             job_id=work.job_id,
             attempt=work.attempt,
             formats=list(files),
-            transcript_sha256=hashlib.sha256(files["json"][0]).hexdigest(),
+            transcript_sha256=transcript_sha256,
             language=transcript["language"],
             duration_seconds=transcript["duration_seconds"],
             speech_seconds=transcript["speech_seconds"],
@@ -59,13 +67,12 @@ class Assembler:
         metrics.TRANSCRIPTS.inc()
         log.info("transcript assembled", chunks=len(results), segments=event.segments, words=event.words)
 
-    async def _results(self, result_keys: Sequence[str]) -> list[dict[str, Any]]:
+    async def _results(self, result_keys: Sequence[str]) -> list[bytes]:
         gate = asyncio.Semaphore(_AT_ONCE)
 
-        async def fetch(key: str) -> dict[str, Any]:
+        async def fetch(key: str) -> bytes:
             async with gate:
-                document: dict[str, Any] = json.loads(await patiently(lambda: self._store.get(key)))
-                return document
+                return await patiently(lambda: self._store.get(key))
 
         return list(await asyncio.gather(*(fetch(key) for key in result_keys)))
 
@@ -73,6 +80,7 @@ class Assembler:
         await patiently(lambda: self._store.put(key, data, content_type))
 
 
-def _write(plan: dict[str, Any], results: Sequence[dict[str, Any]], work: AssembleWork) -> dict[str, tuple[bytes, str]]:
-    transcript = assemble(plan, results, work.options)
+def _write(evidence: Evidence, work: AssembleWork) -> dict[str, tuple[bytes, str]]:
+    transcript = assemble(evidence.plan, evidence.results, work.options)
+    transcript["provenance"] = provenance.shared(work, evidence)
     return {name: (write(transcript), content_type) for name, (write, content_type) in FORMATS.items()}

@@ -4,24 +4,24 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
-from uuid import UUID
 
 import structlog
 
-from common.events import AssembleWork, CancelJob, ChunkWork, Command, JobOptions, PauseWorkers, PlanWork
+from common.events import AssembleWork, CancelJob, ChunkWork, Command, JobOptions, PauseWorkers, PlanWork, VerifyWork
 from common.messaging import Broker, Delivery, Listener, WorkConsumer
 
 from . import metrics
 from .assembler import Assembler
+from .batching import Batcher
 from .cancellations import Cancellations
 from .errors import WorkCancelled
 from .planner import Planner
+from .planning import CHUNK_WINDOWS
 from .transcription import Transcriber
+from .verification import Verifier
 from .worker import Worker
 
 log = structlog.get_logger(__name__)
-
-_NOBODY: Final = UUID(int=0)
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,9 @@ class Resources:
     worker: Worker
     planner: Planner
     transcriber: Transcriber
+    verifier: Verifier
     assembler: Assembler
+    batcher: Batcher
     cancellations: Cancellations
 
 
@@ -41,8 +43,16 @@ async def on_plan(work: PlanWork, delivery: Delivery, resources: Resources) -> N
 
 
 async def on_chunk(work: ChunkWork, delivery: Delivery, resources: Resources) -> None:
-    """Transcribe a chunk; after a failed delivery window by window, in case one of them kills the engine."""
-    await resources.transcriber.transcribe(work, alone=delivery.count > 1)
+    """Transcribe a chunk, together with small ones of other jobs if they wait."""
+    try:
+        await resources.transcriber.transcribe(work, delivery=delivery.count)
+    finally:
+        await resources.batcher.arrived(work.key)
+
+
+async def on_verify(work: VerifyWork, delivery: Delivery, resources: Resources) -> None:
+    """Transcribe a chunk once more and compare."""
+    await resources.verifier.verify(work, delivery=delivery.count)
 
 
 async def on_assemble(work: AssembleWork, delivery: Delivery, resources: Resources) -> None:  # noqa: ARG001 (likewise)
@@ -116,26 +126,38 @@ class Consumers:
         async def handle(work: Any, delivery: Delivery) -> None:
             with self._resources.worker.holding(command.name, work.key):
                 try:
+                    if isinstance(work, ChunkWork) and not delivery.extra and delivery.count == 1:
+                        await self._fill(work, consumer)
                     await handler(work, delivery, self._resources)
                 except WorkCancelled:
                     metrics.CANCELLED.labels(command.name).inc()
                     log.info("work dropped, its job was cancelled", key=work.key)
 
-        return WorkConsumer(self._broker, queue=queue, command=command, handler=handle)
+        consumer: WorkConsumer[Any] = WorkConsumer(self._broker, queue=queue, command=command, handler=handle)
+        return consumer
+
+    async def _fill(self, work: ChunkWork, consumer: WorkConsumer[ChunkWork]) -> None:
+        """Beside a small chunk take further ones that wait, so that they share a call of the engine."""
+        windows = work.windows or CHUNK_WINDOWS
+        while self._resources.batcher.sharing and windows < CHUNK_WINDOWS:
+            further = await consumer.take_more()
+            if further is None:
+                return
+            self._resources.batcher.expect([further.key])
+            windows += further.windows or CHUNK_WINDOWS
 
 
 def _queues(command: type[Command], models: tuple[str, ...]) -> list[str]:
     """The queues of a command, which names them itself: one, or one for each model."""
-    if command is ChunkWork:
-        return [
-            ChunkWork(job_id=_NOBODY, attempt=0, chunk=0, language="en", options=JobOptions(model=model)).queue
-            for model in models
-        ]
+    if command in (ChunkWork, VerifyWork):
+        unfinished: Any = command  # the model is all that names the queue
+        return [unfinished.model_construct(options=JobOptions(model=model)).queue for model in models]
     return [command.model_construct().queue]
 
 
 SUBSCRIPTIONS: Final[dict[type[Command], Callable[[Any, Delivery, Resources], Awaitable[None]]]] = {
     PlanWork: on_plan,
     ChunkWork: on_chunk,
+    VerifyWork: on_verify,
     AssembleWork: on_assemble,
 }

@@ -17,6 +17,7 @@ from . import metrics
 from .analysis import Analysis, ChunkAudio
 from .audio import Decoders, Decoding
 from .cancellations import Cancellations
+from .clocks import CpuClock
 from .documents import canonical
 from .errors import NoRoom, Rejected
 from .languages import LanguageChoice
@@ -72,6 +73,7 @@ class Planner:
 
     async def _plan(self, work: PlanWork) -> None:
         self._cancellations.check(work.job_id, work.attempt)
+        cpu = CpuClock()
         choice = LanguageChoice(self._engine, work.options, self._models)
         announcements = _Announcements(work, choice, self._store, self._broker)
         analysis = await asyncio.to_thread(Analysis)
@@ -81,10 +83,10 @@ class Planner:
             async with self._decoders.decode(path, max_seconds=self._max_seconds) as decoding:
                 async for pcm in decoding:
                     self._cancellations.check(work.job_id, work.attempt)
-                    await announcements.add(await asyncio.to_thread(analysis.feed, pcm))
-        await announcements.add(await asyncio.to_thread(analysis.finish), last=True)
+                    await announcements.add(await cpu.run(analysis.feed, pcm))
+        await announcements.add(await cpu.run(analysis.finish), last=True)
         self._cancellations.check(work.job_id, work.attempt)
-        await self._conclude(work, choice, analysis, announcements, decoding)
+        await self._conclude(work, analysis, announcements, decoding, cpu.seconds + decoding.cpu_seconds)
 
     async def _fetch(self, work: PlanWork, path: Path) -> None:
         """Copy the recording to a file: many formats have to be read from their end."""
@@ -99,11 +101,12 @@ class Planner:
     async def _conclude(
         self,
         work: PlanWork,
-        choice: LanguageChoice,
         analysis: Analysis,
         announcements: "_Announcements",
         decoding: Decoding,
+        cpu_seconds: float,
     ) -> None:
+        choice = announcements.choice
         plan_key = keys.plan(work.job_id, work.attempt)
         peaks_key = keys.peaks(work.job_id, work.attempt)
         duration, speech = round(analysis.duration_seconds, 3), round(analysis.speech_seconds, 3)
@@ -134,6 +137,7 @@ class Planner:
             language=choice.language,
             plan_key=plan_key,
             peaks_key=peaks_key,
+            cpu_seconds=round(cpu_seconds, 3),
         )
         await self._broker.publish(event, patience=PATIENCE)
         log.info(
@@ -154,7 +158,7 @@ class _Announcements:
 
     def __init__(self, work: PlanWork, choice: LanguageChoice, store: ObjectStore, broker: Broker) -> None:
         self._work = work
-        self._choice = choice
+        self.choice = choice
         self._store = store
         self._broker = broker
         self._waiting: list[ChunkAudio] = []
@@ -165,11 +169,11 @@ class _Announcements:
         for position, chunk in enumerate(found):
             self._waiting.append(chunk)
             final = last and position == len(found) - 1
-            language = await self._choice.hear(chunk.windows(), last=final)
+            language = await self.choice.hear(chunk.windows(), last=final)
             if language is not None:
                 await self._release(language)
         if last and self._waiting:
-            language = await self._choice.hear([], last=True)
+            language = await self.choice.hear([], last=True)
             assert language is not None
             await self._release(language)
 

@@ -12,6 +12,7 @@ from common.storage import ObjectStore
 
 from .assembler import Assembler
 from .audio import Decoders
+from .batching import Batcher
 from .cancellations import Cancellations
 from .consumers import Consumers, Resources
 from .errors import ModelNotServed
@@ -20,6 +21,7 @@ from .process import EngineProcess, EngineSettings
 from .selftest import selftest
 from .settings import Settings
 from .transcription import Transcriber
+from .verification import Verifier
 from .worker import Worker
 
 log = structlog.get_logger(__name__)
@@ -46,7 +48,7 @@ class TranscriberService:
         self._decoders = Decoders()
         self._cancellations = Cancellations()
         self._consumers: Consumers | None = None
-        self._proven = False
+        self._proven = self._on_gpu = False
 
     async def run(self) -> None:
         """Open, then send heartbeats until cancelled."""
@@ -89,9 +91,21 @@ class TranscriberService:
         await selftest(self._engine, served[0])
         info = await self._engine.info(served[0])
         self._proven = True
+        self._on_gpu = info.device.startswith("cuda")
         return Worker(name=self._settings.instance, engine=name, device=info.device, models=served)
 
     def _resources(self, worker: Worker) -> Resources:
+        wanted = self._settings.batch_across_jobs
+        sharing = wanted == "on" or (wanted == "auto" and not self._on_gpu)
+        batcher = Batcher(self._engine, sharing=sharing, on_gpu=self._on_gpu)
+        transcriber = Transcriber(
+            store=self._store,
+            broker=self._broker,
+            engine=self._engine,
+            batcher=batcher,
+            cancellations=self._cancellations,
+            worker=worker.name,
+        )
         return Resources(
             worker=worker,
             planner=Planner(
@@ -104,14 +118,10 @@ class TranscriberService:
                 work_dir=self._settings.work_dir,
                 max_seconds=self._settings.max_audio_seconds,
             ),
-            transcriber=Transcriber(
-                store=self._store,
-                broker=self._broker,
-                engine=self._engine,
-                cancellations=self._cancellations,
-                worker=worker.name,
-            ),
+            transcriber=transcriber,
+            verifier=Verifier(store=self._store, broker=self._broker, transcriber=transcriber, worker=worker.name),
             assembler=Assembler(store=self._store, broker=self._broker, cancellations=self._cancellations),
+            batcher=batcher,
             cancellations=self._cancellations,
         )
 

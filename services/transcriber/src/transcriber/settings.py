@@ -39,6 +39,11 @@ class Settings(BrokerSettings, StorageSettings, ServiceSettings):
         ge=0,
         description="Seconds after which a model that nobody needs gives its memory back; 0 = never.",
     )
+    batch_across_jobs: Literal["auto", "on", "off"] = Field(
+        default="auto",
+        description="Decode short chunks of several jobs together, which is faster; `auto` does so where results cannot"
+        " depend on it, which is on CPUs.",
+    )
     max_audio_seconds: float = Field(default=86_400.0, gt=0, description="Longest recording accepted, in seconds.")
     work_dir: Path = Field(
         default_factory=lambda: Path(tempfile.gettempdir()),

@@ -1,11 +1,10 @@
 """Chunk work: a chunk's windows go through the engine once, and what they say is stored under a fixed key."""
 
-import asyncio
-import hashlib
 import json
 import time
+from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 import structlog
@@ -16,55 +15,92 @@ from common.storage import ObjectMissing, ObjectStore, keys
 
 from . import metrics
 from .audio import SAMPLE_RATE
+from .batching import BATCH, Batcher, Request, Spent
 from .cancellations import Cancellations
 from .chunks import cut_windows
 from .documents import canonical
 from .engines.base import DecodeOptions, LanguageUnsupported, Window, WindowResult
 from .patience import PATIENCE, patiently
 from .process import EngineProcess
+from .provenance import digest
 from .timeline import Timeline
 
 log = structlog.get_logger(__name__)
 
-BATCH: Final = 8  # windows per call to the engine; part of the plan, for engines whose results depend on the batch
 _TEXT_LIMIT: Final = 4000  # characters of a chunk's text that travel with its event
 _SEGMENT_LIMIT: Final = 200  # and segments; both are several times what people say in a chunk
+_FAILURES_REMEMBERED: Final = 1000
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A result document as it is stored, and what it cost to make."""
+
+    stored: bytes
+    spent: Spent = field(default_factory=Spent)
 
 
 class Transcriber:
     """Turns stored chunks into stored results; a result that is there already is announced, not made again."""
 
     def __init__(
-        self, *, store: ObjectStore, broker: Broker, engine: EngineProcess, cancellations: Cancellations, worker: str
+        self,
+        *,
+        store: ObjectStore,
+        broker: Broker,
+        engine: EngineProcess,
+        batcher: Batcher,
+        cancellations: Cancellations,
+        worker: str,
     ) -> None:
         self._store = store
         self._broker = broker
         self._engine = engine
+        self._batcher = batcher
         self._cancellations = cancellations
         self._worker = worker
-        self._slot = asyncio.Lock()  # one chunk at a time: a second one would only slow the first down
+        # Seconds of tries that failed, by the work's key: told with the try that succeeds, if that is here.
+        self._wasted: OrderedDict[str, float] = OrderedDict()
 
-    async def transcribe(self, work: ChunkWork, *, alone: bool = False) -> None:
-        """Do the work and publish ChunkTranscribed; `alone` decodes window by window, after an earlier failure.
+    async def transcribe(self, work: ChunkWork, *, delivery: int = 1) -> None:
+        """Do the work and publish ChunkTranscribed.
 
+        After a failed delivery the chunk shares no call with others, and the last time it is decoded window by window.
         Raises WorkCancelled, and whatever may be gone when the work is tried again.
         """
-        meta = json.loads(await patiently(lambda: self._store.get(keys.chunk_meta(*_place(work)))))
+        meta = await self._meta(work)
         result_key = keys.result(*_place(work))
-        spent = 0.0
         stored = await self._stored(result_key)
-        if stored is None:
-            async with self._slot:
-                self._cancellations.check(work.job_id, work.attempt)
-                started = time.monotonic()
-                try:
-                    stored = canonical(await self._decode(work, meta, alone=alone))
-                except LanguageUnsupported as error:
-                    await self._reject(work, str(error))
-                    return
-                spent = time.monotonic() - started
-            await patiently(lambda: self._store.put(result_key, stored, "application/json"))
-        await self._announce(work, meta, stored, spent)
+        if stored is not None:
+            await self._announce(work, meta, Decoded(stored), delivery)
+            return
+        began = time.monotonic()
+        try:
+            decoded = await self._decode(work, meta, delivery)
+        except LanguageUnsupported as error:
+            await self._reject(work, str(error))
+            return
+        except Exception:
+            self._waste(work.key, time.monotonic() - began)
+            raise
+        await patiently(lambda: self._store.put(result_key, decoded.stored, "application/json"))
+        await self._announce(work, meta, decoded, delivery)
+
+    async def repeat(self, work: ChunkWork, *, key: str, delivery: int) -> tuple[bytes, dict[str, str]]:
+        """Transcribe a stored chunk again and return what would be stored, and the engine; raises as `transcribe`."""
+        meta = await self._meta(work)
+        decoded = await self._decode(work, meta, delivery, key=key)
+        engine: dict[str, str] = json.loads(decoded.stored)["engine"]
+        return decoded.stored, engine
+
+    async def _meta(self, work: ChunkWork) -> dict[str, Any]:
+        meta: dict[str, Any] = json.loads(await patiently(lambda: self._store.get(keys.chunk_meta(*_place(work)))))
+        return meta
+
+    def _waste(self, key: str, seconds: float) -> None:
+        self._wasted[key] = self._wasted.get(key, 0.0) + seconds
+        while len(self._wasted) > _FAILURES_REMEMBERED:
+            self._wasted.popitem(last=False)
 
     async def _stored(self, key: str) -> bytes | None:
         try:
@@ -72,27 +108,33 @@ class Transcriber:
         except ObjectMissing:
             return None
 
-    async def _decode(self, work: ChunkWork, meta: dict[str, Any], *, alone: bool) -> dict[str, Any]:
+    async def _decode(self, work: ChunkWork, meta: dict[str, Any], delivery: int, *, key: str = "") -> Decoded:
         pcm = await patiently(lambda: self._store.get(keys.chunk_audio(*_place(work))))
         windows = cut_windows(pcm, [round(window["seconds"] * SAMPLE_RATE) for window in meta["windows"]])
         options = DecodeOptions(
             language=work.language, task=work.options.task, initial_prompt=work.options.initial_prompt
         )
-        results: list[WindowResult] = []
-        for batch in _batches(windows, 1 if alone else BATCH):
+
+        def wanted() -> None:
             self._cancellations.check(work.job_id, work.attempt)
-            results += await self._engine.decode(work.options.model, batch, options)
-        self._cancellations.check(work.job_id, work.attempt)
-        return {
+
+        spent, results = Spent(), list[WindowResult]()
+        for batch in _batches(windows, 1 if delivery > 2 else BATCH):
+            request = Request(key or work.key, work.options.model, batch, options, wanted, alone=delivery > 1)
+            results += await self._batcher.decode(request)
+            spent.add(request.spent)
+        wanted()
+        document = {
             "engine": asdict(await self._engine.info(work.options.model)),
             "windows": [
                 Timeline(window).document(result, audio)
                 for window, result, audio in zip(meta["windows"], results, windows, strict=True)
             ],
         }
+        return Decoded(canonical(document), spent)
 
-    async def _announce(self, work: ChunkWork, meta: dict[str, Any], stored: bytes, spent: float) -> None:
-        said = json.loads(stored)["windows"]
+    async def _announce(self, work: ChunkWork, meta: dict[str, Any], decoded: Decoded, delivery: int) -> None:
+        said, spent = json.loads(decoded.stored)["windows"], decoded.spent
         text = " ".join(window["text"] for window in said if window["text"])
         segments = [segment for window in said for segment in window["segments"] if segment["text"]]
         audio_seconds = round(sum(window["seconds"] for window in meta["windows"]), 3)
@@ -101,20 +143,26 @@ class Transcriber:
             attempt=work.attempt,
             chunk=work.chunk,
             result_key=keys.result(*_place(work)),
-            result_sha256=hashlib.sha256(stored).hexdigest(),
+            result_sha256=digest(decoded.stored),
             text=text[:_TEXT_LIMIT],
             segments=[TextSegment.model_validate(segment) for segment in segments[:_SEGMENT_LIMIT]],
             audio_seconds=audio_seconds,
-            decode_seconds=round(spent, 3),
+            decode_seconds=round(spent.wall, 3),
             worker=self._worker,
+            cpu_seconds=round(spent.cpu, 3),
+            gpu_seconds=round(spent.gpu, 3),
+            wasted_seconds=round(self._wasted.pop(work.key, 0.0), 3),
+            deliveries=delivery,
         )
         await self._broker.publish(event, patience=PATIENCE)
-        if spent:
+        if spent.wall:
             metrics.CHUNKS.labels("decoded").inc()
             metrics.AUDIO_SECONDS.labels("decoded").inc(audio_seconds)
-            metrics.DECODE_SECONDS.labels(work.options.model).inc(spent)
-            metrics.CHUNK_DECODE_SECONDS.labels(work.options.model).observe(spent)
-            log.info("chunk decoded", chunk=work.chunk, audio_seconds=audio_seconds, decode_seconds=round(spent, 3))
+            metrics.DECODE_SECONDS.labels(work.options.model).inc(spent.wall)
+            metrics.CHUNK_DECODE_SECONDS.labels(work.options.model).observe(spent.wall)
+            log.info(
+                "chunk decoded", chunk=work.chunk, audio_seconds=audio_seconds, decode_seconds=event.decode_seconds
+            )
         else:
             metrics.CHUNKS.labels("reused").inc()
             log.info("chunk was decoded before", chunk=work.chunk, audio_seconds=audio_seconds)

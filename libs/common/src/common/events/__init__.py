@@ -24,10 +24,11 @@ from .transcriber import (
     AudioRejected,
     ChunkPlanned,
     ChunkTranscribed,
+    ChunkVerified,
     TextSegment,
     TranscriptReady,
 )
-from .work import AssembleWork, ChunkWork, PlanWork
+from .work import AssembleWork, ChunkOrigin, ChunkWork, PlanWork, VerifyWork
 
 __all__ = [
     "ALL",
@@ -45,8 +46,10 @@ __all__ = [
     "AudioPlanned",
     "AudioRejected",
     "CancelJob",
+    "ChunkOrigin",
     "ChunkPlanned",
     "ChunkTranscribed",
+    "ChunkVerified",
     "ChunkWork",
     "Command",
     "EndProcesses",
@@ -74,5 +77,6 @@ __all__ = [
     "TextSegment",
     "TranscriptReady",
     "UserDeleted",
+    "VerifyWork",
     "WorkerHeartbeat",
 ]

@@ -17,8 +17,8 @@ from .control import (
 )
 from .jobs import JobCancelled, JobCompleted, JobCreated, JobDeleted, JobFailed, JobStarted, JobTranscribed
 from .metadata import MetadataEnriched, MetadataFailed
-from .transcriber import AudioPlanned, AudioRejected, ChunkPlanned, ChunkTranscribed, TranscriptReady
-from .work import AssembleWork, ChunkWork, PlanWork
+from .transcriber import AudioPlanned, AudioRejected, ChunkPlanned, ChunkTranscribed, ChunkVerified, TranscriptReady
+from .work import AssembleWork, ChunkWork, PlanWork, VerifyWork
 
 SUBSCRIBERS: dict[type[Event], tuple[str, ...]] = {
     JobCreated: ("metadata", "cleanup"),
@@ -27,6 +27,7 @@ SUBSCRIBERS: dict[type[Event], tuple[str, ...]] = {
     AudioPlanned: ("jobs",),
     AudioRejected: ("jobs",),
     ChunkTranscribed: ("jobs",),
+    ChunkVerified: ("jobs",),
     TranscriptReady: ("jobs",),
     JobTranscribed: ("metadata",),
     MetadataEnriched: ("jobs",),
@@ -43,7 +44,7 @@ SUBSCRIBERS: dict[type[Event], tuple[str, ...]] = {
 ALL: tuple[type[Event], ...] = tuple(SUBSCRIBERS)
 
 # A command has one taker at a time: which service's processes take it.
-TAKERS: dict[type[Command], str] = {PlanWork: "transcriber", ChunkWork: "transcriber", AssembleWork: "transcriber"}
+TAKERS: dict[type[Command], str] = dict.fromkeys((PlanWork, ChunkWork, AssembleWork, VerifyWork), "transcriber")
 
 COMMANDS: tuple[type[Command], ...] = tuple(TAKERS)
 

@@ -52,6 +52,7 @@ class AudioPlanned(AttemptEvent):
     language: str | None = None
     plan_key: str
     peaks_key: str
+    cpu_seconds: float = 0.0  # of decoding the recording and finding speech
 
 
 class AudioRejected(AttemptEvent):
@@ -84,6 +85,31 @@ class ChunkTranscribed(AttemptEvent):
     audio_seconds: float
     decode_seconds: float
     worker: str
+    cpu_seconds: float = 0.0
+    gpu_seconds: float = 0.0
+    wasted_seconds: float = 0.0  # that this worker spent on the chunk before, in tries that failed
+    deliveries: int = 1  # of the work, this one included
+
+
+class ChunkVerified(AttemptEvent):
+    """A chunk was transcribed once more; a hash is null where the object is no longer there to be compared."""
+
+    routing_key = "chunk.verified.v1"
+    chunk: int
+    verification: UUID
+    stored_sha256: str | None
+    decoded_sha256: str | None
+    worker: str
+    engine: dict[str, str] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _derive_event_id(cls, data: Any) -> Any:
+        """A chunk may be verified again and again: each time it is another fact."""
+        if not isinstance(data, dict) or "event_id" in data:
+            return data
+        about = f"{cls.routing_key}/{data.get('verification')}/{data.get('chunk')}"
+        return {**data, "event_id": uuid5(_NAMESPACE, about)}
 
 
 class TranscriptReady(AttemptEvent):

@@ -2,6 +2,8 @@
 
 from uuid import UUID
 
+from pydantic import BaseModel, ConfigDict, Field
+
 from .base import Command
 from .options import JobOptions
 
@@ -36,6 +38,7 @@ class ChunkWork(Command):
     chunk: int
     language: str
     options: JobOptions
+    windows: int | None = None  # how much it is: windows of at most 30 s
 
     @property
     def queue(self) -> str:
@@ -48,6 +51,41 @@ class ChunkWork(Command):
         return f"chunk/{self.job_id}/{self.attempt}/{self.chunk}"
 
 
+class VerifyWork(Command):
+    """Transcribe a chunk once more and compare; nothing is stored, and the job stays as it is."""
+
+    name = "work.verify"
+    verification: UUID
+    job_id: UUID
+    attempt: int
+    chunk: int
+    result_key: str
+    language: str
+    options: JobOptions
+
+    @property
+    def queue(self) -> str:
+        """A queue per model, beside that of the chunks."""
+        return f"work.verify.{self.options.model}"
+
+    @property
+    def key(self) -> str:
+        """One comparison per chunk of a verification."""
+        return f"verify/{self.verification}/{self.chunk}"
+
+
+class ChunkOrigin(BaseModel):
+    """Where a chunk's result comes from; the hash is of the stored result, as its worker announced it."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    chunk: int
+    attempt: int
+    worker: str | None = None
+    deliveries: int = 1
+    result_sha256: str
+
+
 class AssembleWork(Command):
     """Merge the chunks' results, in the order given, into the transcript and its formats."""
 
@@ -57,6 +95,9 @@ class AssembleWork(Command):
     plan_key: str
     result_keys: list[str]
     options: JobOptions
+    # For the provenance; the transcript's bytes do not depend on who decoded what.
+    source_sha256: str | None = None
+    origins: list[ChunkOrigin] = Field(default_factory=list)
 
     @property
     def queue(self) -> str:

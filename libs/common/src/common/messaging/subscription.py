@@ -74,6 +74,16 @@ class Subscription:
         except _TROUBLE as error:
             raise BrokerUnavailable(f"cannot consume from {self._spec.name}: {error}") from error
 
+    async def get(self) -> AbstractIncomingMessage | None:
+        """Take a message beyond the prefetch window; None if there is none, or the channel is not there."""
+        if self._queue is None or self._tag is None:
+            return None
+        try:
+            return await self._queue.get(fail=False, timeout=_CHECK_TIMEOUT)
+        except _TROUBLE as error:
+            log.debug("nothing could be taken", queue=self._spec.name, error=str(error))
+            return None
+
     async def close(self) -> None:
         """Let go of the channel; messages in hand go back to the queue, which counts them as delivered once more."""
         channel, self._channel = self._channel, None

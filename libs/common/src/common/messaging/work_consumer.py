@@ -3,7 +3,7 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -32,6 +32,7 @@ class Delivery:
 
     count: int
     redelivered: bool
+    extra: bool = False  # asked for by `take_more`
 
 
 class WorkConsumer(Generic[C]):
@@ -95,20 +96,33 @@ class WorkConsumer(Generic[C]):
         """Take commands again after `pause`; raises BrokerUnavailable."""
         await self._subscription.resume()
 
+    async def take_more(self) -> C | None:
+        """Take one more command than `prefetch` allows and begin to work on it; None if there is none to be had now."""
+        if self._stopping.is_set() or (message := await self._subscription.get()) is None:
+            return None
+        try:
+            command = self._command.model_validate_json(message.body)
+        except ValidationError:
+            command = None
+        taking = asyncio.create_task(self._on_message(message, extra=True))
+        self._messages.add(taking)
+        taking.add_done_callback(self._messages.discard)
+        return command
+
     async def check(self) -> None:
         """Raise BrokerUnavailable unless commands can reach us."""
         await self._subscription.check()
 
-    async def _on_message(self, message: AbstractIncomingMessage) -> None:
+    async def _on_message(self, message: AbstractIncomingMessage, *, extra: bool = False) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._messages.add(task)
         try:
-            await self._take(message)
+            await self._take(message, extra=extra)
         finally:
             self._messages.discard(task)
 
-    async def _take(self, message: AbstractIncomingMessage) -> None:
+    async def _take(self, message: AbstractIncomingMessage, *, extra: bool) -> None:
         try:
             command = self._command.model_validate_json(message.body)
         except ValidationError as error:
@@ -119,7 +133,7 @@ class WorkConsumer(Generic[C]):
             self._count("duplicate")
             await self._subscription.ack(message)
             return None
-        work = self._attach(command, message)
+        work = self._attach(command, message, extra=extra)
         try:
             # Shielded: when the channel dies, the client library cancels this callback but not the work.
             await asyncio.shield(work)
@@ -135,7 +149,7 @@ class WorkConsumer(Generic[C]):
             await self._subscription.ack(message)
         return None
 
-    def _attach(self, command: C, message: AbstractIncomingMessage) -> asyncio.Task[None]:
+    def _attach(self, command: C, message: AbstractIncomingMessage, *, extra: bool) -> asyncio.Task[None]:
         """Start the work unless it is in hand already."""
         work = self._work.get(command.key)
         if work is not None:
@@ -151,14 +165,14 @@ class WorkConsumer(Generic[C]):
         ):
             # The task copies the context, so what is bound here stays bound for the whole work.
             work = asyncio.create_task(
-                self._run(command, Delivery(count, bool(message.redelivered) or count > 1)), name=command.key
+                self._run(command, Delivery(count, bool(message.redelivered) or count > 1, extra)), name=command.key
             )
         self._work[command.key] = work
         work.add_done_callback(lambda finished: self._finished(command, finished))
         return work
 
     async def _run(self, command: C, delivery: Delivery) -> None:
-        async with self._slots:
+        async with nullcontext() if delivery.extra else self._slots:
             self._count("started")
             with metrics.HANDLING_SECONDS.labels(self._queue, command.name).time():
                 await self._handler(command, delivery)

@@ -102,6 +102,11 @@ def transcript(job: UUID, attempt: int, fmt: str) -> str:
     return f"{transcript_prefix(job)}a{attempt}/transcript.{fmt}"
 
 
+def provenance(job: UUID, attempt: int) -> str:
+    """What the attempt's transcript was made of, by what and by whom (JSON)."""
+    return f"{transcript_prefix(job)}a{attempt}/provenance.json"
+
+
 def metadata(job: UUID) -> str:
     """The transcript's metadata (JSON)."""
     return f"{transcript_prefix(job)}metadata.json"

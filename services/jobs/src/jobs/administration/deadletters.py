@@ -199,7 +199,8 @@ def _work(letter: DeadLetter) -> Work:
         work = command.model_validate_json(letter.body)
     except ValidationError as error:
         raise ReplayImpossible("this is no work that any worker could read") from error
-    assert isinstance(work, Work)
+    if not isinstance(work, Work):
+        raise ReplayImpossible("a verification that failed is not taken up again: begin another one")
     return work
 
 

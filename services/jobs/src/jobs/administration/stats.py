@@ -35,7 +35,10 @@ _FINISHED = text("""
                FILTER (WHERE state = 'completed') AS p95,
            sum(duration_seconds) FILTER (WHERE state = 'completed') AS audio,
            sum(extract(epoch FROM transcribed_at - started_at)) FILTER (WHERE state = 'completed')::float AS spent,
-           sum(decode_seconds) FILTER (WHERE state = 'completed') AS decoding
+           sum(decode_seconds) FILTER (WHERE state = 'completed') AS decoding,
+           avg(extract(epoch FROM started_at - queued_at)) FILTER (WHERE state = 'completed')::float AS waited,
+           coalesce(sum(cpu_seconds), 0) AS cpu, coalesce(sum(gpu_seconds), 0) AS gpu,
+           coalesce(sum(wasted_seconds), 0) AS wasted, coalesce(sum(retries), 0)::int AS retries
     FROM jobs WHERE finished_at > now() - CAST(:window AS interval)
 """)
 _REASONS = text("""
@@ -73,6 +76,11 @@ class Kpis(BaseModel):
     audio_seconds: float = Field(description="Length of the recordings completed.")
     rtfx: float | None = Field(description="Seconds of recording per second from start to transcript.")
     rtfx_decoding: float | None = Field(description="Seconds of recording per second that a worker decoded.")
+    mean_queue_seconds: float | None = Field(description="That completed jobs waited for a slot.")
+    cpu_seconds: float = Field(description="Spent on all these jobs, by processors.")
+    gpu_seconds: float = Field(description="The same for GPUs.")
+    wasted_seconds: float = Field(description="Of decoding whose results were not used.")
+    retries: int = Field(description="How often chunks were delivered or sent again.")
     failures: dict[str, int] = Field(description="Failed jobs by reason code.")
 
 
@@ -138,6 +146,11 @@ class Stats(BaseModel):
                         "audio_seconds": 86_400.0,
                         "rtfx": 9.4,
                         "rtfx_decoding": 11.0,
+                        "mean_queue_seconds": 2.1,
+                        "cpu_seconds": 8900.0,
+                        "gpu_seconds": 0.0,
+                        "wasted_seconds": 12.4,
+                        "retries": 3,
                         "failures": {"no_audio": 2},
                     },
                     "queue": {
@@ -268,6 +281,11 @@ class Figures:
             audio_seconds=round(row.audio or 0.0, 3),
             rtfx=_ratio(row.audio, row.spent),
             rtfx_decoding=_ratio(row.audio, row.decoding),
+            mean_queue_seconds=_rounded(row.waited),
+            cpu_seconds=round(row.cpu, 3),
+            gpu_seconds=round(row.gpu, 3),
+            wasted_seconds=round(row.wasted, 3),
+            retries=row.retries,
             failures={reason.reason_code or "unknown": reason.jobs for reason in reasons},
         )
 

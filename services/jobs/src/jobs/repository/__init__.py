@@ -12,6 +12,7 @@ from .overdue import OverdueRepository
 from .queue import QueueRepository
 from .search import SearchRepository
 from .usage import UsageRepository, Used
+from .verifications import VerificationRepository
 from .workers import WorkerRepository
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "SearchRepository",
     "UsageRepository",
     "Used",
+    "VerificationRepository",
     "WaitingChunk",
     "WorkerRepository",
 ]

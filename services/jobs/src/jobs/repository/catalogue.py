@@ -63,6 +63,13 @@ class JobRepository:
         )
         assert changed is job, "the row was locked, so nobody else can have changed it"
 
+    async def spend(self, job_id: UUID, **costs: float) -> None:
+        """Add to what a job has cost, whatever its state; the names are those of the columns."""
+        if any(costs.values()):
+            added = {getattr(Job, name): getattr(Job, name) + value for name, value in costs.items()}
+            statement = update(Job).where(Job.id == job_id).values(added)
+            await self._session.execute(statement, execution_options={"synchronize_session": False})
+
     async def delete(self, job: Job) -> None:
         """Remove the job and its ledger."""
         await self._session.execute(

@@ -41,8 +41,11 @@ _CHUNK_LINES = text("""
            extract(epoch FROM now())::float AS now,
            count(*) FILTER (WHERE chunks.state = 'dispatched') AS busy,
            coalesce(extract(epoch FROM max(chunks.dispatched_at)), 0)::float AS served,
+           coalesce(sum(coalesce(windows, :unknown)) FILTER (WHERE chunks.state = 'dispatched'), 0)::float AS load,
            coalesce((array_agg(chunk ORDER BY chunk) FILTER (WHERE chunks.state = 'planned'))
-                    [1 : CAST(:front AS int)], '{}') AS waiting
+                    [1 : CAST(:front AS int)], '{}') AS waiting,
+           coalesce((array_agg(coalesce(windows, :unknown) ORDER BY chunk) FILTER (WHERE chunks.state = 'planned'))
+                    [1 : CAST(:front AS int)], '{}') AS sizes
     FROM jobs JOIN chunks ON chunks.job_id = jobs.id AND chunks.attempt = jobs.attempt
     WHERE jobs.state = 'processing'
     GROUP BY jobs.id
@@ -63,9 +66,13 @@ _TAKE_CHUNKS = text("""
     UPDATE chunks SET state = 'dispatched', dispatched_at = now(), dispatches = dispatches + 1
     FROM free JOIN jobs ON jobs.id = free.job_id AND jobs.attempt = free.attempt AND jobs.state = 'processing'
     WHERE chunks.job_id = free.job_id AND chunks.attempt = free.attempt AND chunks.chunk = free.chunk
-    RETURNING chunks.job_id, chunks.attempt, chunks.chunk, chunks.language, chunks.dispatches,
+    RETURNING chunks.job_id, chunks.attempt, chunks.chunk, chunks.language, chunks.windows, chunks.dispatches,
               jobs.options, jobs.correlation_id, jobs.traceparent, free.turn
 """)
+
+
+FULL_CHUNK = 4
+"""Windows of a chunk that is as large as they get; an unknown one counts as full."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,12 +127,17 @@ class DispatchRepository:
         return sorted(started, key=lambda job: job_ids.index(job.id))
 
     async def chunk_lines(self, front: int) -> tuple[dict[str, list[Line[WaitingChunk]]], float]:
-        """Return per model a line for each running job, its first `front` undispatched chunks; and the present."""
+        """Return per model a line for each running job, its first `front` undispatched chunks; and the present.
+
+        Loads and sizes are in windows.
+        """
         lines: dict[str, list[Line[WaitingChunk]]] = {}
         now = 0.0
-        for row in await self._session.execute(_CHUNK_LINES, {"front": front}):
+        for row in await self._session.execute(_CHUNK_LINES, {"front": front, "unknown": FULL_CHUNK}):
             waiting = [WaitingChunk(row.id, row.attempt, chunk) for chunk in row.waiting]
-            line = Line(row.owner_id, waiting, row.busy, row.served, WEIGHTS[row.priority])
+            line = Line(
+                row.owner_id, waiting, row.busy, row.served, WEIGHTS[row.priority], load=row.load, sizes=row.sizes
+            )
             lines.setdefault(row.model, []).append(line)
             now = row.now
         return lines, now

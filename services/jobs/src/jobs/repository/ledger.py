@@ -8,7 +8,7 @@ from sqlalchemy import ColumnClause, func, literal_column, select, text
 from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common.events import ChunkPlanned, ChunkTranscribed
+from common.events import ChunkOrigin, ChunkPlanned, ChunkTranscribed
 from jobs.storable import storable
 from jobs.tables import Chunk
 
@@ -20,7 +20,8 @@ _INSERTED: ColumnClause[bool] = literal_column("(chunks.xmax = 0)")
 _REUSE = text("""
     UPDATE chunks
     SET state = 'done', done_at = now(), result_key = prior.result_key, result_sha256 = prior.result_sha256,
-        text = prior.text, segments = prior.segments, decode_seconds = 0,
+        text = prior.text, segments = prior.segments, decode_seconds = 0, worker = prior.worker,
+        deliveries = prior.deliveries,
         reused_from = coalesce(prior.reused_from, prior.attempt)
     FROM (
         SELECT done.* FROM chunks AS done
@@ -71,6 +72,7 @@ class LedgerRepository:
             "segments": storable([segment.model_dump() for segment in event.segments]),
             "decode_seconds": event.decode_seconds,
             "worker": event.worker,
+            "deliveries": event.deliveries,
         }
         statement = self._insert(event, seconds=event.audio_seconds, **result)
         return await self._upsert(
@@ -105,6 +107,25 @@ class LedgerRepository:
     async def get(self, job_id: UUID, attempt: int, chunk: int) -> Chunk | None:
         """Return one line."""
         return await self._session.get(Chunk, (job_id, attempt, chunk), populate_existing=True)
+
+    async def repetitions(self, job_id: UUID, attempt: int, chunk: int) -> int:
+        """Return how often a chunk's work was sent again because nothing was heard of it."""
+        line = await self.get(job_id, attempt, chunk)
+        return 0 if line is None else max(0, line.dispatches - 1)
+
+    async def origins(self, job_id: UUID, attempt: int) -> list[ChunkOrigin]:
+        """Return who made the results of an attempt, in the order of the recording."""
+        return [
+            ChunkOrigin(
+                chunk=line.chunk,
+                attempt=line.reused_from or line.attempt,
+                worker=line.worker,
+                deliveries=line.deliveries,
+                result_sha256=line.result_sha256,
+            )
+            for line in await self.lines(job_id, attempt)
+            if line.result_sha256 is not None
+        ]
 
     async def result_keys(self, job_id: UUID, attempt: int) -> Sequence[str]:
         """Return where the results of the attempt are, in the order of the recording."""

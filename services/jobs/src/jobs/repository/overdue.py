@@ -27,7 +27,7 @@ _TAKE_STALE_CHUNKS = text("""
     UPDATE chunks SET dispatched_at = now(), dispatches = dispatches + 1
     FROM stale JOIN jobs ON jobs.id = stale.job_id
     WHERE chunks.job_id = stale.job_id AND chunks.attempt = stale.attempt AND chunks.chunk = stale.chunk
-    RETURNING chunks.job_id, chunks.attempt, chunks.chunk, chunks.language, chunks.dispatches,
+    RETURNING chunks.job_id, chunks.attempt, chunks.chunk, chunks.language, chunks.windows, chunks.dispatches,
               jobs.options, jobs.correlation_id, jobs.traceparent
 """)
 

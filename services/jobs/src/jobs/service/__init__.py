@@ -6,6 +6,7 @@ from .creation import KEPT, JobCreation
 from .history import History
 from .lifecycle import JobLifecycle
 from .quotas import DAYS_KEPT, Quotas
+from .verifying import Verifying
 from .work import WorkSender, of_job
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "JobCreation",
     "JobLifecycle",
     "Quotas",
+    "Verifying",
     "WorkSender",
     "of_job",
 ]

@@ -1,5 +1,8 @@
 """What becomes of a job after its creation: every step of the state machine, and who hears of it."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import structlog
 from sqlalchemy import func
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -19,7 +22,7 @@ from common.events import (
 )
 from common.messaging import outbox
 from common.storage import keys
-from jobs import metrics, states
+from jobs import costs, metrics, states
 from jobs.repository import JobRepository, LedgerRepository, SearchRepository
 from jobs.resources import Resources
 from jobs.states import REASONS, Reason, State
@@ -88,6 +91,7 @@ class JobLifecycle:
             language=event.language,
             plan_key=event.plan_key,
             peaks_key=event.peaks_key,
+            cpu_seconds=job.cpu_seconds + event.cpu_seconds,
             progressed_at=func.now(),
         )
         await self._quotas.charge(job, event.duration_seconds)
@@ -111,12 +115,16 @@ class JobLifecycle:
         """A chunk's result is stored."""
         job = await self._processing(event)
         if job is None:
+            await self._jobs.spend(event.job_id, **costs.of_wasted_result(event))
             return
         line = await self._ledger.finish(event)
         if line is None:
+            await self._jobs.spend(event.job_id, **costs.of_wasted_result(event))
             return
         new, seconds = line
-        await self._count(job, new=new, seconds=seconds, done=1, decode_seconds=event.decode_seconds)
+        repeated = await self._ledger.repetitions(job.id, job.attempt, event.chunk)
+        spent = costs.of_result(job, event, repeated)
+        await self._count(job, new=new, seconds=seconds, done=1, decode_seconds=event.decode_seconds, spent=spent)
         metrics.DECODE_SECONDS.inc(event.decode_seconds)
         log.info(
             "chunk finished",
@@ -250,7 +258,16 @@ class JobLifecycle:
         metrics.STALE_RESULTS.labels(event.routing_key).inc()
         log.info("stale result ignored", attempt=event.attempt, result=event.routing_key)
 
-    async def _count(self, job: Job, *, new: bool, seconds: float, done: int = 0, decode_seconds: float = 0.0) -> None:
+    async def _count(
+        self,
+        job: Job,
+        *,
+        new: bool,
+        seconds: float,
+        done: int = 0,
+        decode_seconds: float = 0.0,
+        spent: Mapping[str, float] = MappingProxyType({}),
+    ) -> None:
         await self._jobs.change(
             job,
             chunks_known=job.chunks_known + new,
@@ -259,6 +276,7 @@ class JobLifecycle:
             seconds_done=job.seconds_done + (seconds if done else 0.0),
             decode_seconds=job.decode_seconds + decode_seconds,
             progressed_at=func.now(),
+            **spent,
         )
 
     async def _assemble_if_all_done(self, job: Job) -> None:

@@ -57,6 +57,7 @@ class WorkSender:
             chunk=row.chunk,
             language=row.language,
             options=JobOptions.model_validate(row.options),
+            windows=row.windows,
         )
         await self._send(work, repeated=repeated)
 
@@ -70,6 +71,8 @@ class WorkSender:
             plan_key=job.plan_key,
             result_keys=list(keys),
             options=job.choices,
+            source_sha256=job.sha256,
+            origins=await self._ledger.origins(job.id, job.attempt),
         )
         await self._send(work, repeated=repeated)
 
