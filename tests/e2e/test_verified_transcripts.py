@@ -1,4 +1,4 @@
-"""Where a transcript comes from, and whether it is still the truth: with real Whisper, and with a result tampered with."""
+"""Where a transcript comes from, and whether it is still the truth: with real Whisper, and a result tampered with."""
 
 import json
 import time

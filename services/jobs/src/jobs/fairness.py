@@ -34,13 +34,14 @@ class Line(Generic[T]):
 def take_turns(lines: Sequence[Line[T]], *, limit: float, window: int, now: float = 0.0) -> list[T]:
     """Return whose turn it is, in order.
 
-    `limit` bounds how much is busy in all, `window` how many things of one line. Whoever's turn it is waits until there is
-    room: nobody smaller comes first, and something too large for the limit comes when nothing else is busy. The owner with the fewest busy things
-    is next, then the owner who waited longest for a turn; among the owner's lines the same rule decides, with what is
-    busy divided and the wait multiplied by the line's weight: a heavy line comes more often, and no line waits for
-    ever. From rest this is a plain round robin over owners and lines, and after a disturbance it restores the shares.
-    The memory of the last turn is in the lines, so the order stays fair when one thing at a time is handed out; `now`
-    is the present on their clock.
+    `limit` bounds how much is busy in all, `window` how many things of one line. Whoever's turn it is waits until there
+    is room: nobody smaller comes first, and something too large for the limit comes when nothing else is busy.
+
+    The owner with the fewest busy things is next, then the owner who waited longest for a turn; among the owner's lines
+    the same rule decides, with what is busy divided and the wait multiplied by the line's weight: a heavy line comes
+    more often, and no line waits for ever. From rest this is a plain round robin over owners and lines, and after a
+    disturbance it restores the shares. The memory of the last turn is in the lines, so the order stays fair when one
+    thing at a time is handed out; `now` is the present on their clock.
     """
     owner_busy: Counter[UUID] = Counter()
     owner_served: dict[UUID, float] = {}

@@ -22,7 +22,7 @@ class Settings(ServiceSettings, DatabaseSettings, BrokerSettings, IdentitySettin
         default=1,
         ge=1,
         # What is in the broker's queue can no longer be ordered fairly.
-        description="Full chunks of one model that may be out, per live worker that serves it, besides a small reserve.",
+        description="Full chunks of a model that may be out per live worker that serves it, and half a chunk besides.",
     )
 
     quota_queued_jobs: int = Field(

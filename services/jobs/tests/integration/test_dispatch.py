@@ -45,10 +45,11 @@ async def queue(
     return created
 
 
-async def plan(sessions: Sessions, resources: Resources, job_id: UUID, chunks: int) -> None:
+async def plan(sessions: Sessions, resources: Resources, job_id: UUID, chunks: int, windows: int = 2) -> None:
     async with sessions.begin() as session:
         for chunk in range(chunks):
-            await JobLifecycle(session, resources).chunk_planned(chunk_planned(job_id, chunk))
+            planned = chunk_planned(job_id, chunk).model_copy(update={"windows": windows})
+            await JobLifecycle(session, resources).chunk_planned(planned)
 
 
 async def finish(sessions: Sessions, resources: Resources, work: ChunkWork) -> None:
@@ -112,7 +113,7 @@ async def test_a_long_job_never_has_more_than_its_window_out(
 async def test_chunks_of_two_owners_take_turns_as_workers_get_free(
     sessions: Sessions, resources: Resources, dispatcher: Dispatcher
 ) -> None:
-    """One worker, hence four places: three jobs of one owner get no more of them than one job of another."""
+    """One worker, hence room for three half chunks: three jobs of one owner get no more of it than one of another."""
     ann, bob = uuid4(), uuid4()
     jobs = await queue(sessions, resources, ann, 3) + await queue(sessions, resources, bob, 1)
     await heartbeat(sessions, "w1")
@@ -122,7 +123,7 @@ async def test_chunks_of_two_owners_take_turns_as_workers_get_free(
     for done in range(16):
         await dispatcher.dispatch()
         out = await sent(sessions, ChunkWork)
-        assert len(out) == 4 + done
+        assert len(out) == 3 + done
         await finish(sessions, resources, out[done])
     owner_of = {job_id: (await read_job(sessions, job_id)).owner_id for job_id in jobs}
     out = await sent(sessions, ChunkWork)
@@ -139,13 +140,53 @@ async def test_more_workers_get_more_chunks(sessions: Sessions, resources: Resou
     await heartbeat(sessions, "w1")
     await heartbeat(sessions, "w2")
     await dispatcher.dispatch()
-    assert Counter(work.job_id for work in await sent(sessions, ChunkWork)) == dict.fromkeys(jobs, 2)
+    out = Counter(work.job_id for work in await sent(sessions, ChunkWork))
+    assert sorted(out.values()) == [1, 1, 2, 2], "room for six half chunks"
     async with sessions.begin() as session:
         await session.execute(text("UPDATE workers SET last_seen_at = now() - interval '2 minutes'"))
     await dispatcher.dispatch()
     assert Counter(work.job_id for work in await sent(sessions, ChunkWork)) == dict.fromkeys(jobs, 4), (
         "without a live worker the window of each job is all that counts"
     )
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+async def test_a_short_job_behind_a_long_one_begins_within_the_time_of_one_chunk(
+    workers: int, sessions: Sessions, resources: Resources, dispatcher: Dispatcher
+) -> None:
+    """The workers take chunks in the order of the queue, each for as long as it is: time is counted in windows."""
+    (long,) = await queue(sessions, resources, uuid4())
+    for number in range(workers):
+        await heartbeat(sessions, f"w{number}")
+    await dispatcher.dispatch()
+    await plan(sessions, resources, long, 30, windows=4)
+    free_at, clock, taken = [0] * workers, 0, 0
+    in_hand: list[tuple[int, ChunkWork]] = []
+    begun: dict[UUID, list[int]] = {}
+    short: UUID | None = None
+    arrived = 0
+    while short is None or short not in begun:
+        await dispatcher.dispatch()
+        out = await sent(sessions, ChunkWork)
+        for worker in range(workers):
+            if free_at[worker] <= clock and taken < len(out):
+                work, taken = out[taken], taken + 1
+                begun.setdefault(work.job_id, []).append(clock)
+                free_at[worker] = clock + (work.windows or 0)
+                in_hand.append((free_at[worker], work))
+        if short is None and clock >= 9:  # in the middle of everybody's chunk
+            (short,) = await queue(sessions, resources, uuid4())
+            await dispatcher.dispatch()
+            await plan(sessions, resources, short, 2, windows=1)
+            arrived = clock
+            continue
+        clock += 1
+        for end, work in [each for each in in_hand if each[0] == clock]:
+            in_hand.remove((end, work))
+            await finish(sessions, resources, work)
+        assert clock < 40
+    assert begun[short][0] - arrived <= 4, "windows of a full chunk"
+    assert len(begun[long]) >= 3 * workers, "nobody was idle meanwhile"
 
 
 async def test_replicas_dispatch_everything_once(

@@ -83,3 +83,10 @@ def test_of_many_places_a_heavy_line_gets_its_share() -> None:
 def test_weights_count_only_among_the_lines_of_one_owner() -> None:
     lines = [Line(ANN, ["a0", "a1", "a2"], 0, 0.0, 4.0), Line(BOB, ["b0", "b1", "b2"], 0, 0.0, 1.0)]
     assert Counter(turn[0] for turn in take_turns(lines, limit=4, window=4)) == {"a": 2, "b": 2}
+
+
+def test_large_things_wait_for_room_and_nobody_smaller_comes_first() -> None:
+    large, small = Line(ANN, ["a0", "a1"], sizes=[4, 4]), Line(BOB, ["b0", "b1"], served=5.0, sizes=[1, 1])
+    assert take_turns([large, small], limit=6, window=4) == ["a0", "b0"], "the next turn is a1's, which has no room"
+    assert take_turns([Line(ANN, ["a"], sizes=[9]), Line(BOB, ["b"], 1, load=1)], limit=6, window=4) == []
+    assert take_turns([Line(ANN, ["a"], sizes=[9])], limit=6, window=4) == ["a"], "when nothing else is busy"
