@@ -1,7 +1,6 @@
 """Chunk work: a chunk's windows go through the engine once, and what they say is stored under a fixed key."""
 
 import json
-import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -74,14 +73,14 @@ class Transcriber:
         if stored is not None:
             await self._announce(work, meta, Decoded(stored), delivery)
             return
-        began = time.monotonic()
+        spent = Spent()
         try:
-            decoded = await self._decode(work, meta, delivery)
+            decoded = await self._decode(work, meta, delivery, spent)
         except LanguageUnsupported as error:
             await self._reject(work, str(error))
             return
         except Exception:
-            self._waste(work.key, time.monotonic() - began)
+            self._waste(work.key, spent.wall)
             raise
         await patiently(lambda: self._store.put(result_key, decoded.stored, "application/json"))
         await self._announce(work, meta, decoded, delivery)
@@ -89,7 +88,7 @@ class Transcriber:
     async def repeat(self, work: ChunkWork, *, key: str, delivery: int) -> tuple[bytes, dict[str, str]]:
         """Transcribe a stored chunk again and return what would be stored, and the engine; raises as `transcribe`."""
         meta = await self._meta(work)
-        decoded = await self._decode(work, meta, delivery, key=key)
+        decoded = await self._decode(work, meta, delivery, Spent(), key=key)
         engine: dict[str, str] = json.loads(decoded.stored)["engine"]
         return decoded.stored, engine
 
@@ -108,7 +107,10 @@ class Transcriber:
         except ObjectMissing:
             return None
 
-    async def _decode(self, work: ChunkWork, meta: dict[str, Any], delivery: int, *, key: str = "") -> Decoded:
+    async def _decode(
+        self, work: ChunkWork, meta: dict[str, Any], delivery: int, spent: Spent, *, key: str = ""
+    ) -> Decoded:
+        """Decode a chunk's windows; what that costs is added to `spent`, also when it fails."""
         pcm = await patiently(lambda: self._store.get(keys.chunk_audio(*_place(work))))
         windows = cut_windows(pcm, [round(window["seconds"] * SAMPLE_RATE) for window in meta["windows"]])
         options = DecodeOptions(
@@ -118,11 +120,13 @@ class Transcriber:
         def wanted() -> None:
             self._cancellations.check(work.job_id, work.attempt)
 
-        spent, results = Spent(), list[WindowResult]()
+        results: list[WindowResult] = []
         for batch in _batches(windows, 1 if delivery > 2 else BATCH):
             request = Request(key or work.key, work.options.model, batch, options, wanted, alone=delivery > 1)
-            results += await self._batcher.decode(request)
-            spent.add(request.spent)
+            try:
+                results += await self._batcher.decode(request)
+            finally:
+                spent.add(request.spent)
         wanted()
         document = {
             "engine": asdict(await self._engine.info(work.options.model)),
