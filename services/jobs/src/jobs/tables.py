@@ -292,6 +292,7 @@ class Worker(Base):
     slots: Mapped[int] = mapped_column(server_default="1")
     paused: Mapped[bool] = mapped_column(server_default=false())
     gpu: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    tuning: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     first_seen_at: Mapped[datetime] = mapped_column(server_default=func.now())
     last_seen_at: Mapped[datetime] = mapped_column(server_default=func.now())
 

@@ -83,7 +83,8 @@ async def test_every_route_is_for_administrators_alone(platform: Platform) -> No
 async def test_workers_say_what_they_are_and_do(platform: Platform) -> None:
     admin = platform.person(role="admin")
     gpu = {"name": "Tesla T4", "memory_used_bytes": 1, "memory_total_bytes": 2, "busy_percent": 50.0}
-    await platform.broker.broadcast(a_heartbeat("w1", busy="plan/1", gpu=gpu, device="cuda"))
+    tuning = {"version": "4.8.5", "compute_type": "int8", "threads": 2, "batch_windows": 8}
+    await platform.broker.broadcast(a_heartbeat("w1", busy="plan/1", gpu=gpu, device="cuda", tuning=tuning))
     await platform.broker.broadcast(a_heartbeat("w2", paused=True))
 
     async def both() -> Any:
@@ -92,6 +93,7 @@ async def test_workers_say_what_they_are_and_do(platform: Platform) -> None:
 
     first, second = await until(both)
     assert (first["worker"], first["busy"], first["gpu"], first["alive"]) == ("w1", "plan/1", gpu, True)
+    assert (first["tuning"], second["tuning"]) == (tuning, None)
     assert (second["paused"], second["gpu"], second["slots"]) == (True, None, 1)
     assert [each["worker"] for each in (await get(admin, "/admin/stats"))["gpus"]] == ["w1"]
 

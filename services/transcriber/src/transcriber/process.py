@@ -25,7 +25,7 @@ _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS
 
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
-    """What an engine process is started with; `threads` 0 means one, since one process per core is fastest.
+    """What an engine process is started with; `threads` 0 leaves their number to the engine.
 
     A process that nobody asked anything for `idle_seconds` ends, and with it goes the model's memory; 0 = it stays.
     """
@@ -62,6 +62,11 @@ class EngineProcess:
     async def info(self, model: str) -> EngineInfo:
         """Load the model if it is not the warm one, and describe the engine that holds it."""
         answer: EngineInfo = await self._ask("info", model)
+        return answer
+
+    async def tuning(self, model: str) -> tuple[int, int]:
+        """Load the model if it is not the warm one; say its threads, and how many windows it decodes in a batch."""
+        answer: tuple[int, int] = await self._ask("tuning", model)
         return answer
 
     async def decode(self, model: str, windows: Sequence[Window], options: DecodeOptions) -> list[WindowResult]:
@@ -151,7 +156,7 @@ class EngineProcess:
         # From the event loop's own thread: the child dies with the thread that started it.
         self._child = _Child(self._settings)
         try:
-            await self._call("start", ({**asdict(self._settings), "threads": self._child.threads},))
+            await self._call("start", (asdict(self._settings),))
             name, models = await self._call("models", ())
         except Exception:
             await self._end()
@@ -169,14 +174,13 @@ class _Child:
     """The process, the socket to it, and the thread that puts what its libraries print into the service's log."""
 
     def __init__(self, settings: EngineSettings) -> None:
-        self.threads = settings.threads or 1
         ours, theirs = socket.socketpair()
         with theirs:
             command = [sys.executable, "-m", f"{__package__}.engines.child", str(theirs.fileno()), str(os.getpid())]
             self.process = subprocess.Popen(
                 command,
                 pass_fds=[theirs.fileno()],
-                env=os.environ | dict.fromkeys(_THREAD_VARIABLES, str(self.threads)),
+                env=os.environ | dict.fromkeys(_THREAD_VARIABLES, str(settings.threads or 1)),
                 stdin=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
                 text=True,

@@ -6,7 +6,7 @@ import structlog
 from pydantic import ValidationError
 
 import models
-from common.events import JobOptions
+from common.events import EngineTuning, JobOptions
 from common.messaging import Broker
 from common.storage import ObjectStore
 
@@ -90,9 +90,14 @@ class TranscriberService:
         served = chosen(present, self._settings.models)
         await selftest(self._engine, served[0])
         info = await self._engine.info(served[0])
+        threads, batch_windows = await self._engine.tuning(served[0])
         self._proven = True
         self._on_gpu = info.device.startswith("cuda")
-        return Worker(name=self._settings.instance, engine=name, device=info.device, models=served)
+        tuning = EngineTuning(
+            version=info.version, compute_type=info.compute_type, threads=threads, batch_windows=batch_windows
+        )
+        log.info("engine tuned", model=served[0], **tuning.model_dump())
+        return Worker(name=self._settings.instance, engine=name, device=info.device, models=served, tuning=tuning)
 
     def _resources(self, worker: Worker) -> Resources:
         wanted = self._settings.batch_across_jobs

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
-from common.events import WorkerHeartbeat
+from common.events import EngineTuning, WorkerHeartbeat
 from common.messaging import Broker
 from common.metrics import service_version
 
@@ -20,11 +20,14 @@ HEARTBEAT_SECONDS: Final = 5.0
 class Worker:
     """One transcriber process."""
 
-    def __init__(self, *, name: str, engine: str, device: str, models: Sequence[str]) -> None:
+    def __init__(
+        self, *, name: str, engine: str, device: str, models: Sequence[str], tuning: EngineTuning | None = None
+    ) -> None:
         self.name = name
         self.models = tuple(models)
         self._engine = engine
         self._device = device
+        self._tuning = tuning
         self._hands: dict[str, str] = {}
         self._gpu = Gpu() if device.startswith("cuda") else None
         self.paused = False  # by an administrator: no new work is taken
@@ -52,6 +55,7 @@ class Worker:
             busy=", ".join(sorted(self._hands)) or None,
             version=service_version("transcriber"),
             paused=self.paused,
+            tuning=self._tuning,
             gpu=self._gpu.latest if self._gpu else None,
         )
 

@@ -8,6 +8,7 @@ from .cleanup import JobExpired, ResetRequested
 from .control import (
     CancelJob,
     EndProcesses,
+    EngineTuning,
     GpuUse,
     PauseWorkers,
     ServiceHeartbeat,
@@ -53,6 +54,7 @@ __all__ = [
     "ChunkWork",
     "Command",
     "EndProcesses",
+    "EngineTuning",
     "Event",
     "GpuUse",
     "JobCancelled",

@@ -27,6 +27,17 @@ class GpuUse(BaseModel):
     busy_percent: float
 
 
+class EngineTuning(BaseModel):
+    """How an engine uses its machine, as measured at start: it changes no text but by `compute_type` and `version`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    version: str
+    compute_type: str
+    threads: int
+    batch_windows: int
+
+
 class WorkerHeartbeat(Notice):
     """A transcriber is alive and serves these models; `busy` names the work in its hands."""
 
@@ -43,6 +54,7 @@ class WorkerHeartbeat(Notice):
     slots: int = 1
     paused: bool = False
     gpu: GpuUse | None = None
+    tuning: EngineTuning | None = None
 
 
 class ServiceHeartbeat(Notice):

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common.events import GpuUse
+from common.events import EngineTuning, GpuUse
 from jobs.settings import Settings
 from jobs.tables import Worker
 
@@ -198,6 +198,12 @@ class WorkerView(BaseModel):
                     "busy": "chunk/4b2f7c1e-8d0a-4c55-9a58-0d7e6c1b2f10/1/3",
                     "version": "0.1.0",
                     "gpu": None,
+                    "tuning": {
+                        "version": "4.8.5+openvino-2026.4.1",
+                        "compute_type": "bfloat16+int8_float32",
+                        "threads": 1,
+                        "batch_windows": 8,
+                    },
                     "first_seen_at": "2026-01-31T11:00:00Z",
                     "last_seen_at": "2026-01-31T12:00:00Z",
                     "alive": True,
@@ -217,6 +223,7 @@ class WorkerView(BaseModel):
     busy: str | None = Field(description="The work in its hands; null = none.")
     version: str
     gpu: GpuUse | None
+    tuning: EngineTuning | None = Field(description="How its engine uses the machine; null = it has not said.")
     first_seen_at: datetime
     last_seen_at: datetime
     alive: bool

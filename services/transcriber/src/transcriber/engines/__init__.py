@@ -54,8 +54,8 @@ def create(
 ) -> Engine:
     """Load one model into one engine (one that `choose` returned), which takes seconds.
 
-    `encoder` concerns ctranslate2 on a CPU. Raises ModelUnavailable when MODEL_DIR does not have the model in the form
-    this engine reads, and EngineError when the encoder asked for cannot run here.
+    `threads` 0 leaves their number to the engine; `encoder` concerns ctranslate2 on a CPU. Raises ModelUnavailable when
+    MODEL_DIR does not have the model in the form this engine reads, EngineError when the encoder cannot run here.
     """
     if engine == "canned":
         from .canned import CannedEngine  # noqa: PLC0415 (engines are imported when they are created)
@@ -70,7 +70,7 @@ def create(
         from . import openai_whisper  # noqa: PLC0415 (imports torch)
 
         place = openai_whisper.default_device() if device == "auto" else device
-        return openai_whisper.OpenAIWhisperEngine.open(model, model_dir, device=place, threads=threads)
+        return openai_whisper.OpenAIWhisperEngine.open(model, model_dir, device=place, threads=threads or 1)
     from . import ctranslate2  # noqa: PLC0415 (imports CTranslate2)
 
     place = ctranslate2.default_device() if device == "auto" else device

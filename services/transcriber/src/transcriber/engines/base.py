@@ -114,6 +114,11 @@ class Engine(Protocol):
         ...
 
     @property
+    def threads(self) -> int:
+        """How many processor threads it computes with."""
+        ...
+
+    @property
     def batch_windows(self) -> int:
         """How many windows one call should bring to keep the device full."""
         ...

@@ -40,6 +40,8 @@ class CannedEngine:
             name="canned", version="1", model=model, model_digest="canned", compute_type="none", device="none"
         )
 
+    threads = 1
+
     @property
     def batch_windows(self) -> int:
         """Any number of windows is as good as another."""

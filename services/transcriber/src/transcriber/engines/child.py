@@ -35,6 +35,10 @@ class _Worker:
     def info(self, model: str) -> Any:
         return self._warm(model).info
 
+    def tuning(self, model: str) -> tuple[int, int]:
+        engine = self._warm(model)
+        return engine.threads, engine.batch_windows
+
     def decode(self, model: str, windows: Any, options: Any) -> Any:
         return self._warm(model).decode(windows, options)
 

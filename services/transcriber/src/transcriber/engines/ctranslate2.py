@@ -6,6 +6,8 @@ encoder output. Results do not depend on which windows share a batch (a test hol
 """
 
 import importlib.util
+import os
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 import ctranslate2
 import numpy as np
 
-from models import Format, digest, location
+from models import MODELS, Format, digest, location
 
-from . import captions, guard
-from .base import SAMPLE_RATE, DecodeOptions, EngineError, EngineInfo, Task, Window, WindowResult, Word
+from . import calibration, captions, guard
+from .base import SAMPLE_RATE, WINDOW_SECONDS, DecodeOptions, EngineError, EngineInfo, Task, Window, WindowResult, Word
 from .features import HOP_SAMPLES, Features, log_mel
 from .guard import Decoded
 from .vocabulary import Vocabulary
@@ -25,8 +27,13 @@ if TYPE_CHECKING:
     from . import EncoderName
     from .openvino_encoder import OpenVINOEncoder
 
-BATCH_WINDOWS = 8
 FORM = Format.CT2
+# In the order of preference: what is about as fast as the first does not replace it.
+_BATCHES = (8, 4, 12)
+_MEASURED_STEPS = 24
+# What attention keeps of a batch may take of the machine's memory, for each core that may have an engine.
+_SHARE_OF_MEMORY = 0.25
+_MOST_LAYERS = 32
 _SECONDS_PER_ALIGNED_FRAME = 0.02
 _COMPUTE_TYPES = {"cpu": "int8", "cuda": "float16"}
 # More expensive tries at a doubtful window, in order; all deterministic.
@@ -47,31 +54,97 @@ class CTranslate2Engine:
     def __init__(
         self, model: str, model_dir: Path, *, device: str, threads: int, encoder: "EncoderName" = "auto"
     ) -> None:
-        folder = location(model_dir, model, FORM)
-        model_digest = digest(model_dir, model, FORM)
-        self._vocabulary = Vocabulary.of_folder(folder)
-        self._model = ctranslate2.models.Whisper(
-            str(folder), device=device, compute_type=_COMPUTE_TYPES[device], inter_threads=1, intra_threads=threads
-        )
+        """Load a model; `threads` 0 means as many as are fastest here, which the first start on a machine measures."""
+        self._folder = location(model_dir, model, FORM)
+        self._name, self._device, self._encoder_name = model, device, encoder
+        self._digest = digest(model_dir, model, FORM)
+        self._vocabulary = Vocabulary.of_folder(self._folder)
+        self._load(threads or 1)
         version, compute_type = ctranslate2.__version__, self._model.compute_type
-        self._encoder: OpenVINOEncoder | None = None
-        if device == "cpu" and encoder != "ctranslate2" and (encoder != "auto" or _has_openvino()):
-            self._encoder = _openvino_encoder(encoder, folder, model_digest, threads)
+        if self._encoder is not None:
             version = f"{version}+openvino-{self._encoder.version}"
             compute_type = f"{self._encoder.precision}+{compute_type}"
         self.info = EngineInfo(
             name="ctranslate2",
             version=version,
             model=model,
-            model_digest=model_digest,
+            model_digest=self._digest,
             compute_type=compute_type,
             device=device,
         )
+        key = calibration.machine(version, compute_type, self._digest, str(threads))
+        tuning = calibration.remembered(model_dir, key)
+        if tuning is None:
+            tuning = self._calibrated(threads)
+            calibration.remember(model_dir, key, tuning)
+        if tuning.threads != self.threads:
+            self._load(tuning.threads)
+        self.tuning = tuning
+
+    def _load(self, threads: int) -> None:
+        self.threads = threads
+        self._encoder: OpenVINOEncoder | None = None
+        self._model = ctranslate2.models.Whisper(
+            str(self._folder),
+            device=self._device,
+            compute_type=_COMPUTE_TYPES[self._device],
+            inter_threads=1,
+            intra_threads=threads,
+        )
+        if self._device == "cpu" and (
+            self._encoder_name.startswith("openvino") or (self._encoder_name == "auto" and _has_openvino())
+        ):
+            self._encoder = _openvino_encoder(self._encoder_name, self._folder, self._digest, threads)
+
+    def _calibrated(self, threads: int) -> calibration.Tuning:
+        """Time one window on each number of threads, if none is given, then a few steps of batches of each size."""
+        window = np.random.default_rng(1).normal(0, 0.1, int(WINDOW_SECONDS * SAMPLE_RATE)).astype(np.float32)
+
+        def on_threads(count: int) -> float:
+            if count != self.threads:
+                self._load(count)
+            self._few_steps(self._encode([window]))
+            began = time.monotonic()
+            self._few_steps(self._encode([window]))
+            return time.monotonic() - began
+
+        count = threads
+        if not count:
+            most = calibration.cores()
+            candidates = sorted({1, max(1, most // 2), most}) if self._device == "cpu" else [1]
+            count = calibration.fastest(candidates, on_threads) if len(candidates) > 1 else candidates[0]
+        if count != self.threads:
+            self._load(count)
+        encoded = self._encode([window])
+
+        def in_batch(size: int) -> float:
+            # The processor's time, not the clock's: others may be at work here, and a batch changes no parallelism.
+            began = time.process_time()
+            self._few_steps(np.repeat(encoded, size, axis=0))
+            return (time.process_time() - began) / size
+
+        most = self._affordable(encoded)
+        sizes = [size for size in _BATCHES if size <= most] or [most]
+        return calibration.Tuning(count, calibration.fastest(sizes, in_batch))
+
+    def _few_steps(self, encoded: Features) -> None:
+        prompt = self._vocabulary.start_sequence("en", "transcribe")
+        never = [-1, self._vocabulary.end_of_text]
+        self._model.generate(
+            _view(encoded), [prompt] * len(encoded), beam_size=1, max_length=_MEASURED_STEPS, suppress_tokens=never
+        )
+
+    def _affordable(self, encoded: Features) -> int:
+        """How many windows' keys and values, in single precision, fit beside those of the machine's other engines."""
+        known = MODELS.get(self._name)
+        layers = known.decoder_layers if known else _MOST_LAYERS
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / calibration.cores()
+        return max(1, int(memory * _SHARE_OF_MEMORY / (2 * layers * encoded[0].nbytes)))
 
     @property
     def batch_windows(self) -> int:
         """How many windows one call should bring to keep the device full."""
-        return BATCH_WINDOWS
+        return self.tuning.batch_windows
 
     def close(self) -> None:
         """Free the model's memory."""
@@ -93,8 +166,8 @@ class CTranslate2Engine:
         """Decode windows in batches of similar length."""
         results: dict[int, WindowResult] = {}
         by_length = sorted(range(len(windows)), key=lambda index: len(windows[index]))
-        for first in range(0, len(by_length), BATCH_WINDOWS):
-            indexes = by_length[first : first + BATCH_WINDOWS]
+        for first in range(0, len(by_length), self.batch_windows):
+            indexes = by_length[first : first + self.batch_windows]
             batch = self._decode_batch([windows[index] for index in indexes], options)
             results.update(zip(indexes, batch, strict=True))
         return [results[index] for index in range(len(windows))]

@@ -98,6 +98,11 @@ class OpenAIWhisperEngine:
         return cls(loaded, heads, name=model, sha256=digest(model_dir, model, FORM), device=device)
 
     @property
+    def threads(self) -> int:
+        """How many processor threads it computes with."""
+        return torch.get_num_threads()
+
+    @property
     def batch_windows(self) -> int:
         """How many windows one call should bring to fill the device."""
         return self._count

@@ -1,0 +1,43 @@
+"""What is measured at a first start, and remembered for the next ones."""
+
+from pathlib import Path
+
+from transcriber.engines import calibration
+from transcriber.engines.calibration import Tuning
+
+
+def test_the_smallest_candidate_of_about_the_least_cost_wins() -> None:
+    costs = {1: 2.0, 4: 1.02, 8: 1.0, 16: 1.3}
+    assert calibration.fastest(list(costs), costs.__getitem__) == 4
+
+
+def test_measuring_ends_when_its_time_is_up() -> None:
+    measured = []
+
+    def cost(candidate: int) -> float:
+        measured.append(candidate)
+        return 1.0 / candidate
+
+    assert calibration.fastest([1, 2, 3], cost, seconds=-1.0) == 1
+    assert measured == [1]
+
+
+def test_a_measurement_is_remembered_beside_the_models(tmp_path: Path) -> None:
+    one, other = calibration.machine("engine 1", "model"), calibration.machine("engine 2", "model")
+    assert calibration.remembered(tmp_path, one) is None
+    calibration.remember(tmp_path, one, Tuning(threads=2, batch_windows=8))
+    calibration.remember(tmp_path, other, Tuning(threads=1, batch_windows=4))
+    assert calibration.remembered(tmp_path, one) == Tuning(threads=2, batch_windows=8)
+    assert calibration.remembered(tmp_path, other) == Tuning(threads=1, batch_windows=4)
+
+
+def test_a_damaged_memory_is_measured_again(tmp_path: Path) -> None:
+    (tmp_path / calibration.REMEMBERED).write_text("[")
+    assert calibration.remembered(tmp_path, "key") is None
+    calibration.remember(tmp_path, "key", Tuning(1, 4))
+    assert calibration.remembered(tmp_path, "key") == Tuning(1, 4)
+
+
+def test_a_folder_that_cannot_be_written_is_no_obstacle(tmp_path: Path) -> None:
+    calibration.remember(tmp_path / "absent", "key", Tuning(1, 4))
+    assert calibration.remembered(tmp_path / "absent", "key") is None
