@@ -22,6 +22,7 @@ from whisper.normalizers import EnglishTextNormalizer
 
 from transcriber.engines.base import DecodeOptions, Window
 from transcriber.engines.openai_whisper import OpenAIWhisperEngine
+from transcriber.engines.torch_whisper.loading import halved
 
 from . import card, shapes
 
@@ -67,7 +68,7 @@ def real(prepared: Path, model_dir: Path, slots: list[int], runs: int, repeat: i
     measure("base", "openai-whisper transcribe()", seconds, lambda: model.transcribe(audio, language="en"), 2,
             wer=error_rate(reference, text), warm_ups=0)  # fmt: skip
     measure("base", "openai-whisper transcribe(), word times", seconds,
-            lambda: model.transcribe(audio, language="en", word_timestamps=True), 2)  # fmt: skip
+            lambda: model.transcribe(audio, language="en", word_timestamps=True), 2, warm_ups=0)  # fmt: skip
     measure("base", "openai-whisper decode(), batches of 16", seconds, lambda: in_batches(model, windows, 16), 3)
 
 
@@ -76,11 +77,10 @@ def invented(name: str, slots: list[int], runs: int) -> None:
     windows = shapes.noise(max(slots) * 2)
     for count in slots:
         babble(name, windows[: max(32, 2 * count)], count, runs)
-    model = shapes.invented(name).half()
-    few = windows[:8]
-    measure(name, "openai-whisper decode(), one by one", 240.0, lambda: in_batches(model, few, 1, fixed=True), 2)
-    few = windows[:32]
-    measure(name, "openai-whisper decode(), batches of 16", 960.0, lambda: in_batches(model, few, 16, fixed=True), 2)
+    model = halved(shapes.invented(name))
+    few, many = windows[:4], windows[:32]
+    measure(name, "openai-whisper decode(), one by one", 120.0, lambda: in_batches(model, few, 1, fixed=True), 2)
+    measure(name, "openai-whisper decode(), batches of 16", 960.0, lambda: in_batches(model, many, 16, fixed=True), 2)
 
 
 def ours(model_dir: Path, windows: list[Window], reference: str, seconds: float, slots: int, runs: int) -> None:

@@ -14,7 +14,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
 import torch
 import whisper
 from whisper.decoding import DecodingOptions, DecodingTask
@@ -37,6 +36,7 @@ from .base import (
 from .features import WINDOW_SAMPLES
 from .guard import Decoded
 from .torch_whisper.alignment import Path as AlignedPath
+from .torch_whisper.encoding import Encoding
 from .torch_whisper.loading import halved, load, number_for
 from .torch_whisper.network import Network
 from .torch_whisper.search import Search
@@ -73,6 +73,8 @@ class OpenAIWhisperEngine:
     ) -> None:
         """Take over openai-whisper's model, with the (layer, head) pairs that follow the words; `slots` 0 chooses."""
         self._on_gpu = device == "cuda"
+        # Fast as it is, cuDNN's attention to one query gives other last digits in every run.
+        torch.backends.cuda.enable_cudnn_sdp(not self._on_gpu)
         self._heads = heads
         self._network = Network(model, torch.device(device), number_for(torch.device(device)))
         # Its encoder has done its duty; its decoder serves the second tries.
@@ -80,6 +82,8 @@ class OpenAIWhisperEngine:
         self._model = halved(model).to(device) if self._on_gpu else model
         self._count = slots or self._affordable()
         self._slots: Slots | None = None
+        self._encoding = self._encoding_of(self._count)
+        self._stager = ThreadPoolExecutor(1, thread_name_prefix="stage")
         self._helpers = ThreadPoolExecutor(_GPU_HELPERS if self._on_gpu else 1, thread_name_prefix="align")
         self.info = EngineInfo(
             name="openai-whisper",
@@ -91,11 +95,15 @@ class OpenAIWhisperEngine:
         )
 
     @classmethod
-    def open(cls, model: str, model_dir: Path, *, device: str, threads: int) -> Self:
+    def open(cls, model: str, model_dir: Path, *, device: str, threads: int, slots: int = 0) -> Self:
         """Load a model from MODEL_DIR; raises ModelUnavailable."""
         torch.set_num_threads(threads)
         loaded, heads = load(location(model_dir, model, FORM), model)
-        return cls(loaded, heads, name=model, sha256=digest(model_dir, model, FORM), device=device)
+        sha256 = digest(model_dir, model, FORM)
+        return cls(loaded, heads, name=model, sha256=sha256, device=device, slots=slots)
+
+    def _encoding_of(self, slots: int) -> Encoding:
+        return Encoding(self._network, min(_GPU_GROUP, slots) if self._on_gpu else 1)
 
     @property
     def threads(self) -> int:
@@ -109,9 +117,10 @@ class OpenAIWhisperEngine:
 
     def close(self) -> None:
         """Free the model's memory."""
+        self._stager.shutdown()
         self._helpers.shutdown()
         self._slots = None
-        del self._model, self._network
+        del self._model, self._encoding, self._network
         if self._on_gpu:
             torch.cuda.empty_cache()
 
@@ -142,6 +151,7 @@ class OpenAIWhisperEngine:
                 self._slots = None
                 torch.cuda.empty_cache()
                 self._count //= 2
+                self._encoding = self._encoding_of(self._count)
                 log.warning("out of GPU memory: going on with %d windows at once", self._count)
 
     def _decode(self, windows: Sequence[Window], options: DecodeOptions) -> list[WindowResult]:
@@ -187,14 +197,21 @@ class OpenAIWhisperEngine:
         """Yield each window's index and text as soon as it is finished, the longest windows begun first."""
         if self._slots is None:
             self._slots = Slots(self._network, self._count, self._heads)
-        slots, waiting = self._slots, sorted(range(len(windows)), key=lambda index: -len(windows[index]))
+        slots, size = self._slots, self._encoding.group
+        waiting = sorted(range(len(windows)), key=lambda index: -len(windows[index]))
         slots.begin(search)
+        groups = [waiting[first : first + size] for first in range(0, len(waiting), size)]
+        # The next group is laid out while the device is busy with those before it.
+        staged = [self._stager.submit(self._encoding.staged, [windows[index] for index in groups[0]])] if groups else []
         where: dict[int, int] = {}
-        while waiting or where:
-            while waiting and (len(slots.free) >= min(self._group, len(waiting))):
-                group, waiting = waiting[: self._group], waiting[self._group :]
+        while groups or where:
+            while groups and len(slots.free) >= len(groups[0]):
+                group, audio = groups.pop(0), staged.pop().result()
+                if groups:
+                    following = [windows[index] for index in groups[0]]
+                    staged.append(self._stager.submit(self._encoding.staged, following))
                 places = slots.free[: len(group)]
-                slots.admit(self._encode([windows[index] for index in group]), places)
+                slots.admit(self._encoding.encode(audio), places)
                 where.update(zip(places, group, strict=True))
             for _ in range(_GPU_STEPS_PER_LOOK if self._on_gpu else 1):
                 slots.step()
@@ -203,22 +220,10 @@ class OpenAIWhisperEngine:
                 for slot, spoken in zip(done, slots.take(done), strict=True):
                     yield where.pop(slot), spoken
 
-    @property
-    def _group(self) -> int:
-        return min(_GPU_GROUP, self._count) if self._on_gpu else 1
-
-    def _encode(self, windows: Sequence[Window]) -> torch.Tensor:
-        """Encode at most one group of windows; on a GPU the group is filled up with silence."""
-        audio = torch.zeros(self._group, WINDOW_SAMPLES, pin_memory=self._on_gpu)
-        for row, window in zip(audio, windows, strict=False):
-            content = torch.from_numpy(np.array(window[:WINDOW_SAMPLES], np.float32))
-            row[: len(content)] = content
-        return self._network.encode(self._network.mel(audio.to(self._network.device, non_blocking=True)))
-
     def _encode_alone(self, window: Window) -> torch.Tensor:
         """Encode a window for openai-whisper's own decoder, which on a CPU computes in single precision."""
-        encoded = self._encode([window])[:1]
-        return encoded if self._on_gpu else encoded.float()
+        encoded = self._encoding.encode(self._encoding.staged([window]))[:1]
+        return encoded.clone() if self._on_gpu else encoded.float()
 
     def _affordable(self) -> int:
         """As many slots as the device has room for, a power of two."""

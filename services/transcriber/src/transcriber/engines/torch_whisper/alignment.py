@@ -109,7 +109,7 @@ def _words(
     words, position = [], 0
     for text, group in zip(texts[:-1], groups[:-1], strict=True):
         end = position + len(group)
-        probability = float(np.mean(probabilities[position:end]))
+        probability = sum(probabilities[position:end]) / len(group)
         words.append(Word(float(moments[position]), float(moments[end]), text, probability))
         position = end
     return words

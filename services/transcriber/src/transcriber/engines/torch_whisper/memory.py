@@ -52,9 +52,10 @@ class Memory:
             return F.scaled_dot_product_attention(query, key, value, is_causal=True)
 
         def heard(layer: int, query: Tensor) -> Tensor:
-            key, value = self._network.cross(layer, encoded)
-            self.heard[layer, 0, where] = key[:count]
-            self.heard[layer, 1, where] = value[:count]
+            key, value = both = self._network.cross(layer, encoded)
+            # One by one: a single indexed write of so much takes several times as long on a GPU.
+            for row, slot in enumerate(slots):
+                self.heard[layer, :, slot] = both[:, row]
             for row, head in self._heads[layer]:
                 scores = query[:count, head, spoken_from:] @ key[:count, head].transpose(-1, -2)
                 self.followed[where, row, : time - spoken_from] = scores.float() * self.scale

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .memory import AllSlots, Heads, Memory, SlotBySlot
+from .memory import AllSlots, Heads, Memory, SlotBySlot, Step
 from .network import Network
 from .search import Search
 
@@ -68,6 +68,7 @@ class Slots:
         self._longest = torch.zeros((), dtype=torch.long, **on)
         self._spoken_from = torch.zeros((), dtype=torch.long, **on)
         self._is_text = torch.zeros(network.dims.n_vocab, **on)
+        self._kernels = _kernels(self._memory, self._position, self._spoken_from, self._done)
 
     @property
     def free(self) -> list[int]:
@@ -114,7 +115,8 @@ class Slots:
             self._advance(SlotBySlot(self._memory, busy, self._search.spoken_from))
             return
         needed = len(self._search.start) + self._search.longest + 1
-        text = _SHORT_CONTEXT if needed <= _SHORT_CONTEXT else self._network.dims.n_text_ctx
+        # Kernels of our own read no further than the text goes; other ones read all that there is room for.
+        text = _SHORT_CONTEXT if self._kernels is None and needed <= _SHORT_CONTEXT else self._network.dims.n_text_ctx
         if text not in self._graphs:
             self._graphs[text] = self._captured(text)
         self._graphs[text].replay()
@@ -128,19 +130,20 @@ class Slots:
         """Take finished windows out of their slots."""
         assert self._search is not None
         where = torch.tensor(slots, device=self._network.device)
-        said, logprobs = self._said[where].tolist(), self._logprob[where].tolist()
-        silent = self._no_speech[where].tolist()
-        tokens, probabilities = self._tokens[where].tolist(), self._probabilities[where].tolist()
+        # One transfer for all of it; whole numbers of this size are exact in float32.
+        scores = torch.stack([self._said[where], self._logprob[where], self._no_speech[where]], dim=1)
+        found = torch.cat([scores, self._probabilities[where], self._tokens[where]], dim=1).tolist()
         taken = []
         for index, slot in enumerate(slots):
-            length = said[index]
+            [said, logprob, silent], chances = found[index][:3], found[index][3:]
+            length = int(said)
             rows = min(self._search.aligned_from + 1 + length + 1, _ROWS)
             taken.append(
                 Spoken(
-                    tokens=tuple(tokens[index][:length]),
-                    probabilities=tuple(probabilities[index][:length]),
-                    avg_logprob=logprobs[index] / (length + 1),
-                    no_speech_prob=silent[index],
+                    tokens=tuple(int(token) for token in chances[_LONGEST_TEXT + 1 :][:length]),
+                    probabilities=tuple(chances[:length]),
+                    avg_logprob=logprob / (length + 1),
+                    no_speech_prob=silent,
                     followed=self._memory.followed[slot, :, :rows].clone(),
                 )
             )
@@ -157,7 +160,8 @@ class Slots:
                 self._advance_all(text)
         torch.cuda.current_stream().wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
+        # Other threads may allocate or wait meanwhile; that is no business of this recording.
+        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
             self._advance_all(text)
         for state, before in zip(self._states, kept, strict=True):
             state.copy_(before)
@@ -169,9 +173,9 @@ class Slots:
 
     def _advance_all(self, text: int) -> None:
         self._position.clamp_(max=text - 1)
-        self._advance(AllSlots(self._memory, self._position, self._spoken_from, text))
+        self._advance(self._kernels or AllSlots(self._memory, self._position, self._spoken_from, text))
 
-    def _advance(self, attention: SlotBySlot | AllSlots) -> None:
+    def _advance(self, attention: Step) -> None:
         x = self._network.embed(self._token[:, None], self._position[:, None])
         x = self._network.read(x, attention.own, attention.heard)
         token, logprob, probability = self._choose(self._network.logits(x[:, 0]), self._forbidden)
@@ -198,3 +202,12 @@ class Slots:
         allowed = weights @ (forbidden == 0).float()
         chosen = (best - scores.amax(-1)).exp()
         return token, (chosen / allowed).log(), chosen / (weights @ self._is_text)
+
+
+def _kernels(memory: Memory, positions: Tensor, spoken_from: Tensor, done: Tensor) -> Step | None:
+    """Return the step's attentions as GPU kernels where they can be built."""
+    if positions.device.type == "cpu":
+        return None
+    from . import kernels  # noqa: PLC0415 (imports Triton, which only torch for GPUs brings)
+
+    return kernels.Kernels(memory, positions, spoken_from, done) if kernels.usable() else None
