@@ -10,6 +10,7 @@ from .audible import Attention
 from .audio import SAMPLE_BYTES, SAMPLE_RATE
 from .chunks import cut_windows
 from .engines.base import Window
+from .levelling import raised
 from .peaks import Peaks
 from .planning import Chunk, Packer
 from .speech import Span, SpeechTracker
@@ -101,7 +102,7 @@ class Analysis:
         for span in spans:
             found += [self._with_audio(chunk) for chunk in self._packer.push(span)]
             first, last = span.start - self._recent_start, span.end - self._recent_start
-            self._packed += self._recent[first * SAMPLE_BYTES : last * SAMPLE_BYTES]
+            self._packed += raised(bytes(self._recent[first * SAMPLE_BYTES : last * SAMPLE_BYTES]))
             self.speech_samples += span.length
         return found
 

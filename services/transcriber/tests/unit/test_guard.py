@@ -1,6 +1,10 @@
 """Doubtful texts are noticed, and the best of several tries is kept."""
 
-from transcriber.engines.guard import Decoded, settle
+import pytest
+
+from transcriber.engines.base import Word
+from transcriber.engines.captions import result
+from transcriber.engines.guard import Decoded, settle, unlooped
 
 
 def decoded(text: str, *, seconds: float = 10.0, logprob: float = -0.2, no_speech: float = 0.01) -> Decoded:
@@ -48,3 +52,52 @@ def test_of_several_tries_the_complete_one_without_a_loop_is_kept() -> None:
 def test_of_equal_tries_the_first_is_kept() -> None:
     first, second = decoded(SENTENCE), decoded(SENTENCE)
     assert settle([first, second]) is first
+
+
+def test_of_a_part_and_the_whole_the_whole_is_kept() -> None:
+    part, whole = decoded(SENTENCE[:60], logprob=-0.2), decoded(SENTENCE, logprob=-0.4)
+    assert part.is_doubtful
+    assert settle([part, whole]) == whole
+
+
+@pytest.mark.parametrize(
+    "invented",
+    [
+        decoded(". .", seconds=20, logprob=-0.1),
+        decoded("♪♪", seconds=5, logprob=-0.1),
+        decoded("This is the first time I've ever played this game.", seconds=20, logprob=-1.5, no_speech=0.33),
+        decoded("I don't know what to say.", seconds=15, logprob=-1.5, no_speech=0.48),
+        decoded("Thank you.", seconds=20, logprob=-0.3),
+        decoded("Thanks for watching!", seconds=3, logprob=-0.9),
+        decoded("ご視聴ありがとうございました", seconds=4, logprob=-0.2, no_speech=0.4),
+    ],
+    ids=lambda tried: tried.text,
+)
+def test_what_subtitles_say_where_nobody_speaks_is_dropped(invented: Decoded) -> None:
+    assert settle([invented]).text == ""
+    assert settle([invented]).tokens == ()
+
+
+def test_a_clear_thank_you_is_kept() -> None:
+    assert settle([decoded("Thank you.", seconds=1.2, logprob=-0.2)]).text == "Thank you."
+
+
+def test_more_than_anybody_can_say_is_doubted_and_dropped_when_the_model_is_not_sure_either() -> None:
+    assert decoded(SENTENCE, seconds=0.5).is_doubtful
+    assert settle([decoded(SENTENCE, seconds=0.5, logprob=-1.2)]).text == ""
+
+
+def spoken(text: str) -> list[Word]:
+    return [Word(index * 0.3, index * 0.3 + 0.3, f" {word}", 0.9) for index, word in enumerate(text.split())]
+
+
+def test_a_loop_that_no_try_could_leave_is_said_once() -> None:
+    text = "It began so. " + "And then it went on. " * 12 + "It ended."
+    heard = result(decoded(text, seconds=30), spoken(text), "en")
+    assert heard.text == "It began so. And then it went on. It ended."
+    assert "".join(word.word for word in heard.words).strip() == heard.text
+
+
+def test_people_may_say_a_thing_three_times() -> None:
+    words = spoken("No, no, no, I said never, never, never.")
+    assert unlooped(words) == words

@@ -4,6 +4,7 @@ import string
 import unicodedata
 from collections.abc import Iterable, Sequence
 
+from . import guard
 from .base import WindowResult, Word
 from .guard import Decoded
 
@@ -14,11 +15,16 @@ _INSIDE = ("-", ".", ",", "'", "’", "/", ":", "@", "_", "&")
 
 def result(decoded: Decoded, words: Sequence[Word], language: str) -> WindowResult:
     """Put a settled window, its aligned words and the language it was decoded in together as an engine's answer."""
+    said = list(_within(_joined(words), decoded.seconds))
+    text = decoded.text
+    if decoded.loops and said:
+        said = guard.unlooped(said)
+        text = "".join(word.word for word in said).strip()
     return WindowResult(
-        text=decoded.text,
+        text=text,
         avg_logprob=round(decoded.avg_logprob, 4),
         no_speech_prob=round(decoded.no_speech_prob, 4),
-        words=tuple(_within(_joined(words), decoded.seconds)),
+        words=tuple(said),
         language=language,
     )
 

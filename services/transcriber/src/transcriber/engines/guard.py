@@ -1,16 +1,42 @@
-"""Doubts about a decoded text: the decoder got stuck in a loop, or went silent in the middle of speech."""
+"""Doubts about a decoded text: a decoder that got stuck or went silent, and words that nobody said.
+
+Whisper was trained on subtitles. Over noise, music and silence it writes what stands in subtitles there: a thank you, a
+credit, "you". Such texts are short for their window and the model is not sure of them; both together give them away.
+"""
 
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Final
+
+from .base import Word
 
 # Openai-whisper's own limits for its temperature fallback.
-_MAX_COMPRESSION_RATIO = 2.4
-_MIN_AVERAGE_LOGPROB = -1.0
-_MAX_NO_SPEECH_PROBABILITY = 0.6
-# Speech gives 10 to 20 bytes of UTF-8 a second in any script; far less means that text was dropped.
-_MIN_BYTES_PER_SECOND = 4.0
-_MIN_SECONDS_TO_JUDGE = 3.0
+_MAX_COMPRESSION_RATIO: Final = 2.4
+_MIN_AVERAGE_LOGPROB: Final = -1.0
+_MAX_NO_SPEECH_PROBABILITY: Final = 0.6
+# Speech gives 10 to 20 bytes of UTF-8 a second in any script; far less means that text was dropped,
+_MIN_BYTES_PER_SECOND: Final = 4.0
+_FEW_BYTES_PER_SECOND: Final = 7.0
+_MIN_SECONDS_TO_JUDGE: Final = 3.0
+# and nobody speaks so fast that it is several times as much.
+_MAX_BYTES_PER_SECOND: Final = 60.0
+_MANY_SECONDS: Final = 1.5  # what a shorter window is taken for: an edge of it may have been cut off
+# What stands alone in subtitles where nobody speaks is believed only if the model is rather sure of it.
+_SURE_OF_PHRASE: Final = -0.5
+_NO_SPEECH_OF_PHRASE: Final = 0.2
+_PHRASES: Final = frozenset(
+    {
+        "you", "thank you", "thank you very much", "thank you so much", "thanks for watching", "please subscribe",
+        "thank you for watching", "subtitles by the amara.org community", "untertitel der amara.org-community",
+        "untertitel im auftrag des zdf", "sous-titres réalisés para la communauté d'amara.org", "music", "applause",
+        "subtítulos realizados por la comunidad de amara.org", "sottotitoli creati dalla comunità amara.org",
+        "ご視聴ありがとうございました", "谢谢观看", "字幕由amara.org社区提供", "시청해주셔서 감사합니다",
+        "продолжение следует",
+    }
+)  # fmt: skip
+_LONGEST_LOOP: Final = 12  # words
+_REPEATS: Final = 3  # of the same words, one after the other, are one too many in a text that was found to loop
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +52,27 @@ class Decoded:
     @property
     def is_silence(self) -> bool:
         """Whether the model itself says that nobody spoke, and its text is hardly there or not believed."""
-        return self.no_speech_prob > _MAX_NO_SPEECH_PROBABILITY and (
-            self.is_short or self.avg_logprob < _MIN_AVERAGE_LOGPROB
-        )
+        return self.no_speech_prob > _MAX_NO_SPEECH_PROBABILITY and (self.is_short or self.is_unsure)
+
+    @property
+    def is_unsure(self) -> bool:
+        """Whether the model hardly believes its own text."""
+        return self.avg_logprob < _MIN_AVERAGE_LOGPROB
 
     @property
     def is_short(self) -> bool:
         """Whether there is far less text than speech of this length has."""
-        return len(self.text.encode()) < max(1.0, self.seconds) * _MIN_BYTES_PER_SECOND
+        return self._bytes < max(1.0, self.seconds) * _MIN_BYTES_PER_SECOND
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether so much less text is there than usual that a part of it may be missing."""
+        return self.seconds >= _MIN_SECONDS_TO_JUDGE and self._bytes < self.seconds * _FEW_BYTES_PER_SECOND
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether there is more text than anybody could say in the time."""
+        return self._bytes > max(_MANY_SECONDS, self.seconds) * _MAX_BYTES_PER_SECOND
 
     @property
     def loops(self) -> bool:
@@ -44,11 +83,50 @@ class Decoded:
     @property
     def is_doubtful(self) -> bool:
         """Whether the window deserves another, more expensive try."""
-        dropped = self.is_short and self.seconds >= _MIN_SECONDS_TO_JUDGE
-        return not self.is_silence and (self.loops or dropped or self.avg_logprob < _MIN_AVERAGE_LOGPROB)
+        return not self.is_silence and (self.loops or self.is_sparse or self.is_dense or self.is_unsure)
+
+    @property
+    def is_invented(self) -> bool:
+        """Whether nobody said this: what the model writes over sounds that are no speech."""
+        bare = self.text.strip(" .,!?…♪♫[]()*-–—。！？、「」\"'").lower()
+        if not any(letter.isalnum() for letter in bare):
+            return True
+        unsure_of_little = self.is_unsure and (self.is_short or self.is_dense)
+        weak = self.avg_logprob < _SURE_OF_PHRASE or self.no_speech_prob > _NO_SPEECH_OF_PHRASE or self.is_short
+        return unsure_of_little or (bare in _PHRASES and weak)
+
+    @property
+    def _bytes(self) -> int:
+        return len(self.text.encode())
 
 
 def settle(tries: Sequence[Decoded]) -> Decoded:
     """Return the most believable of several tries at one window, the earlier one of equals, or silence."""
-    best = max(tries, key=lambda tried: (not tried.loops, not tried.is_short, tried.avg_logprob))
-    return replace(best, tokens=(), text="") if best.is_silence else best
+    best = max(
+        tries, key=lambda tried: (not tried.loops, not tried.is_dense, not tried.is_short, not tried.is_sparse,
+                                  tried.avg_logprob)
+    )  # fmt: skip
+    return replace(best, tokens=(), text="") if best.is_silence or best.is_invented else best
+
+
+def unlooped(words: Sequence[Word]) -> list[Word]:
+    """Leave one of several repetitions, one after the other, of the same few words."""
+    kept: list[Word] = []
+    spoken = [word.word.strip().lower() for word in words]
+    position = 0
+    while position < len(words):
+        length, times = _loop(spoken, position)
+        kept += words[position : position + length]
+        position += length * times
+    return kept
+
+
+def _loop(spoken: Sequence[str], position: int) -> tuple[int, int]:
+    """Give the length of the words that repeat themselves from here on, and how often; (1, 1) where none do."""
+    for length in range(1, _LONGEST_LOOP + 1):
+        pattern, times = spoken[position : position + length], 1
+        while pattern and spoken[position + times * length : position + (times + 1) * length] == pattern:
+            times += 1
+        if times > _REPEATS:
+            return length, times
+    return 1, 1

@@ -1,0 +1,38 @@
+"""A quiet passage becomes as loud as ordinary speech, and nothing else changes."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from transcriber.levelling import raised
+
+
+def pcm(sound: Any) -> bytes:
+    return np.rint(sound * 32767).astype("<i2").tobytes()
+
+
+def level(samples: bytes) -> float:
+    return float(np.sqrt(np.mean(np.square(np.frombuffer(samples, "<i2") / 32768.0))))
+
+
+@pytest.mark.parametrize("gain", [1.0, 0.5])
+def test_ordinary_speech_stays_as_it_is(speech: Any, gain: float) -> None:
+    assert raised(pcm(speech[:80_000] * gain)) == pcm(speech[:80_000] * gain)
+
+
+@pytest.mark.parametrize("seconds", [1, 5])
+def test_quiet_speech_becomes_as_loud_as_ordinary_speech(speech: Any, seconds: int) -> None:
+    quiet = pcm(speech[: seconds * 16_000] * 0.02)
+    assert 0.02 < level(raised(quiet)) < 0.12
+    assert len(raised(quiet)) == len(quiet)
+
+
+def test_a_rustle_stays_as_it_is() -> None:
+    rustle = pcm(np.random.default_rng(2).standard_normal(16_000) * 0.001)
+    assert raised(rustle) == rustle
+
+
+@pytest.mark.parametrize("samples", [b"", b"\x01\x00" * 100, b"\x00\x00" * 48_000], ids=["none", "few", "zeros"])
+def test_nothing_to_raise_is_no_trouble(samples: bytes) -> None:
+    assert raised(samples) == samples
