@@ -33,6 +33,7 @@ from transcriber.assembly import assemble
 from transcriber.audio import Decoders
 from transcriber.engines import EngineName
 from transcriber.engines.base import DecodeOptions
+from transcriber.hearing import hear
 from transcriber.process import EngineProcess, EngineSettings
 from transcriber.timeline import Timeline
 
@@ -136,7 +137,9 @@ async def _transcribe(chunks: Sequence[ChunkAudio], engines: Sequence[EngineProc
     async def work(engine: EngineProcess) -> None:
         while waiting:
             index, chunk = waiting.pop()
-            heard = await engine.decode(MODEL, chunk.windows(), DecodeOptions(language=LANGUAGE))
+            heard = await hear(
+                lambda some: engine.decode(MODEL, some, DecodeOptions(language=LANGUAGE)), chunk.windows()
+            )
             described = chunk.chunk.document()["windows"]
             documents = [
                 Timeline(each).document(result, audio)

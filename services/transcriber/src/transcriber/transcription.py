@@ -19,6 +19,7 @@ from .cancellations import Cancellations
 from .chunks import cut_windows
 from .documents import canonical
 from .engines.base import DecodeOptions, LanguageUnsupported, Window, WindowResult
+from .hearing import hear
 from .patience import PATIENCE, patiently
 from .process import EngineProcess
 from .provenance import digest
@@ -120,13 +121,16 @@ class Transcriber:
         def wanted() -> None:
             self._cancellations.check(work.job_id, work.attempt)
 
-        results: list[WindowResult] = []
-        for batch in _batches(windows, 1 if delivery > 2 else BATCH):
-            request = Request(key or work.key, work.options.model, batch, options, wanted, alone=delivery > 1)
+        async def decode(some: Sequence[Window]) -> list[WindowResult]:
+            request = Request(key or work.key, work.options.model, some, options, wanted, alone=delivery > 1)
             try:
-                results += await self._batcher.decode(request)
+                return await self._batcher.decode(request)
             finally:
                 spent.add(request.spent)
+
+        results: list[WindowResult] = []
+        for batch in _batches(windows, 1 if delivery > 2 else BATCH):
+            results += await hear(decode, batch)
         wanted()
         document = {
             "engine": asdict(await self._engine.info(work.options.model)),

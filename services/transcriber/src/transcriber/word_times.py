@@ -7,6 +7,7 @@ ahead, and where there is a pause near an edge, the word before ends and the nex
 import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -26,6 +27,7 @@ _SMOOTHED: Final = 5  # frames
 _SHORTEST_PAUSE: Final = 8  # frames: the closure of a "t" is shorter
 _REACH: Final = 0.3  # seconds between an edge and a pause that may belong to it
 _LONG_PAUSE: Final = 0.5  # seconds: longer ones draw an edge no harder
+_APART: Final = 0.5  # seconds between two words that alignment itself sees apart
 _SHORTEST_WORD: Final = 0.02
 _LONGEST_MEDIAN_SECONDS: Final = 0.7
 
@@ -37,10 +39,10 @@ def settle(words: Sequence[Word], window: Window) -> list[Word]:
     if not words:
         return []
     seconds = len(window) / SAMPLE_RATE
-    pauses = _pauses(window)
-    # Alignment lets each word end where the next begins: one edge between two words, one before the first, one after
-    # the last.
-    edges = [_edge(moment + _AHEAD, pauses) for moment in (*(word.start for word in words), words[-1].end)]
+    silent = pauses(window)
+    before = [(0.0, words[0].start), *((word.end, after.start) for word, after in pairwise(words))]
+    edges = [_between(end, start, silent) for end, start in before]
+    edges.append(_edge(words[-1].end + _AHEAD, silent))
     settled: list[Word] = []
     clock = 0.0
     for word, (_, start), (end, _) in zip(words, edges, edges[1:], strict=False):
@@ -68,6 +70,13 @@ def _tamed(words: Sequence[Word]) -> Iterator[Word]:
         after_stop = stop
 
 
+def _between(end: float, start: float, pauses: Sequence[Pause]) -> Pause:
+    """Say where a word ends and the next one starts: alignment usually lets the one end where the other begins."""
+    if start - end < _APART:
+        return _edge(start + _AHEAD, pauses)
+    return _edge(end + _AHEAD, pauses)[0], _edge(start + _AHEAD, pauses)[1]
+
+
 def _edge(moment: float, pauses: Sequence[Pause]) -> Pause:
     """Say where the word before the edge ends and the one after it starts: around the best pause near it, if any."""
     best, most = (moment, moment), 0.0
@@ -79,7 +88,7 @@ def _edge(moment: float, pauses: Sequence[Pause]) -> Pause:
     return best
 
 
-def _pauses(window: Window) -> list[Pause]:
+def pauses(window: Window) -> list[Pause]:
     """Find the stretches of the window in which nobody speaks, as (start, end) in seconds."""
     count = len(window) // _FRAME
     if count < _SMOOTHED:
