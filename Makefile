@@ -9,8 +9,8 @@ PYTEST_ARGS ?=
 PYTEST = $(BIN)/pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder $(PYTEST_ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev models demo up down status migrate test lint fmt contracts settings lock test-unit test-integration \
-	test-e2e test-chaos soak bench clean clean-data
+.PHONY: help setup dev models demo up down status migrate backup restore test lint fmt contracts settings lock test-unit \
+	test-integration test-e2e test-chaos soak fuzz bench clean clean-data
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -83,6 +83,9 @@ test-chaos: dev ## Faults injected into a fleet of their own, the slow ones too
 soak: dev ## Random faults against a stream of jobs (SECONDS=600 SEED=7 ENGINE=canned)
 	PYTHONPATH=tests $(BIN)/python -m support.soak $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) \
 		$(if $(ENGINE),--engine $(ENGINE))
+
+fuzz: dev ## Decode recordings broken at random (SECONDS=600 SEED=1)
+	FUZZ_SECONDS=$(or $(SECONDS),600) FUZZ_SEED=$(or $(SEED),1) $(BIN)/pytest tests/hostile/test_fuzzed_recordings.py -s
 
 bench: dev models ## Measure against the budgets
 	PYTHONPATH=tests $(BIN)/python -m bench

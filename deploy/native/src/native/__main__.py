@@ -1,4 +1,4 @@
-"""The command line of the native stack: `python -m native up|down|status|demo|migrate|logs`."""
+"""The command line of the native stack: `python -m native up|down|status|demo|migrate|backup|restore|logs`."""
 
 import argparse
 import asyncio
@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from . import demo, postgres, report
+from . import demo, keeping, postgres, report
 from .console import Console, follow
 from .fleet import table
 from .hosting import Hosted
@@ -37,6 +37,10 @@ def main() -> int:
     commands.add_parser("down", help="stop what `up` started, from another terminal")
     commands.add_parser("migrate", help="bring the four database schemas up to date; `up` does it at every start")
     commands.add_parser("status", help="what runs, where, and whether it is well")
+    backup_parser = commands.add_parser("backup", help="rows and objects into one file, while everything runs")
+    backup_parser.add_argument("target", type=Path, help="a new file, or a folder for one")
+    restore_parser = commands.add_parser("restore", help="a backup into a system that has never run")
+    restore_parser.add_argument("file", type=Path)
     demo_parser = commands.add_parser("demo", help="a recording in, its transcript out")
     demo_parser.add_argument("file", nargs="?", type=Path, help="any recording; left out, the bundled sample")
     logs_parser = commands.add_parser("logs", help="what the programs printed")
@@ -50,6 +54,8 @@ def main() -> int:
         "up": lambda: detached(state, settings) if arguments.detach else asyncio.run(up(state, settings)),
         "down": lambda: down(state),
         "migrate": lambda: asyncio.run(migrate(state, settings)),
+        "backup": lambda: keeping.backup(state, settings, arguments.target),
+        "restore": lambda: keeping.bring_back(state, settings, arguments.file),
         "status": lambda: asyncio.run(report.status(state, settings)),
         "demo": lambda: demo.run(state, settings, arguments.file, lambda: detached(state, settings)),
         "logs": lambda: logs(state, arguments.name, arguments.lines),

@@ -20,6 +20,7 @@ from pathlib import Path
 from common.settings import StorageSettings
 
 from . import bootstrap, postgres, rabbitmq, schema_stamps, seaweedfs
+from .backup import Places
 from .hosting import Hosted, silent
 from .programs import STATE_VARIABLE, Program
 from .readiness import failing_checks, http_ok
@@ -71,6 +72,12 @@ def transcribers(settings: NativeSettings) -> list[str]:
     """One worker per GPU, or per core: the model's threads inside one worker scale worse than workers do."""
     count = settings.transcribers or gpus() or cores()
     return [f"transcriber-{number}" for number in range(1, count + 1)]
+
+
+def places(state: StateFolder, settings: NativeSettings) -> Places:
+    """Where the fleet's rows and objects are, for a backup."""
+    wiring = _Wiring(state, settings, {})
+    return Places({service: wiring.database(service) for service in WITH_DATABASE}, wiring.storage())
 
 
 def table(state: StateFolder, settings: NativeSettings, extra: Extra | None = None) -> list[Program]:
@@ -140,6 +147,11 @@ class _Wiring:
             start_seconds=120,
         )
 
+    def database(self, service: str) -> str:
+        """A service's DB_URL."""
+        password = bootstrap.role_password(self.state, service)
+        return postgres.service_url(self._port(postgres.NAME), service, password, bootstrap.DATABASE)
+
     def storage(self) -> StorageSettings:
         """The object store as clients see it."""
         return StorageSettings(
@@ -165,8 +177,7 @@ class _Wiring:
             "JWKS_URL": f"{self._url('auth')}/.well-known/jwks.json",
         }
         if service in WITH_DATABASE:
-            password = bootstrap.role_password(self.state, service)
-            env["DB_URL"] = postgres.service_url(self._port(postgres.NAME), service, password, bootstrap.DATABASE)
+            env["DB_URL"] = self.database(service)
         if service in WITH_STORAGE:
             storage = self.storage()
             env["S3_ENDPOINT"] = storage.s3_endpoint

@@ -1,14 +1,18 @@
 """The command line that every service has: python -m <service> serve|migrate|openapi|check-config."""
 
 import argparse
+import asyncio
 import json
 import sys
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, TypeVar
 
 from fastapi import FastAPI
 
 from common import logging, metrics, retired, settings, web
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncSession
 
 SettingsT = TypeVar("SettingsT", bound=settings.ServiceSettings)
 
@@ -19,10 +23,12 @@ def main(
     settings_type: type[SettingsT],
     create_app: Callable[[SettingsT], FastAPI],
     migrations: str | None = None,
+    reannounce: "Callable[[AsyncSession], Awaitable[None]] | None" = None,
 ) -> None:
     """Run the command given in sys.argv for the service `name`.
 
     `migrations` is the import path of the package with env.py and versions/; without it there is no `migrate`.
+    `reannounce` sends again, within one transaction, what a broker may have lost; without it there is no such command.
     Exit codes: 0 done, 2 wrong usage or settings.
     """
 
@@ -42,6 +48,11 @@ def main(
         assert migrations is not None
         database.migrate(target.db_url, migrations)
 
+    def tell_again() -> None:
+        assert reannounce is not None
+        logging.configure(settings.load(settings.ServiceSettings), name)
+        asyncio.run(_in_transaction(settings.load(settings.DatabaseSettings), reannounce))
+
     def openapi() -> None:
         document = create_app(settings.example(settings_type)).openapi()
         json.dump(document, sys.stdout, indent=2, sort_keys=True, ensure_ascii=False)
@@ -55,9 +66,21 @@ def main(
     for command, run, purpose in (
         ("serve", serve, "answer requests and messages until told to stop"),
         ("migrate", migrate, "bring the database schema up to date"),
+        ("reannounce", tell_again, "send again what a broker that lost everything, or a backup, does not have"),
         ("openapi", openapi, "print the OpenAPI document, without connecting anywhere"),
         ("check-config", check_config, "check the settings and print the effective ones, secrets masked"),
     ):
-        if command != "migrate" or migrations is not None:
+        if {"migrate": migrations, "reannounce": reannounce}.get(command, ...) is not None:
             commands.add_parser(command, help=purpose, description=purpose).set_defaults(run=run)
     parser.parse_args().run()
+
+
+async def _in_transaction(target: settings.DatabaseSettings, work: "Callable[[AsyncSession], Awaitable[None]]") -> None:
+    from common import database  # noqa: PLC0415 - services without a database do not have it installed
+
+    engine = database.create_engine(target)
+    try:
+        async with database.sessions(engine).begin() as session:
+            await work(session)
+    finally:
+        await engine.dispose()

@@ -1,8 +1,15 @@
 """Command line of the cleanup service."""
 
 from common.cli import main
+from common.messaging import outbox
 
 from .app import MIGRATIONS, create_app
 from .settings import Settings
 
-main(name="cleanup", settings_type=Settings, create_app=create_app, migrations=MIGRATIONS)
+main(
+    name="cleanup",
+    settings_type=Settings,
+    create_app=create_app,
+    migrations=MIGRATIONS,
+    reannounce=outbox.reannounce,
+)

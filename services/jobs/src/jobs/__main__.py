@@ -1,9 +1,10 @@
-"""The command line: python -m jobs serve|migrate|openapi|check-config."""
+"""The command line: python -m jobs serve|migrate|reannounce|openapi|check-config."""
 
 from common import cli
 
 from .app import MIGRATIONS, create_app
+from .reannouncing import reannounce
 from .settings import Settings
 
 if __name__ == "__main__":
-    cli.main(name="jobs", settings_type=Settings, create_app=create_app, migrations=MIGRATIONS)
+    cli.main(name="jobs", settings_type=Settings, create_app=create_app, migrations=MIGRATIONS, reannounce=reannounce)

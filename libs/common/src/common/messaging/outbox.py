@@ -61,6 +61,17 @@ def add(session: AsyncSession, message: Event | Command, *, available_in: timede
     session.add(row)
 
 
+async def reannounce(session: AsyncSession) -> None:
+    """Have every fact that is kept published again, however long ago it was: for a database that was restored.
+
+    Consumers drop what they have taken in before. Work is forgotten: who finds a broker empty asks for it anew.
+    """
+    of_facts = _Outbox.exchange == EVENTS
+    again = {"published_at": None, "available_at": func.now()}
+    await session.execute(update(_Outbox).where(of_facts, _Outbox.published_at.is_not(None)).values(again))
+    await session.execute(delete(_Outbox).where(~of_facts))
+
+
 @event.listens_for(Session, "after_flush")
 def _ring(session: Session, _context: UOWTransaction) -> None:
     """Wake the relay when the transaction commits; PostgreSQL drops the repetitions within a transaction."""
