@@ -40,6 +40,9 @@ class ServiceSettings(_Part):
     metrics_port: int = Field(
         default=0, ge=0, le=65535, description="Port of `GET /metrics`; 0 switches that listener off."
     )
+    request_head_seconds: float = Field(
+        default=20.0, gt=0, description="Seconds in which a request's head must arrive, or its connection is closed."
+    )
     instance: str = Field(
         default_factory=_instance, description="Name of this process in logs; left out: host name and process id."
     )

@@ -1,6 +1,7 @@
 """The command line of a service, run as users and supervisors run it: as a process."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -121,6 +122,44 @@ async def test_websockets_work_through_the_real_server() -> None:
             assert await socket.recv() == "hello"
         records = await asyncio.to_thread(service.end)
     assert [record["status"] for record in records if record["event"] == "websocket closed"] == [101]
+
+
+async def test_a_client_that_drips_or_never_ends_its_head_is_cut_off_and_others_are_served() -> None:
+    async def cut_off(*pieces: bytes, endless: bytes = b"x") -> float:
+        """Send the pieces, then more of a head for ever; return after how many seconds the server had enough."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
+        for piece in pieces:
+            writer.write(piece)
+            if piece.endswith(b"\r\n\r\n"):
+                await reader.readuntil(b"}")
+        began = asyncio.get_running_loop().time()
+        ended = asyncio.create_task(reader.read())
+        with contextlib.suppress(ConnectionError):
+            while not ended.done():
+                writer.write(endless)
+                await writer.drain()
+                await asyncio.sleep(0.05)
+        with contextlib.suppress(ConnectionError):
+            await ended
+        writer.close()
+        return asyncio.get_running_loop().time() - began
+
+    whole = b"GET /version HTTP/1.1\r\nHost: x\r\n\r\n"
+    with serving(REQUEST_HEAD_SECONDS="0.5") as service:
+        async with (
+            asyncio.timeout(30),
+            httpx.AsyncClient() as client,
+            websockets.connect(f"ws://127.0.0.1:{service.port}/echo", proxy=None) as socket,
+        ):
+            dripping = [asyncio.create_task(cut_off(b"GET /version HTTP/1.1\r\nX-Long: ")) for _ in range(50)]
+            again = asyncio.create_task(cut_off(whole, b"GET /version HTTP/1.1\r\nX-Long: "))
+            blank = asyncio.create_task(cut_off(whole, endless=b"\r\n"))
+            huge = asyncio.create_task(cut_off(b"GET /version HTTP/1.1\r\nX-Long: ", endless=b"x" * 100_000))
+            assert (await client.get(f"{service.url}/version")).status_code == 200
+            await asyncio.gather(*dripping, again, blank, huge)
+            await socket.send("still here")
+            assert await socket.recv() == "still here"
+            assert (await client.get(f"{service.url}/version")).status_code == 200
 
 
 def test_a_start_that_fails_ends_with_an_error() -> None:

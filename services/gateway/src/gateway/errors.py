@@ -9,6 +9,7 @@ from common.web.errors import (
     Forbidden,
     Invalid,
     NotFound,
+    Problem,
     TooLarge,
     TooManyRequests,
     Unauthorized,
@@ -65,6 +66,13 @@ class BodyTooLarge(TooLarge):
 
     code = "body_too_large"
     title = "Request too large"
+
+
+class BodyTooSlow(Problem):
+    """A request other than an upload takes too long to arrive."""
+
+    status, code, title = 408, "body_too_slow", "Request too slow"
+    default_headers: ClassVar[Mapping[str, str]] = {"Connection": "close"}
 
 
 class ServiceUnavailable(Unavailable):

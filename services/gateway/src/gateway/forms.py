@@ -1,6 +1,7 @@
 """Reads multipart/form-data while it arrives: one part after the other, never more than a block in memory."""
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -10,6 +11,9 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from .errors import BadUpload
 from .file_names import disposition_parameters
+
+# A client that sends less than this within its patience holds a connection and no conversation.
+DRIP_BYTES = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,14 +118,23 @@ class FormReader:
 
 
 async def with_idle_timeout(body: AsyncIterator[bytes], seconds: float) -> AsyncIterator[bytes]:
-    """The same blocks; raises BadUpload when nothing arrives for so long."""
+    """The same blocks; raises BadUpload when next to nothing arrives for so long.
+
+    Time counts only while we wait for the client, not while what came is being stored.
+    """
+    waited, received = 0.0, 0
     while True:
+        began = time.monotonic()
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(max(0.0, seconds - waited)):
                 block = await anext(body, None)
         except TimeoutError as error:
-            raise BadUpload(f"Nothing arrived for {seconds:g} seconds.") from error
+            raise BadUpload(f"Nothing arrived for {seconds:g} seconds, or hardly anything.") from error
         if block is None:
             return
+        waited += time.monotonic() - began
+        received += len(block)
+        if received >= DRIP_BYTES:
+            waited, received = 0.0, 0
         if block:
             yield block

@@ -9,7 +9,7 @@ from typing import Any
 from common.web.answers import Responses, add_problems, operations
 from common.web.errors import MEDIA_TYPE
 
-from .errors import BadUpstreamAnswer, BodyTooLarge, RateLimited, ServiceUnavailable, TooManyLogins
+from .errors import BadUpstreamAnswer, BodyTooLarge, BodyTooSlow, RateLimited, ServiceUnavailable, TooManyLogins
 from .surface import Document, Documents, Operation
 
 _SCHEMAS = "#/components/schemas/"
@@ -77,7 +77,7 @@ def _add_trouble(operation: Operation, described: dict[str, Any]) -> None:
     """State the problems of the way to the service."""
     add_problems(described, BadUpstreamAnswer, ServiceUnavailable)
     if operation.takes_body:
-        add_problems(described, BodyTooLarge)
+        add_problems(described, BodyTooLarge, BodyTooSlow)
     if operation.is_open_door:
         add_problems(described, TooManyLogins)
     _name_speaker(described)

@@ -27,6 +27,8 @@ log = structlog.get_logger(__name__)
 FILE_FIELD = "file"
 MAX_FILES = 20
 MAX_FIELD_BYTES = 16 * 1024
+# Of all fields together: one of them may be repeated.
+MAX_FIELDS_BYTES = 64 * 1024
 # What a form needs around the recording: heads of parts, boundaries and all option fields.
 FORM_OVERHEAD = 256 * 1024
 
@@ -89,7 +91,7 @@ async def receive(request: Request, store: ObjectStore, jobs: Upstream, limits: 
     _refuse_declared_size(request, limits.max_bytes)
     async with claimed(request, jobs) as claim:
         form = _Form()
-        body = with_idle_timeout(request.stream(), limits.idle_seconds)
+        body = with_idle_timeout(_bounded(request.stream(), limits.max_bytes), limits.idle_seconds)
         reader = FormReader(request.headers.get("content-type"), body)
         if claim is not None and claim.answered is not None:
             await _read(reader, form, _digest, limits.max_bytes)
@@ -132,6 +134,16 @@ def _declared_size(request: Request) -> int:
     return int(declared) if declared.isdecimal() else 0
 
 
+async def _bounded(body: AsyncIterator[bytes], max_bytes: int) -> AsyncIterator[bytes]:
+    """The same blocks; raises UploadTooLarge for a body of no declared length that goes on behind its form."""
+    left = max_bytes + FORM_OVERHEAD
+    async for block in body:
+        left -= len(block)
+        if left < 0:
+            raise _too_large(max_bytes)
+        yield block
+
+
 async def _read(reader: FormReader, form: _Form, keep: _Keep, max_bytes: int) -> None:
     left = max_bytes
     async for part in reader:
@@ -139,6 +151,8 @@ async def _read(reader: FormReader, form: _Form, keep: _Keep, max_bytes: int) ->
             left -= await _keep_file(reader, part, form, keep, (left, max_bytes))
         elif part.name not in FIELDS:
             raise InvalidForm(f"There is no field {part.name!r}; send {FILE_FIELD} and {', '.join(sorted(FIELDS))}.")
+        elif sum(map(len, form.fields.values())) > MAX_FIELDS_BYTES:
+            raise InvalidForm(f"The fields of the form are longer than {MAX_FIELDS_BYTES} bytes.")
         elif part.name == "tags" and part.name in form.fields:
             form.fields[part.name] += f",{await _text(reader, part.name)}"
         elif part.name in form.fields:

@@ -1,5 +1,7 @@
 """The services behind the gateway: one client for each, asked with the user's own token."""
 
+import asyncio
+import time
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -19,7 +21,7 @@ from common import context
 from common.web.addresses import client_address
 from common.web.errors import MEDIA_TYPE, NotFound
 
-from .errors import BadUpstreamAnswer, BodyTooLarge, ServiceUnavailable
+from .errors import BadUpstreamAnswer, BodyTooLarge, BodyTooSlow, ServiceUnavailable
 from .settings import Settings
 from .surface import Operation
 
@@ -37,6 +39,7 @@ RESPONSE_HEADERS = (
 
 # Only uploads are large, and they do not come this way.
 MAX_BODY = 1024 * 1024
+BODY_SECONDS = 30.0
 MAX_CONNECTIONS = 2000
 CONNECT_SECONDS = 2.0
 # Shorter than the services keep an idle connection, or a request could meet the closing door.
@@ -268,8 +271,15 @@ def _declared_length(caller: Request, operation: Operation) -> dict[str, str]:
 
 
 async def _limited(blocks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    size = 0
-    async for block in blocks:
+    size, ends = 0, time.monotonic() + BODY_SECONDS
+    while True:
+        try:
+            async with asyncio.timeout(max(0.0, ends - time.monotonic())):
+                block = await anext(blocks, None)
+        except TimeoutError as error:
+            raise BodyTooSlow(f"The request's body did not arrive within {BODY_SECONDS:g} seconds.") from error
+        if block is None:
+            return
         size += len(block)
         if size > MAX_BODY:
             raise _too_large()

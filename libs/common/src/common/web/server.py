@@ -9,6 +9,8 @@ from fastapi import FastAPI
 from common import metrics
 from common.settings import ServiceSettings
 
+from .patience import patient
+
 GRACE_SECONDS = 20  # for answers in progress, below the 30 s that orchestrators wait before they kill
 # WebSockets here carry short text to many viewers: compressing it for each of them costs more than it saves, and nobody
 # has much to say in return.
@@ -31,6 +33,7 @@ def serve(app: FastAPI, settings: ServiceSettings) -> None:
         app,
         host=settings.host,
         port=settings.port,
+        http=patient(settings.request_head_seconds),
         log_config=None,
         access_log=False,
         server_header=False,
