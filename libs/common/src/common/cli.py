@@ -28,7 +28,7 @@ def main(
     """Run the command given in sys.argv for the service `name`.
 
     `migrations` is the import path of the package with env.py and versions/; without it there is no `migrate`.
-    `reannounce` sends again, within one transaction, what a broker may have lost; without it there is no such command.
+    `reannounce` prepares a restored database within one transaction; without it there is no such command.
     Exit codes: 0 done, 2 wrong usage or settings.
     """
 
@@ -66,7 +66,7 @@ def main(
     for command, run, purpose in (
         ("serve", serve, "answer requests and messages until told to stop"),
         ("migrate", migrate, "bring the database schema up to date"),
-        ("reannounce", tell_again, "send again what a broker that lost everything, or a backup, does not have"),
+        ("reannounce", tell_again, "after a restore: have all facts that are kept told again"),
         ("openapi", openapi, "print the OpenAPI document, without connecting anywhere"),
         ("check-config", check_config, "check the settings and print the effective ones, secrets masked"),
     ):
