@@ -7,7 +7,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision: str = "5e0d9c7a4b31"
-down_revision: str | Sequence[str] | None = "2d7c41e90b6a"
+down_revision: str | Sequence[str] | None = "c4d81e6f0b92"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
