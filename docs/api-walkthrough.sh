@@ -129,6 +129,7 @@ if [[ $(call "$URL/me" | jq -r .role) == admin ]]; then
   USER=$(call "$URL/admin/users" --json "{\"username\": \"walker-$RANDOM$RANDOM\"}")
   note "made $(jq -r .username <<<"$USER"), who must change the one-time password at the first login"
   call -X PATCH "$URL/admin/users/$(jq -r .id <<<"$USER")" --json '{"disabled": true}' | jq -c '{username, disabled}'
+  call -X DELETE "$URL/admin/users/$(jq -r .id <<<"$USER")"
   note "the latest of the audit trail: $(call "$URL/admin/audit?limit=3" | jq -c '[.items[].kind]')"
   note "stored: $(call "$URL/admin/storage" | jq -c .)"
   note "files of the job: $(call "$URL/admin/files?job_id=$ID" | jq -c '[.items[].key]')"

@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+import schemathesis
 
 from native.fleet import Fleet
 from native.settings import NativeSettings
@@ -18,6 +19,7 @@ from support.platform_client import PlatformClient
 
 pytestmark = pytest.mark.e2e
 
+DOCUMENT = schemathesis.openapi.from_path(Path(__file__).parents[2] / "docs" / "openapi.json")
 SERVICES = {"gateway", "auth", "jobs", "metadata", "cleanup", "transcriber"}
 
 
@@ -48,6 +50,12 @@ def answering(admin: PlatformClient) -> bool:
         return admin.http.get("/health").status_code == 200
     except httpx.TransportError:
         return False
+
+
+def declared(path: str, answer: httpx.Response) -> int:
+    """The status of an answer that is as the document says."""
+    DOCUMENT[path]["POST"].validate_response(answer)
+    return answer.status_code
 
 
 @pytest.fixture
@@ -86,14 +94,22 @@ async def test_an_administrators_day(fleet: Fleet, admin: PlatformClient) -> Non
     assert admin.http.delete(f"/admin/files/{upload['key']}").status_code == 204
     assert get("/admin/files", kind="uploads")["items"] == []
 
-    assert admin.http.post("/admin/reset", json={"confirmation": "delete all jobs"}).status_code == 202
+    somebody = admin.http.post("/admin/users", json={"username": "somebody"}).json()
+    kept = admin.http.post("/api-keys", json={"name": "mine"}).json()
+    resumable = {"Tus-Resumable": "1.0.0", "Upload-Length": "1000", "Content-Type": "application/offset+octet-stream"}
+    assert admin.http.post("/files", content=b"x" * 10, headers=resumable).headers["upload-offset"] == "10"
+    order = {"confirmation": "delete all jobs and users", "users": True}
+    assert admin.http.post("/admin/reset", json=order).json()["uploads"] == 1
+    until(lambda: [each["username"] for each in get("/admin/users")["items"]] == ["admin"])
+    assert admin.http.get(f"/admin/users/{somebody['id']}").status_code == 404
+    assert [each["id"] for each in get("/api-keys")["items"]] == [kept["id"]], "who asked keeps everything"
     until(lambda: get("/jobs")["items"] == [])
     until(lambda: get("/admin/storage")["objects"] == 0)
     freed = until(lambda: [each for each in get("/admin/cleanup/reports")["items"] if "tombstoned" in each["freed"]])
     assert freed[0]["bytes"] > 0
 
     before = {each["instance"]: each["pid"] for each in stats["instances"]}
-    assert admin.http.post("/admin/restart").status_code == 202
+    assert declared("/admin/restart", admin.http.post("/admin/restart")) == 202
 
     def all_new() -> bool:
         if not answering(admin):
@@ -105,7 +121,7 @@ async def test_an_administrators_day(fleet: Fleet, admin: PlatformClient) -> Non
     until(all_new, 120)
     assert get("/admin/concurrency")["max_concurrent_jobs"] == 2
 
-    assert admin.http.post("/admin/shutdown").status_code == 202
+    assert declared("/admin/shutdown", admin.http.post("/admin/shutdown")) == 202
     supervisor = fleet._supervisor
     assert supervisor is not None
     services = [*sorted(SERVICES - {"transcriber"}), "transcriber-1"]

@@ -4,10 +4,10 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import text, update
+from sqlalchemy import select, text, update
 
 from common.events import JobCreated
-from jobs.tables import IdempotencyKey
+from jobs.tables import IdempotencyKey, Job
 
 from .jobs_harness import Person, Platform, a_new_job, sent
 
@@ -37,6 +37,13 @@ async def test_several_recordings_become_jobs_together(platform: Platform) -> No
     bad["jobs"][1]["source_key"] = "uploads/x/source"
     assert (await person.http.post("/jobs/batch", json=bad)).json()["code"] == "foreign_source"
     assert len(await sent(platform.sessions, JobCreated)) == 2, "all or none"
+
+
+async def test_recordings_of_one_form_take_their_turns_in_its_order(platform: Platform) -> None:
+    names = [f"{number}.mp3" for number in range(8)]
+    await platform.person().http.post("/jobs/batch", json=batch(None, *names))
+    async with platform.sessions() as session:
+        assert list(await session.scalars(select(Job.file_name).order_by(Job.turn_at, Job.id))) == names
 
 
 async def test_a_key_is_answered_once_and_for_its_owner_only(platform: Platform) -> None:

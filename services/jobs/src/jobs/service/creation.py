@@ -105,7 +105,8 @@ class JobCreation:
                 traceparent=context.traceparent(),
                 options=new.options.model_dump(mode="json"),
                 duplicate_of=await self._jobs.first_with(owner.user_id, new.sha256),
-                turn_at=func.now() + DELAYS[new.priority],
+                # Not the transaction's moment: recordings of one form take their turns in its order.
+                turn_at=func.clock_timestamp() + DELAYS[new.priority],
                 search=name_vector([new.file_name, *new.tags]),
                 **new.model_dump(exclude={"job_id", "options"}),
             )
