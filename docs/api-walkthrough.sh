@@ -79,6 +79,12 @@ chapter "7. What is known about it"
 call "$URL/metadata/$ID" | jq -c '{language, words, words_per_minute, speech_ratio, keywords: [.keywords[:5][].keyword], summary: .summary[:1]}'
 # With a language model configured (OPENAI_API_KEY), POST /jobs/{job_id}/analyze describes it further.
 
+# Which engine and model every chunk was transcribed with: GET /jobs/{job_id}/provenance. And proof: chunks drawn at random
+# are transcribed once more, and the same must come out, byte by byte.
+CHECK=$(call "$URL/jobs/$ID/verify" --json '{"chunks": 1}' | jq -r .id)
+until call "$URL/jobs/$ID/verifications/$CHECK" | jq -e .finished_at >/dev/null; do sleep 0.2; done
+note "verified: $(call "$URL/jobs/$ID/verifications/$CHECK" | jq -c '{verified, outcomes: [.checks[].outcome]}')"
+
 chapter "8. The recording, to be played"
 # Players ask for pieces: 206 with Content-Range.
 call "$URL/jobs/$ID/audio" -H "Range: bytes=0-99" --output "$FOLDER/piece" --write-out '%{http_code} %header{content-range}\n'

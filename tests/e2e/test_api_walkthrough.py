@@ -35,6 +35,12 @@ def test_the_walkthrough_can_be_followed_to_its_end(quick_fleet: Fleet) -> None:
     for code in ("without a token the answer is 401", "it may not write: 403", "afterwards the answer is 404"):
         assert code in done.stdout, said
     assert "after logging out 401" in done.stdout, said
-    for outcome in ("after event 2 comes event 3", "the job's: yes", "so far: 1000 bytes", '"priority":"high"'):
+    for outcome in (
+        "after event 2 comes event 3",
+        '"verified":true',
+        "the job's: yes",
+        "so far: 1000 bytes",
+        '"priority":"high"',
+    ):
         assert outcome in done.stdout, said
     assert re.search("stopping it is answered with (200|409)", done.stdout), said
