@@ -1,8 +1,25 @@
-"""Command line of the transcriber."""
+"""Command line of the transcriber: that of every service, and `serve --devices auto|0,1,…` for one process per GPU."""
 
+import argparse
+import asyncio
+import os
+import sys
+
+from common import logging, settings
 from common.cli import main
 
+from . import supervisor
 from .app import create_app
 from .settings import Settings
 
-main(name="transcriber", settings_type=Settings, create_app=create_app)
+parser = argparse.ArgumentParser(add_help=False)
+parser.add_argument("--devices")
+arguments, rest = parser.parse_known_args()
+devices = supervisor.gpus(arguments.devices) if arguments.devices and rest == ["serve"] else []
+if devices:
+    logging.configure(settings.load(Settings), "transcriber")
+    asyncio.run(supervisor.Supervisor(supervisor.environments(devices, os.environ)).run())
+else:
+    # Without a GPU this process is the one transcriber.
+    sys.argv[1:] = rest if rest == ["serve"] else sys.argv[1:]
+    main(name="transcriber", settings_type=Settings, create_app=create_app)

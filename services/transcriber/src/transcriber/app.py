@@ -1,8 +1,10 @@
 """Puts the transcriber together."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
+import structlog
 from fastapi import FastAPI
 
 from common import logging
@@ -11,10 +13,13 @@ from common.messaging import Broker, LogPublisher
 from common.presence import Presence
 from common.storage import ObjectStore
 from common.web import Readiness, build_app
+from common.web.server import EXIT_RESTART, end
 
 from .service import TranscriberService
 from .settings import Settings
 from .workspace import sweep
+
+log = structlog.get_logger(__name__)
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -37,6 +42,7 @@ def create_app(settings: Settings) -> FastAPI:
 
             service = TranscriberService(settings, store, broker)
             background.start("worker", service.run)
+            background.start("device", lambda: _end_with_device(app, service))
             stack.push_async_callback(service.stop)
 
             readiness.add("broker", broker.check)
@@ -49,3 +55,11 @@ def create_app(settings: Settings) -> FastAPI:
     return build_app(
         name="transcriber", title="Verbatim transcriber", lifespan=lifespan, routers=[], readiness=readiness
     )
+
+
+async def _end_with_device(app: FastAPI, service: TranscriberService) -> None:
+    """End the process in order when its GPU fails: the next one must prove itself before it takes any work."""
+    await service.device_failure()
+    log.error("the GPU failed; ending, to be started again")
+    end(app, EXIT_RESTART)
+    await asyncio.Event().wait()

@@ -70,10 +70,12 @@ class Batcher:
     shared a call that failed is tried again alone, by its next delivery.
     """
 
-    def __init__(self, engine: EngineProcess, *, sharing: bool, on_gpu: bool) -> None:
+    def __init__(self, engine: EngineProcess, *, sharing: bool, on_gpu: bool, room: int = BATCH) -> None:
+        """`room` is how many windows a call of several chunks may have."""
         self.sharing = sharing
         self._engine = engine
         self._on_gpu = on_gpu
+        self._room = room
         self._turn = asyncio.Lock()
         self._waiting: list[Request] = []
         self._coming: set[str] = set()
@@ -135,7 +137,7 @@ class Batcher:
     def _together(self, request: Request) -> Iterator[Request]:
         """Yield the request and those that share its call."""
         yield request
-        room = BATCH - len(request.windows)
+        room = self._room - len(request.windows)
         for other in self._waiting if self.sharing else ():
             if other is request or other.ended or len(other.windows) > room or not request.fits(other):
                 continue

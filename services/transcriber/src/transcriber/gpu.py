@@ -20,8 +20,10 @@ _MIB: Final = 1024 * 1024
 class Gpu:
     """Asks nvidia-smi now and then; without it, or without an answer, nothing is known and nothing is invented."""
 
-    def __init__(self) -> None:
+    def __init__(self, device: str = "") -> None:
+        """`device` is the GPU's number or UUID; without one, the first that this process sees is its own."""
         self.latest: GpuUse | None = None
+        self._device = device or os.environ.get("CUDA_VISIBLE_DEVICES", "").partition(",")[0].strip() or "0"
         self._asked = float("-inf")
 
     async def measure(self) -> None:
@@ -29,11 +31,9 @@ class Gpu:
         if time.monotonic() - self._asked < _EVERY_SECONDS:
             return
         self._asked = time.monotonic()
-        # One worker per GPU: the one it sees first is its own, and numbered as the driver numbers it.
-        mine = os.environ.get("CUDA_VISIBLE_DEVICES", "").partition(",")[0].strip() or "0"
         try:
             process = await asyncio.create_subprocess_exec(
-                "nvidia-smi", f"--id={mine}", f"--query-gpu={_FIELDS}", "--format=csv,noheader,nounits",
+                "nvidia-smi", f"--id={self._device}", f"--query-gpu={_FIELDS}", "--format=csv,noheader,nounits",
                 stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
             )  # fmt: skip
             try:

@@ -37,6 +37,7 @@ class EngineSettings:
     encoder: EncoderName = "auto"
     environment: str = "production"
     idle_seconds: float = 0.0
+    gpu_device: str = ""
 
 
 class EngineProcess:
@@ -52,6 +53,7 @@ class EngineProcess:
         self._turn = asyncio.Lock()
         self._exchanges: set[asyncio.Task[Any]] = set()
         self._closed = False
+        self.device_failed = asyncio.Event()
         self._idle: asyncio.TimerHandle | None = None
 
     async def models(self) -> tuple[str, list[str]]:
@@ -148,6 +150,7 @@ class EngineProcess:
             raise EngineDied(f"The engine's process ended ({_describe(await self._end())}).") from error
         if kind == "error":
             if isinstance(answer, DeviceFailed):
+                self.device_failed.set()
                 await self._end()
             raise answer
         return answer
@@ -170,6 +173,13 @@ class EngineProcess:
         return await asyncio.to_thread(child.end) if child else None
 
 
+def _pinned(settings: EngineSettings) -> dict[str, str]:
+    """Let the process see one GPU only, numbered as the driver numbers them."""
+    if not settings.gpu_device:
+        return {}
+    return {"CUDA_VISIBLE_DEVICES": settings.gpu_device, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+
+
 class _Child:
     """The process, the socket to it, and the thread that puts what its libraries print into the service's log."""
 
@@ -180,7 +190,7 @@ class _Child:
             self.process = subprocess.Popen(
                 command,
                 pass_fds=[theirs.fileno()],
-                env=os.environ | dict.fromkeys(_THREAD_VARIABLES, str(settings.threads or 1)),
+                env=os.environ | dict.fromkeys(_THREAD_VARIABLES, str(settings.threads or 1)) | _pinned(settings),
                 stdin=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
                 text=True,

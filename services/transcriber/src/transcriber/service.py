@@ -12,10 +12,11 @@ from common.storage import ObjectStore
 
 from .assembler import Assembler
 from .audio import Decoders
-from .batching import Batcher
+from .batching import BATCH, Batcher
 from .cancellations import Cancellations
 from .consumers import Consumers, Resources
 from .errors import ModelNotServed
+from .gpu import Gpu
 from .planner import Planner
 from .process import EngineProcess, EngineSettings
 from .selftest import selftest
@@ -43,6 +44,7 @@ class TranscriberService:
                 encoder=settings.encoder,
                 environment=settings.environment,
                 idle_seconds=settings.model_idle_seconds,
+                gpu_device=settings.gpu_device,
             )
         )
         self._decoders = Decoders()
@@ -71,6 +73,10 @@ class TranscriberService:
         self._decoders.close()
         await self._engine.close()
 
+    async def device_failure(self) -> None:
+        """Return when the GPU is in a state that only a new process can leave; its work goes back by itself."""
+        await self._engine.device_failed.wait()
+
     async def check_engine(self) -> None:
         """Raise until the engine has understood the known sentence."""
         if not self._proven:
@@ -97,12 +103,18 @@ class TranscriberService:
             version=info.version, compute_type=info.compute_type, threads=threads, batch_windows=batch_windows
         )
         log.info("engine tuned", model=served[0], **tuning.model_dump())
-        return Worker(name=self._settings.instance, engine=name, device=info.device, models=served, tuning=tuning)
+        gpu = Gpu(self._settings.gpu_device) if self._on_gpu else None
+        return Worker(
+            name=self._settings.instance, engine=name, device=info.device, models=served, tuning=tuning, gpu=gpu
+        )
 
     def _resources(self, worker: Worker) -> Resources:
         wanted = self._settings.batch_across_jobs
-        sharing = wanted == "on" or (wanted == "auto" and not self._on_gpu)
-        batcher = Batcher(self._engine, sharing=sharing, on_gpu=self._on_gpu)
+        # On a GPU, CTranslate2's results may depend on what shares a batch; those of our torch engine do not.
+        independent = not self._on_gpu or worker.engine == "openai-whisper"
+        sharing = wanted == "on" or (wanted == "auto" and independent)
+        room = max(BATCH, worker.batch_windows) if self._on_gpu else BATCH
+        batcher = Batcher(self._engine, sharing=sharing, on_gpu=self._on_gpu, room=room)
         transcriber = Transcriber(
             store=self._store,
             broker=self._broker,

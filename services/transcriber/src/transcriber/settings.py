@@ -23,6 +23,10 @@ class Settings(BrokerSettings, StorageSettings, ServiceSettings):
     device: Literal["auto", "cpu", "cuda"] = Field(
         default="auto", description="Where the models run; `auto` takes a GPU where there is one."
     )
+    gpu_device: str = Field(
+        default="",
+        description="The one GPU this process uses, by its number or UUID; empty = the first that it sees.",
+    )
     encoder: Literal["auto", "openvino-bfloat16", "openvino-float32", "ctranslate2"] = Field(
         default="auto",
         description=(
@@ -42,7 +46,7 @@ class Settings(BrokerSettings, StorageSettings, ServiceSettings):
     batch_across_jobs: Literal["auto", "on", "off"] = Field(
         default="auto",
         description="Decode short chunks of several jobs together, which is faster; `auto` does so where results cannot"
-        " depend on it, which is on CPUs.",
+        " depend on it: on CPUs, and with ENGINE=openai-whisper on GPUs.",
     )
     max_audio_seconds: float = Field(default=86_400.0, gt=0, description="Longest recording accepted, in seconds.")
     work_dir: Path = Field(

@@ -21,16 +21,28 @@ class Worker:
     """One transcriber process."""
 
     def __init__(
-        self, *, name: str, engine: str, device: str, models: Sequence[str], tuning: EngineTuning | None = None
+        self,
+        *,
+        name: str,
+        engine: str,
+        device: str,
+        models: Sequence[str],
+        tuning: EngineTuning | None = None,
+        gpu: Gpu | None = None,
     ) -> None:
         self.name = name
         self.models = tuple(models)
-        self._engine = engine
+        self.engine = engine
         self._device = device
         self._tuning = tuning
         self._hands: dict[str, str] = {}
-        self._gpu = Gpu() if device.startswith("cuda") else None
+        self._gpu = gpu
         self.paused = False  # by an administrator: no new work is taken
+
+    @property
+    def batch_windows(self) -> int:
+        """How many windows fill the device; 0 if nobody measured."""
+        return self._tuning.batch_windows if self._tuning else 0
 
     @contextmanager
     def holding(self, kind: str, key: str) -> Iterator[None]:
@@ -50,7 +62,7 @@ class Worker:
             host=socket.gethostname(),
             pid=os.getpid(),
             device=self._device,
-            engine=self._engine,
+            engine=self.engine,
             models=list(self.models),
             busy=", ".join(sorted(self._hands)) or None,
             version=service_version("transcriber"),

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from transcriber.engines.base import DecodeOptions, EngineDied, EngineError, Window
+from transcriber import process
+from transcriber.engines.base import DecodeOptions, DeviceFailed, EngineDied, EngineError, Window
 from transcriber.process import EngineProcess, EngineSettings
 from transcriber.selftest import SelfTestFailed, clip, selftest
 
@@ -139,6 +140,23 @@ def test_the_process_dies_with_its_parent(tmp_path: Path) -> None:
     while time.monotonic() < deadline and child.exists() and "\nState:\tZ" not in (child / "status").read_text():
         time.sleep(0.02)
     assert not child.exists() or "\nState:\tZ" in (child / "status").read_text()
+
+
+async def test_a_failed_device_is_told_and_its_process_ended(
+    engine: EngineProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await engine.models()
+    monkeypatch.setattr(engine._child, "exchange", lambda *_: ("error", DeviceFailed("CUDA error")))
+    with pytest.raises(DeviceFailed):
+        await engine.decode("base", [noise(1)], OPTIONS)
+    assert engine.device_failed.is_set()
+    assert engine.pid is None
+
+
+def test_a_process_pinned_to_a_gpu_sees_no_other(tmp_path: Path) -> None:
+    pinned = process._pinned(EngineSettings(model_dir=tmp_path, gpu_device="3"))
+    assert pinned == {"CUDA_VISIBLE_DEVICES": "3", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+    assert process._pinned(EngineSettings(model_dir=tmp_path)) == {}
 
 
 async def test_the_canned_engine_has_no_self_test_to_pass(engine: EngineProcess) -> None:
