@@ -63,6 +63,16 @@ UPLOAD_FORM = _form(
         "task": {"type": "string", "enum": ["transcribe", "translate"], "default": "transcribe"},
         "word_timestamps": {"type": "boolean", "default": False},
         "initial_prompt": {"type": "string", "description": "Text that sets style and spelling."},
+        "hotwords": {
+            "type": "string",
+            "maxLength": 1000,
+            "description": "Names and terms to expect. Together with the prompt the model reads the last 220 tokens.",
+        },
+        "multilingual": {
+            "type": "boolean",
+            "default": False,
+            "description": "Hear the language of every passage of up to 30 s; its segments then tell theirs.",
+        },
         "priority": {"type": "string", "enum": ["low", "normal", "high"], "default": "normal"},
         "tags": {"type": "string", "description": "Up to 20, by commas.", "examples": ["interview,2026"]},
         "callback_url": {"type": "string", "format": "uri", "description": "Kept with the job for later use."},

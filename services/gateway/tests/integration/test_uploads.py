@@ -36,7 +36,14 @@ async def test_recording_is_stored_as_it_is_and_becomes_a_job(client: httpx.Asyn
     answer = await client.post(
         "/jobs",
         files={"file": ("../Zoë's 会議.flac", recording, "audio/flac")},
-        data={"model": "tiny", "language": "DE", "word_timestamps": "true", "initial_prompt": "Grüße"},
+        data={
+            "model": "tiny",
+            "language": "DE",
+            "word_timestamps": "true",
+            "initial_prompt": "Grüße",
+            "hotwords": "Zoë",
+            "multilingual": "true",
+        },
     )
     assert answer.status_code == 201, answer.text
     job = answer.json()
@@ -50,6 +57,8 @@ async def test_recording_is_stored_as_it_is_and_becomes_a_job(client: httpx.Asyn
         "task": "transcribe",
         "word_timestamps": True,
         "initial_prompt": "Grüße",
+        "hotwords": "Zoë",
+        "multilingual": True,
     }
     assert await store.get(f"uploads/{job['id']}/source") == recording
     assert (await client.get(f"/jobs/{job['id']}")).json()["id"] == job["id"]

@@ -8,6 +8,8 @@ _OPTIONS: Final[dict[str, Any]] = {
     "task": "transcribe",
     "word_timestamps": False,
     "initial_prompt": None,
+    "hotwords": None,
+    "multilingual": False,
 }
 
 JOB_EXAMPLE: Final[dict[str, Any]] = {

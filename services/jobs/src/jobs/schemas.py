@@ -65,7 +65,7 @@ class NewJob(BaseModel):
     @field_validator("options")
     @classmethod
     def _storable_options(cls, value: JobOptions) -> JobOptions:
-        for text in (value.language, value.initial_prompt):
+        for text in (value.language, value.initial_prompt, value.hotwords):
             storable(text or "")
         return value
 
@@ -144,15 +144,19 @@ class Restart(BaseModel):
     initial_prompt: Annotated[str, AfterValidator(storable)] | None = Field(
         default=None, max_length=16_384, description="null = none, left out = as before."
     )
+    hotwords: Annotated[str, AfterValidator(storable)] | None = Field(
+        default=None, max_length=1000, description="null = none, left out = as before."
+    )
+    multilingual: bool | None = None
     priority: Priority | None = None
 
     def changes(self) -> dict[str, Any]:
-        """The options that are to change; null chooses detection and no prompt, and else means nothing."""
+        """The options that are to change; null chooses detection, no prompt, no hot words; else it means nothing."""
         chosen = self.model_dump(exclude_unset=True, exclude={"priority"})
         return {name: value for name, value in chosen.items() if value is not None or name in _NULLABLE}
 
 
-_NULLABLE = frozenset({"language", "initial_prompt"})
+_NULLABLE = frozenset({"language", "initial_prompt", "hotwords"})
 
 
 class JobView(BaseModel):

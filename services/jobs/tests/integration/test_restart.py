@@ -145,7 +145,7 @@ async def test_another_plan_or_other_options_reuse_nothing(platform: Platform) -
 
     assert await until(dispatched) == [0]
     await person.http.post(f"/jobs/{job_id}/cancel")
-    await person.http.post(f"/jobs/{job_id}/restart", json={"initial_prompt": "Names: Zoë."})
+    await person.http.post(f"/jobs/{job_id}/restart", json={"initial_prompt": "Names: Zoë.", "hotwords": "Krzysztof"})
     await person.reached(job_id, "processing")
     await platform.broker.publish(chunk_planned(job_id, 0, attempt=3))
 
@@ -153,7 +153,7 @@ async def test_another_plan_or_other_options_reuse_nothing(platform: Platform) -
         return [work for work in platform.workers.of(job_id, ChunkWork) if work.attempt == 3]
 
     (work,) = await until(dispatched_again)
-    assert work.options.initial_prompt == "Names: Zoë."
+    assert (work.options.initial_prompt, work.options.hotwords) == ("Names: Zoë.", "Krzysztof")
 
 
 async def test_the_old_transcript_stays_until_another_models_is_complete(platform: Platform) -> None:

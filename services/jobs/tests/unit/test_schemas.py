@@ -37,6 +37,8 @@ def test_a_file_name_in_any_script_is_taken_as_it_is() -> None:
         {"sha256": "abc"},
         {"options": {"model": "../base"}},
         {"options": {"initial_prompt": "a\x00b"}},
+        {"options": {"hotwords": "a\x00b"}},
+        {"options": {"hotwords": "a" * 1001}},
         {"options": {"language": "e\x00"}},
     ],
 )

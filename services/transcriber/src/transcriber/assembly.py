@@ -19,7 +19,7 @@ def joiner(language: str | None, task: str) -> str:
 def assemble(plan: dict[str, Any], results: Sequence[dict[str, Any]], options: JobOptions) -> dict[str, Any]:
     """Merge the chunks' result documents, given in the order of the chunks, into the transcript document."""
     windows = [window for result in results for window in result["windows"]]
-    segments = list(_segments(windows, keep_words=options.word_timestamps))
+    segments = list(_segments(windows, keep_words=options.word_timestamps, languages=options.multilingual))
     separator = joiner(plan["language"], options.task)
     return {
         "version": 1,
@@ -40,7 +40,7 @@ def count_words(results: Iterable[dict[str, Any]]) -> int:
     return sum(len(segment["words"]) or len(segment["text"].split()) for segment in segments)
 
 
-def _segments(windows: Iterable[dict[str, Any]], *, keep_words: bool) -> Iterator[dict[str, Any]]:
+def _segments(windows: Iterable[dict[str, Any]], *, keep_words: bool, languages: bool) -> Iterator[dict[str, Any]]:
     """Yield numbered segments that neither overlap nor go back in time."""
     clock, number = 0.0, 0
     for window in windows:
@@ -59,6 +59,8 @@ def _segments(windows: Iterable[dict[str, Any]], *, keep_words: bool) -> Iterato
                 "no_speech_prob": window["no_speech_prob"],
                 "confidence": _confidence(words, window["avg_logprob"]),
             }
+            if languages:
+                document["language"] = window["language"]
             if keep_words:
                 document["words"] = list(_words(words, start, end))
             yield document

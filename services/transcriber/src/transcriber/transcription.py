@@ -115,7 +115,11 @@ class Transcriber:
         pcm = await patiently(lambda: self._store.get(keys.chunk_audio(*_place(work))))
         windows = cut_windows(pcm, [round(window["seconds"] * SAMPLE_RATE) for window in meta["windows"]])
         options = DecodeOptions(
-            language=work.language, task=work.options.task, initial_prompt=work.options.initial_prompt
+            language=work.language,
+            task=work.options.task,
+            initial_prompt=work.options.initial_prompt,
+            hotwords=work.options.hotwords,
+            multilingual=work.options.multilingual,
         )
 
         def wanted() -> None:

@@ -59,6 +59,13 @@ def test_words_are_kept_only_when_asked_for() -> None:
     assert [(each["start"], each["end"]) for each in kept] == [(1, 1.4), (1.4, 2)]
 
 
+def test_segments_tell_their_language_where_it_may_change() -> None:
+    spoken = result(segment("Guten Tag.", 1, 2))
+    spoken["windows"][0]["language"] = "de"
+    assert transcript(spoken, multilingual=True)["segments"][0]["language"] == "de"
+    assert "language" not in transcript(spoken)["segments"][0]
+
+
 def test_no_speech_gives_an_empty_transcript_in_every_format() -> None:
     empty = transcript(plan={**PLAN, "language": None})
     assert empty["segments"] == []

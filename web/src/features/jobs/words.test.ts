@@ -18,7 +18,7 @@ function job(part: Partial<Job>): Job {
     stage: "transcribing",
     progress: 0.4,
     attempt: 1,
-    options: { model: "base", language: null, task: "transcribe", word_timestamps: false, initial_prompt: null },
+    options: { model: "base", language: null, task: "transcribe", word_timestamps: false, initial_prompt: null, multilingual: false },
     language: "en",
     duration_seconds: 301.4,
     speech_seconds: null,

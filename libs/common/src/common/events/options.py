@@ -16,3 +16,7 @@ class JobOptions(BaseModel):
     task: Literal["transcribe", "translate"] = "transcribe"
     word_timestamps: bool = False
     initial_prompt: str | None = None
+    hotwords: str | None = Field(default=None, max_length=1000, description="Names and terms to expect.")
+    multilingual: bool = Field(
+        default=False, description="Hear the language of every window of up to 30 s, instead of once for the job."
+    )
