@@ -1,7 +1,8 @@
-"""`PYTHONPATH=tests python -m bench`: run every measurement (the recordings are those of the end-to-end tests)."""
+"""`PYTHONPATH=tests python -m bench`: run every measurement that needs no recording of its own, one after the other."""
 
 import asyncio
 
-from . import platform
+from . import engines, platform
 
+asyncio.run(engines.main())
 asyncio.run(platform.main())
