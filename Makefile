@@ -81,7 +81,7 @@ test-chaos: dev ## Faults injected into a fleet of their own, the slow ones too
 	$(PYTEST) -m chaos
 
 soak: dev ## Random faults against a stream of jobs (SECONDS=600 SEED=7 ENGINE=canned)
-	PYTHONPATH=tests $(BIN)/python -m support.soak $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) \
+	PYTHONPATH=tests $(BIN)/python -m bench.soak $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) \
 		$(if $(ENGINE),--engine $(ENGINE))
 
 fuzz: dev ## Decode recordings broken at random (SECONDS=600 SEED=1)

@@ -1,22 +1,16 @@
 """A soak: a stream of jobs, faults by a seeded schedule, and the invariants at the end.
 
-`make soak SECONDS=600 SEED=7` runs it on a platform of its own; the same seed injects the same faults in one order.
+`bench/soak.py` runs it on a platform of its own; the same seed injects the same faults in the same order.
 """
 
-import argparse
 import asyncio
-import contextlib
-import json
 import random
 import signal
 import statistics
-import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from common.messaging import Broker
@@ -25,7 +19,7 @@ from common.settings import BrokerSettings
 from native import rabbitmq
 
 from . import marked
-from .chaos import Platform, faulty_platform
+from .chaos import Platform
 from .invariants import violations
 from .proxy import Proxy
 
@@ -208,36 +202,7 @@ def learn_undisturbed(platform: Platform) -> None:
         platform.undisturbed[recording.name] = platform.user.download(job["id"], "json")
 
 
-def main() -> int:
-    """Run a soak on a platform of its own; status 1 when an invariant is broken."""
-    parser = argparse.ArgumentParser(prog="soak", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=600.0)
-    parser.add_argument("--seed", type=int, default=random.randrange(10_000))
-    parser.add_argument("--engine", default="canned", choices=["canned", "ctranslate2", "openai-whisper"])
-    parser.add_argument("--report", type=Path, help="file for the figures, as JSON")
-    arguments = parser.parse_args()
-    print(f"seed {arguments.seed}, engine {arguments.engine}, {arguments.seconds:g} s")
-    with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="soak-", dir=Path.cwd())))
-        # The database runs as another user, who must be able to pass through.
-        folder.chmod(0o711)
-        extra = {"transcriber": {"ENGINE": arguments.engine}}
-        platform = stack.enter_context(faulty_platform(folder / "fleet", extra=extra))
-        learn_undisturbed(platform)
-        report = asyncio.run(Soak(platform, seed=arguments.seed, engine=arguments.engine).run(arguments.seconds))
-    print(json.dumps(report.document(), indent=2))
-    for sentence in report.broken:
-        print(sentence, file=sys.stderr)
-    if arguments.report:
-        arguments.report.write_text(json.dumps(report.document()))
-    return 1 if report.broken else 0
-
-
 def _quantile(values: list[float], share: float) -> float | None:
     if len(values) < 2:
         return round(values[0], 1) if values else None
     return round(statistics.quantiles(values, n=100, method="inclusive")[round(share * 100) - 1], 1)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

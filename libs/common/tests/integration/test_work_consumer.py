@@ -9,7 +9,7 @@ import pytest
 
 from common import context
 from common.events import PlanWork
-from common.messaging import Broker, BrokerUnavailable, Delivery, WorkConsumer
+from common.messaging import Broker, BrokerUnavailable, Delivery, NotNow, PublishFailed, WorkConsumer
 from common.messaging.envelope import Envelope
 from common.settings import BrokerSettings
 from native.testing import RabbitServer
@@ -188,6 +188,21 @@ async def test_the_third_failure_dead_letters_a_command(broker: Broker) -> None:
     assert (dead[0].queue, dead[0].reason, dead[0].count) == ("work.plan", "delivery_limit", 3)
     assert (dead[0].routing_key, dead[0].message_type) == ("work.plan", "work.plan")
     assert PlanWork.model_validate_json(dead[0].body) == command
+
+
+async def test_a_worker_that_cannot_now_costs_no_delivery(broker: Broker) -> None:
+    refusals, seen = 6, []
+
+    async def handler(_command: PlanWork, delivery: Delivery) -> None:
+        seen.append(delivery.count)
+        if len(seen) <= refusals:
+            raise NotNow("the disk is full") if len(seen) % 2 else PublishFailed("the broker did not confirm")
+
+    before = consumed("done", "work.plan", "work.plan")
+    async with working(broker, handler):
+        await broker.publish(a_plan_work())
+        await eventually(lambda: consumed("done", "work.plan", "work.plan") == before + 1)
+    assert seen == [1] * (refusals + 1)
 
 
 async def test_a_command_that_cannot_be_read_is_dead_lettered_at_once(broker: Broker) -> None:

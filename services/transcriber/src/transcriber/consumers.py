@@ -8,13 +8,14 @@ from typing import Any, Final
 import structlog
 
 from common.events import AssembleWork, CancelJob, ChunkWork, Command, JobOptions, PauseWorkers, PlanWork, VerifyWork
-from common.messaging import Broker, Delivery, Listener, WorkConsumer
+from common.messaging import Broker, Delivery, Listener, NotNow, WorkConsumer
+from common.storage import StoreUnavailable
 
 from . import metrics
 from .assembler import Assembler
 from .batching import Batcher
 from .cancellations import Cancellations
-from .errors import WorkCancelled
+from .errors import NoRoom, WorkCancelled
 from .planner import Planner
 from .planning import CHUNK_WINDOWS
 from .transcription import Transcriber
@@ -132,6 +133,8 @@ class Consumers:
                 except WorkCancelled:
                     metrics.CANCELLED.labels(command.name).inc()
                     log.info("work dropped, its job was cancelled", key=work.key)
+                except (StoreUnavailable, NoRoom) as error:
+                    raise NotNow(str(error)) from error
 
         consumer: WorkConsumer[Any] = WorkConsumer(self._broker, queue=queue, command=command, handler=handle)
         return consumer

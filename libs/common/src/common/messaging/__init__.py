@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from .archive import ArchivedLine, ArchivedLines, tell_archived
 from .broker import Broker
-from .errors import BrokerUnavailable, PublishFailed, PublishRefused
+from .errors import BrokerUnavailable, NotNow, PublishFailed, PublishRefused
 from .listener import Listener
 from .logs import LogPublisher
 from .queue_consumer import DeadLetterConsumer, QueueConsumer, RawMessage
@@ -33,6 +33,7 @@ __all__ = [
     "ListenExchange",
     "Listener",
     "LogPublisher",
+    "NotNow",
     "OutboxRelay",
     "PublishFailed",
     "PublishRefused",

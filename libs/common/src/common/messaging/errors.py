@@ -11,3 +11,7 @@ class PublishFailed(ConnectionError):
 
 class PublishRefused(PublishFailed):
     """The broker answered, and would not take this one message: no queue for it, or the queue is full."""
+
+
+class NotNow(Exception):
+    """A worker cannot do a piece of work here and now, for a reason that lies not in the work; handlers raise it."""

@@ -16,6 +16,7 @@ from common.events import Command
 
 from . import metrics
 from .broker import Broker
+from .errors import BrokerUnavailable, NotNow, PublishFailed
 from .subscription import Subscription, delivery_count
 from .topology import deliveries_until_dead, work_queue
 
@@ -40,7 +41,8 @@ class WorkConsumer(Generic[C]):
 
     A command is acknowledged after its handler returned. When the channel dies meanwhile, the work goes on, and the
     redelivered message attaches to it. A handler that raises puts the command back; the third failed delivery is
-    dead-lettered by the broker.
+    dead-lettered by the broker. NotNow and an outage of the broker are not the command's fault: it goes back uncounted,
+    after a pause.
     """
 
     def __init__(
@@ -143,7 +145,10 @@ class WorkConsumer(Generic[C]):
             self._count("handed_back")
             await self._subscription.hand_back(message)
         except Exception as error:
-            await self._put_back(message, command, error)
+            if isinstance(error, NotNow | PublishFailed | BrokerUnavailable):
+                await self._give_back(message, command, error)
+            else:
+                await self._put_back(message, command, error)
         else:
             self._count("done")
             await self._subscription.ack(message)
@@ -186,15 +191,26 @@ class WorkConsumer(Generic[C]):
         if len(self._done) > _DONE_REMEMBERED:
             self._done.popitem(last=False)
 
+    async def _give_back(self, message: AbstractIncomingMessage, command: C, error: Exception) -> None:
+        """Let another worker, or a later moment, have it."""
+        log.warning("work is not possible now", queue=self._queue, key=command.key, error=str(error))
+        self._count("handed_back")
+        await self._pause(self._retry_delay)
+        await self._subscription.hand_back(message)
+
     async def _put_back(self, message: AbstractIncomingMessage, command: C, error: Exception) -> None:
         count = delivery_count(message)
         last = count >= self._deliveries
         log.error("work failed", queue=self._queue, key=command.key, delivery=count, last=last, exc_info=error)
         self._count("dead" if last else "requeued")
         if not last:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), self._retry_delay)
+            await self._pause(self._retry_delay)
         await self._subscription.reject(message, requeue=True)
+
+    async def _pause(self, seconds: float) -> None:
+        """Sleep, but not through a stop."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)
 
     def _count(self, outcome: str) -> None:
         metrics.CONSUMED.labels(self._queue, self._command.name, outcome).inc()

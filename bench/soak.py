@@ -1,0 +1,62 @@
+"""Random faults against a stream of jobs: `make soak SECONDS=600 SEED=7`; status 1 when an invariant breaks."""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import random
+import sys
+import tempfile
+from pathlib import Path
+
+from support.chaos import faulty_platform
+from support.soak import Report, Soak, learn_undisturbed
+
+from .report import ROOT, provenance, table, write_section
+
+PAGE = ROOT / "docs" / "reliability.md"
+
+
+def main() -> int:
+    """Run a soak on a platform of its own, and print what it found."""
+    parser = argparse.ArgumentParser(prog="python -m bench.soak", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=600.0)
+    parser.add_argument("--seed", type=int, default=random.randrange(10_000))
+    parser.add_argument("--engine", default="canned", choices=["canned", "ctranslate2", "openai-whisper"])
+    parser.add_argument("--record", action="store_true", help="write the figures into docs/reliability.md")
+    wanted = parser.parse_args()
+    print(f"seed {wanted.seed}, engine {wanted.engine}, {wanted.seconds:g} s")
+    report = run(wanted.seconds, wanted.seed, wanted.engine)
+    print(json.dumps(report.document(), indent=2))
+    for sentence in report.broken:
+        print(sentence, file=sys.stderr)
+    if wanted.record:
+        record(report, wanted.seconds)
+    return 1 if report.broken else 0
+
+
+def run(seconds: float, seed: int, engine: str) -> Report:
+    """A soak on a platform of its own, which is gone afterwards."""
+    state = ROOT / ".verbatim"
+    state.mkdir(exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="soak-", dir=state)))
+        folder.chmod(0o711)  # the database runs as another user, who must be able to pass through
+        platform = stack.enter_context(faulty_platform(folder / "fleet", extra={"transcriber": {"ENGINE": engine}}))
+        learn_undisturbed(platform)
+        return asyncio.run(Soak(platform, seed=seed, engine=engine).run(seconds))
+
+
+def record(report: Report, seconds: float) -> None:
+    """Put the figures where people look for them."""
+    figures = report.document()
+    injections = figures.pop("injections")
+    figures["injections"] = f"{sum(injections.values())}: " + ", ".join(f"{n} {kind}" for kind, n in injections.items())
+    rows = [(name.replace("_", " "), value) for name, value in figures.items()]
+    command = f"make soak SECONDS={seconds:g} SEED={report.seed} ENGINE={report.engine}"
+    section = f"{table(['figure', 'measured'], rows)}\n\n{provenance(command)}"
+    write_section(f"soak-{report.engine}", section, page=PAGE)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
