@@ -7,6 +7,7 @@ import json
 import random
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 from support.chaos import faulty_platform
@@ -44,7 +45,7 @@ def run(seconds: float, seed: int, engine: str) -> Report:
         folder.chmod(0o711)  # the database runs as another user, who must be able to pass through
         platform = stack.enter_context(faulty_platform(folder / "fleet", extra={"transcriber": {"ENGINE": engine}}))
         learn_undisturbed(platform)
-        return asyncio.run(Soak(platform, seed=seed, engine=engine).run(seconds))
+        return asyncio.run(Soak(platform, seed=seed, engine=engine, say=partial(print, flush=True)).run(seconds))
 
 
 def record(report: Report, seconds: float) -> None:

@@ -29,4 +29,10 @@ async def test_deadly_chunk_fails_its_own_job_and_names_itself(platform: Platfor
     for job_id in neighbours:
         assert (await platform.finished(job_id))["state"] == "completed"
 
+    replayed = platform.user.http.post(f"/admin/dead-letters/{letter['id']}/replay")
+    assert replayed.status_code == 200, replayed.text
+    await platform.reach(deadly, lambda job: job["state"] == "processing", "is taken up again")
+    platform.user.http.post(f"/jobs/{deadly}/cancel").raise_for_status()
+    platform.expect(deadly, "cancelled", "cancelled", attempt=2)
+
     await assert_whole(platform)

@@ -1,11 +1,13 @@
 """Dead letters: everything the broker gave up on is kept; dead work ends its job, and no other."""
 
+import asyncio
 import hashlib
 from collections.abc import Sequence
 from uuid import UUID
 
 import structlog
 from pydantic import BaseModel, ValidationError
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from common import context
@@ -14,7 +16,7 @@ from common.messaging import RawMessage
 
 from . import metrics
 from .progress import clock
-from .repository import DeadLetterRepository, JobRepository, LedgerRepository
+from .repository import DeadLetterRepository, JobRepository, LedgerRepository, WorkerRepository
 from .resources import Resources
 from .service import JobLifecycle, Verifying
 from .states import REASONS, Reason, State
@@ -24,6 +26,8 @@ from .tables import Job
 log = structlog.get_logger(__name__)
 
 Work = PlanWork | ChunkWork | AssembleWork
+
+_LOOK_EVERY = 0.5
 
 
 class _AboutJob(BaseModel):
@@ -41,12 +45,13 @@ class DeadLetters:
         self._resources = resources
 
     async def store(self, messages: Sequence[RawMessage]) -> None:
-        """Keep each message, and draw the consequence, in a transaction of its own."""
+        """Keep each message, and draw the consequence, in transactions of its own; both may be repeated."""
         for message in messages:
             job_id = _job_id(message)
             with context.bound(job_id=job_id):
                 async with self._sessions.begin() as session:
                     await self._take_in(session, message, job_id)
+        await asyncio.gather(*(self._judge(message) for message in messages))
 
     async def _take_in(self, session: AsyncSession, message: RawMessage, job_id: UUID | None) -> None:
         new = await DeadLetterRepository(session).add(
@@ -59,15 +64,39 @@ class DeadLetters:
             headers=storable(message.headers),
             body=message.body,
         )
-        if not new:
-            return
-        metrics.DEAD_LETTERS.labels(message.queue).inc()
-        log.error("message dead-lettered", queue=message.queue, reason=message.reason, routing_key=message.routing_key)
+        if new:
+            metrics.DEAD_LETTERS.labels(message.queue).inc()
+            log.error(
+                "message dead-lettered", queue=message.queue, reason=message.reason, routing_key=message.routing_key
+            )
+
+    async def _judge(self, message: RawMessage) -> None:
+        """End the job of dead work, unless the work lives on in a worker's hands."""
         work = _work(message)
-        if isinstance(work, VerifyWork):
-            await Verifying(session, self._resources).given_up(work)
-        elif work is not None:
-            await self._fail_job(session, work, message)
+        if work is None:
+            return
+        with context.bound(job_id=work.job_id):
+            if message.reason == "delivery_limit" and await self._is_in_hand(work):
+                log.warning("work goes on although its deliveries are used up", key=work.key)
+                return
+            async with self._sessions.begin() as session:
+                if isinstance(work, VerifyWork):
+                    await Verifying(session, self._resources).given_up(work)
+                else:
+                    await self._fail_job(session, work, message)
+
+    async def _is_in_hand(self, work: Work) -> bool:
+        """Tell whether a worker says from now on that it holds the work: then connections broke, and no worker died."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._resources.settings.dead_work_grace_seconds
+        async with self._sessions() as session:
+            since = (await session.scalars(select(func.now()))).one()
+        while loop.time() < deadline:
+            await asyncio.sleep(_LOOK_EVERY)
+            async with self._sessions() as session:
+                if await WorkerRepository(session).holds(work.key, since):
+                    return True
+        return False
 
     async def _fail_job(self, session: AsyncSession, work: Work, message: RawMessage) -> None:
         """Fail the job unless its attempt is over or a copy of the work was done."""

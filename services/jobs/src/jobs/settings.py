@@ -53,6 +53,11 @@ class Settings(ServiceSettings, DatabaseSettings, BrokerSettings, IdentitySettin
     watchdog_interval_seconds: float = Field(
         default=5, gt=0, description="Seconds between two looks for work without progress."
     )
+    dead_work_grace_seconds: float = Field(
+        default=6,  # a heartbeat, which comes every five seconds, and its way
+        ge=0,
+        description="Seconds for a worker to say that it still holds work whose deliveries are used up.",
+    )
     worker_timeout_seconds: float = Field(
         default=60, gt=0, description="Seconds of silence after which a worker is not counted as live."
     )

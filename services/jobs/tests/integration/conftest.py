@@ -39,7 +39,13 @@ def migrated_url(db_url: str) -> str:
 @pytest.fixture
 def settings(migrated_url: str, issuer: Issuer) -> Settings:
     """Settings of a service whose broker is not there."""
-    return Settings(environment="test", db_url=migrated_url, broker_url="amqp://127.0.0.1:1/", jwks_url=issuer.jwks_url)
+    return Settings(
+        environment="test",
+        db_url=migrated_url,
+        broker_url="amqp://127.0.0.1:1/",
+        jwks_url=issuer.jwks_url,
+        dead_work_grace_seconds=0,  # nobody here sends heartbeats
+    )
 
 
 @pytest.fixture

@@ -5,16 +5,30 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
-from common.events import AssembleWork, ChunkWork, PlanWork
+from common.events import AssembleWork, ChunkWork, PlanWork, WorkerHeartbeat
 from common.messaging import RawMessage
 from common.storage import keys
 from jobs.deadletters import DeadLetters
+from jobs.dispatch import Dispatcher
+from jobs.repository import WorkerRepository
 from jobs.resources import Resources
+from jobs.service import JobCreation
 from jobs.tables import DeadLetter
 
-from .jobs_harness import Person, Platform, audio_planned, chunk_planned, chunk_transcribed, until
+from .jobs_harness import (
+    Person,
+    Platform,
+    a_new_job,
+    audio_planned,
+    chunk_planned,
+    chunk_transcribed,
+    read_job,
+    sent,
+    somebody,
+    until,
+)
 
 pytestmark = pytest.mark.integration
 
@@ -150,3 +164,28 @@ def _dead(queue: str, body: bytes, headers: dict[str, object] | None = None) -> 
         message_type=None,
         correlation_id=None,
     )
+
+
+async def test_work_that_a_worker_still_holds_does_not_fail_its_job(
+    sessions: async_sessionmaker[AsyncSession], resources: Resources, engine: AsyncEngine
+) -> None:
+    async with sessions.begin() as session:
+        job = await JobCreation(session, resources).create(somebody(), a_new_job())
+    await Dispatcher(engine, sessions, resources.settings).dispatch()
+    (work,) = await sent(sessions, PlanWork)
+    patient = Resources(resources.settings.model_copy(update={"dead_work_grace_seconds": 10}), resources.cancellations)
+    beat = WorkerHeartbeat(
+        worker="w", host="h", pid=1, device="cpu", engine="canned", models=["base"], version="1", busy=f"x, {work.key}"
+    )
+    letter = RawMessage(
+        "work.plan", work.model_dump_json().encode(), {}, "work.plan", "delivery_limit", 3, None, None, None
+    )
+    judging = asyncio.create_task(DeadLetters(sessions, patient).store([letter]))
+    await asyncio.sleep(1)
+    async with sessions.begin() as session:
+        await WorkerRepository(session).heard(beat)
+    await judging
+    assert (await read_job(sessions, job.id)).state == "processing"
+
+    await DeadLetters(sessions, resources).store([letter])
+    assert (await read_job(sessions, job.id)).state == "failed", "nobody says so any more"

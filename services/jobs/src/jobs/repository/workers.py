@@ -1,9 +1,9 @@
 """Queries on the workers that sent heartbeats."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, exists, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -33,6 +33,11 @@ class WorkerRepository:
         query = select(served.c.model, func.count().label("workers")).group_by(served.c.model)
         rows = await self._session.execute(query)
         return {row.model: row.workers for row in rows}
+
+    async def holds(self, key: str, since: datetime) -> bool:
+        """Tell whether a worker heard since then has this work in its hands."""
+        held = func.string_to_array(Worker.busy, ", ").any_() == key
+        return bool(await self._session.scalar(select(exists().where(Worker.last_seen_at > since, held))))
 
     async def forget(self, after: timedelta) -> Sequence[str]:
         """Remove workers not heard for so long; return their names."""
