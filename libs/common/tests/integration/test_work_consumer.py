@@ -205,6 +205,56 @@ async def test_a_worker_that_cannot_now_costs_no_delivery(broker: Broker) -> Non
     assert seen == [1] * (refusals + 1)
 
 
+async def test_work_that_failed_before_runs_alone(broker: Broker) -> None:
+    running: list[str] = []
+    together: list[set[str]] = []
+    go = asyncio.Event()
+    suspect, neighbour, late = a_plan_work(), a_plan_work(), a_plan_work()
+
+    async def handler(command: PlanWork, delivery: Delivery) -> None:
+        if command == suspect and not delivery.redelivered:
+            raise RuntimeError("the engine died")
+        running.append(command.key)
+        together.append(set(running))
+        await go.wait()
+        running.remove(command.key)
+
+    async with working(broker, handler, prefetch=3):
+        await broker.publish(neighbour)
+        await eventually(lambda: running == [neighbour.key])
+        await broker.publish(suspect)
+        await asyncio.sleep(0.5)
+        await broker.publish(late)
+        await asyncio.sleep(0.5)
+        assert running == [neighbour.key], "the suspect waits until it is alone, and others behind it"
+        go.set()
+        await eventually(lambda: len(together) == 3)
+    assert {suspect.key} in together
+
+
+async def test_a_second_suspect_is_handed_back_and_stays_one(broker: Broker) -> None:
+    first, second = a_plan_work(), a_plan_work()
+    seen: list[tuple[str, int, bool]] = []
+    go = asyncio.Event()
+
+    async def handler(command: PlanWork, delivery: Delivery) -> None:
+        if not delivery.redelivered:
+            raise RuntimeError("the engine died")
+        seen.append((command.key, delivery.count, delivery.redelivered))
+        await go.wait()
+
+    before = consumed("handed_back", "work.plan", "work.plan")
+    async with working(broker, handler, prefetch=2):
+        for command in (first, second):
+            await broker.publish(command)
+        await eventually(lambda: consumed("handed_back", "work.plan", "work.plan") >= before + 4)
+        assert len(seen) == 1, "more refusals than deliveries are allowed, and only one of them runs"
+        go.set()
+        await eventually(lambda: len(seen) == 2)
+    assert {key for key, _, _ in seen} == {first.key, second.key}
+    assert (seen[1][1], seen[1][2]) == (1, True)
+
+
 async def test_a_command_that_cannot_be_read_is_dead_lettered_at_once(broker: Broker) -> None:
     worker = Worker()
     async with dead_letters(broker) as dead, working(broker, worker):

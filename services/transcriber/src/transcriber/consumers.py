@@ -8,7 +8,7 @@ from typing import Any, Final
 import structlog
 
 from common.events import AssembleWork, CancelJob, ChunkWork, Command, JobOptions, PauseWorkers, PlanWork, VerifyWork
-from common.messaging import Broker, Delivery, Listener, NotNow, WorkConsumer
+from common.messaging import Broker, Caution, Delivery, Listener, NotNow, WorkConsumer
 from common.storage import StoreUnavailable
 
 from . import metrics
@@ -78,6 +78,7 @@ class Consumers:
         self._broker = broker
         self._resources = resources
         self._listener: Listener | None = None
+        self._caution = Caution()
         self._consumers = [
             self._consumer(command, queue, handler)
             for command, handler in SUBSCRIPTIONS.items()
@@ -136,7 +137,9 @@ class Consumers:
                 except (StoreUnavailable, NoRoom) as error:
                     raise NotNow(str(error)) from error
 
-        consumer: WorkConsumer[Any] = WorkConsumer(self._broker, queue=queue, command=command, handler=handle)
+        consumer: WorkConsumer[Any] = WorkConsumer(
+            self._broker, queue=queue, command=command, handler=handle, caution=self._caution
+        )
         return consumer
 
     async def _fill(self, work: ChunkWork, consumer: WorkConsumer[ChunkWork]) -> None:

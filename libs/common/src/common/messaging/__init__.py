@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from .archive import ArchivedLine, ArchivedLines, tell_archived
 from .broker import Broker
+from .caution import Caution
 from .errors import BrokerUnavailable, NotNow, PublishFailed, PublishRefused
 from .listener import Listener
 from .logs import LogPublisher
@@ -26,6 +27,7 @@ __all__ = [
     "ArchivedLines",
     "Broker",
     "BrokerUnavailable",
+    "Caution",
     "DeadLetterConsumer",
     "Delivery",
     "EventConsumer",

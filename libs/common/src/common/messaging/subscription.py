@@ -1,7 +1,8 @@
 """One consumer on one queue, kept alive across reconnects."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 import aiormq
 import structlog
@@ -123,8 +124,8 @@ class Subscription:
         except _TROUBLE as error:
             log.debug("message will come again", queue=self._spec.name, error=str(error))
 
-    async def hand_back(self, message: AbstractIncomingMessage) -> bool:
-        """Put a fresh copy into the queue and acknowledge the original, so that no delivery is counted.
+    async def hand_back(self, message: AbstractIncomingMessage, headers: Mapping[str, Any] | None = None) -> bool:
+        """Put a fresh copy, with these headers on top, into the queue and acknowledge the original: nothing is counted.
 
         False if the broker did not confirm the copy; the original then comes again, counted, when the channel closes.
         """
@@ -138,7 +139,8 @@ class Subscription:
             traceparent=None,
             body=message.body,
             # Without the broker's own book-keeping, which begins with x-.
-            headers={name: value for name, value in message.headers.items() if not name.startswith("x-")},
+            headers={name: value for name, value in message.headers.items() if not name.startswith("x-")}
+            | dict(headers or {}),
         )
         try:
             await self._broker.send(copy)

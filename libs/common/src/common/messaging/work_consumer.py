@@ -16,6 +16,7 @@ from common.events import Command
 
 from . import metrics
 from .broker import Broker
+from .caution import Caution
 from .errors import BrokerUnavailable, NotNow, PublishFailed
 from .subscription import Subscription, delivery_count
 from .topology import deliveries_until_dead, work_queue
@@ -25,6 +26,7 @@ log = structlog.get_logger(__name__)
 C = TypeVar("C", bound=Command)
 
 _DONE_REMEMBERED = 1000
+_SUSPECT = "suspect"
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class WorkConsumer(Generic[C]):
     A command is acknowledged after its handler returned. When the channel dies meanwhile, the work goes on, and the
     redelivered message attaches to it. A handler that raises puts the command back; the third failed delivery is
     dead-lettered by the broker. NotNow and an outage of the broker are not the command's fault: it goes back uncounted,
-    after a pause.
+    after a pause. What was in somebody's hands before may have killed its worker, so it runs alone.
     """
 
     def __init__(
@@ -54,14 +56,16 @@ class WorkConsumer(Generic[C]):
         handler: Callable[[C, Delivery], Awaitable[None]],
         prefetch: int = 1,
         retry_delay: float = 1.0,
+        caution: Caution | None = None,
     ) -> None:
-        """Wire a consumer; nothing is consumed yet."""
+        """Wire a consumer; nothing is consumed yet. The consumers of one process share their caution."""
         spec = work_queue(queue)
         self._queue = queue
         self._deliveries = deliveries_until_dead(queue)
         self._command = command
         self._handler = handler
         self._retry_delay = retry_delay
+        self._caution = caution or Caution()
         self._subscription = Subscription(broker, spec, prefetch, self._on_message)
         # Work whose message went to another worker when the channel died goes on here: it counts as work in hand.
         self._slots = asyncio.Semaphore(prefetch)
@@ -100,7 +104,9 @@ class WorkConsumer(Generic[C]):
 
     async def take_more(self) -> C | None:
         """Take one more command than `prefetch` allows and begin to work on it; None if there is none to be had now."""
-        if self._stopping.is_set() or (message := await self._subscription.get()) is None:
+        if self._stopping.is_set() or self._caution.suspecting:
+            return None
+        if (message := await self._subscription.get()) is None:
             return None
         try:
             command = self._command.model_validate_json(message.body)
@@ -169,15 +175,15 @@ class WorkConsumer(Generic[C]):
             job_id=getattr(command, "job_id", None),
         ):
             # The task copies the context, so what is bound here stays bound for the whole work.
-            work = asyncio.create_task(
-                self._run(command, Delivery(count, bool(message.redelivered) or count > 1, extra)), name=command.key
-            )
+            delivered = Delivery(count, _is_suspect(message), extra)
+            work = asyncio.create_task(self._run(command, delivered), name=command.key)
         self._work[command.key] = work
         work.add_done_callback(lambda finished: self._finished(command, finished))
         return work
 
     async def _run(self, command: C, delivery: Delivery) -> None:
-        async with nullcontext() if delivery.extra else self._slots:
+        slot = nullcontext() if delivery.extra else self._slots
+        async with slot, self._caution.holding(suspect=delivery.redelivered):
             self._count("started")
             with metrics.HANDLING_SECONDS.labels(self._queue, command.name).time():
                 await self._handler(command, delivery)
@@ -196,7 +202,7 @@ class WorkConsumer(Generic[C]):
         log.warning("work is not possible now", queue=self._queue, key=command.key, error=str(error))
         self._count("handed_back")
         await self._pause(self._retry_delay)
-        await self._subscription.hand_back(message)
+        await self._subscription.hand_back(message, {_SUSPECT: True} if _is_suspect(message) else {})
 
     async def _put_back(self, message: AbstractIncomingMessage, command: C, error: Exception) -> None:
         count = delivery_count(message)
@@ -214,3 +220,8 @@ class WorkConsumer(Generic[C]):
 
     def _count(self, outcome: str) -> None:
         metrics.CONSUMED.labels(self._queue, self._command.name, outcome).inc()
+
+
+def _is_suspect(message: AbstractIncomingMessage) -> bool:
+    """Whether the message may have been in the hands of a worker that died; a copy says so in a header."""
+    return bool(message.redelivered) or delivery_count(message) > 1 or _SUSPECT in message.headers
