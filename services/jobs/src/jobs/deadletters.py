@@ -85,7 +85,7 @@ class DeadLetters:
                 else:
                     await self._fail_job(session, work, message)
 
-    async def _is_in_hand(self, work: Work) -> bool:
+    async def _is_in_hand(self, work: Work | VerifyWork) -> bool:
         """Tell whether a worker says from now on that it holds the work: then connections broke, and no worker died."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._resources.settings.dead_work_grace_seconds
