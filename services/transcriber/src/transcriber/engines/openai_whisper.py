@@ -40,7 +40,7 @@ from .torch_whisper.encoding import Encoding
 from .torch_whisper.loading import halved, load, number_for
 from .torch_whisper.network import Network
 from .torch_whisper.search import Search
-from .torch_whisper.slots import Slots, Spoken, bytes_per_slot
+from .torch_whisper.slots import Slots, Spoken, bytes_per_slot, own_kernels
 
 log = logging.getLogger(__name__)
 
@@ -85,13 +85,21 @@ class OpenAIWhisperEngine:
         self._encoding = self._encoding_of(self._count)
         self._stager = ThreadPoolExecutor(1, thread_name_prefix="stage")
         self._helpers = ThreadPoolExecutor(_GPU_HELPERS if self._on_gpu else 1, thread_name_prefix="align")
-        self.info = EngineInfo(
+        self._name, self._sha256, self._device = name, sha256, device
+
+    @property
+    def info(self) -> EngineInfo:
+        """The engine and its model; on a GPU its kernels and the number of slots move last digits, and are told."""
+        version = f"{whisper.__version__}, torch {torch.__version__}"
+        if self._on_gpu:
+            version += f", {'own' if own_kernels() else 'no'} kernels, {self._count} slots"
+        return EngineInfo(
             name="openai-whisper",
-            version=f"{whisper.__version__}, torch {torch.__version__}",
-            model=name,
-            model_digest=sha256,
+            version=version,
+            model=self._name,
+            model_digest=self._sha256,
             compute_type=str(self._network.dtype).removeprefix("torch."),
-            device=device,
+            device=self._device,
         )
 
     @classmethod

@@ -204,10 +204,19 @@ class Slots:
         return token, (chosen / allowed).log(), chosen / (weights @ self._is_text)
 
 
+def own_kernels() -> bool:
+    """Whether a step's attention on this machine's GPU is computed by kernels of our own."""
+    try:
+        from . import kernels  # noqa: PLC0415 (imports Triton, which only torch for GPUs brings)
+    except ImportError:
+        return False
+    return kernels.usable()
+
+
 def _kernels(memory: Memory, positions: Tensor, spoken_from: Tensor, done: Tensor) -> Step | None:
     """Return the step's attentions as GPU kernels where they can be built."""
-    if positions.device.type == "cpu":
+    if positions.device.type == "cpu" or not own_kernels():
         return None
     from . import kernels  # noqa: PLC0415 (imports Triton, which only torch for GPUs brings)
 
-    return kernels.Kernels(memory, positions, spoken_from, done) if kernels.usable() else None
+    return kernels.Kernels(memory, positions, spoken_from, done)
