@@ -20,6 +20,7 @@ from .base import DeviceFailed, Engine, EngineError
 log = logging.getLogger(__name__)
 
 _PR_SET_PDEATHSIG = 1
+_NICENESS = 10
 
 
 class _Worker:
@@ -99,6 +100,8 @@ def main() -> None:
     """Take the socket's number and the parent's process id from the command line."""
     descriptor, parent = int(sys.argv[1]), int(sys.argv[2])
     _die_with(parent)
+    # While every core transcribes, whoever asks the services something must not wait for a time slice.
+    os.nice(_NICENESS)
     # Ctrl-C and a stopped process group reach this process too; its parent decides when it ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
