@@ -3,6 +3,7 @@
 Several replicas may run: they take turns by a lock in the database, and each sees what the one before committed.
 """
 
+import asyncio
 from datetime import datetime
 
 import structlog
@@ -26,6 +27,8 @@ log = structlog.get_logger(__name__)
 
 # A notification may be lost with its connection; nobody should wait longer than this for that reason.
 _POLL_SECONDS = 1.0
+# After a round: what rings meanwhile is answered together, so that a crowd of jobs does not mean a crowd of rounds.
+_REST_SECONDS = 0.02
 # Windows per worker that are out besides the chunk in its hands, so that it does not wait for the next one: for two
 # workers and more a full chunk that the first of them takes, for one alone the small first chunks of other jobs. All of
 # it is taken within the time of one chunk, and so is what comes after it: a new job never waits longer than that.
@@ -46,6 +49,7 @@ class Dispatcher:
         async with Notifications(self._engine, WAKE_DISPATCH) as doorbell:
             while True:
                 await self.dispatch()
+                await asyncio.sleep(_REST_SECONDS)
                 await doorbell.wait(_POLL_SECONDS)
 
     async def dispatch(self) -> None:

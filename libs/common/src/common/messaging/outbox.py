@@ -27,6 +27,8 @@ log = structlog.get_logger(__name__)
 _CHANNEL = "outbox"
 _BATCH = 200
 _POLL_SECONDS = 1.0
+# After a pass: what is committed meanwhile goes out together.
+_REST_SECONDS = 0.01
 _KEEP_PUBLISHED = timedelta(days=1)
 _PRUNE_EVERY = 300.0
 _MEASURE_EVERY = 5.0
@@ -124,6 +126,7 @@ class OutboxRelay:
                     log.warning("outbox waits", error=f"{type(error).__name__}: {error}")
                     busy = False
                 if not busy:
+                    await asyncio.sleep(_REST_SECONDS)
                     await doorbell.wait(_POLL_SECONDS)
 
     async def _look_for_loss(self) -> None:
