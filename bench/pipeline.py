@@ -258,9 +258,8 @@ def _say(run: Run, idle: float) -> None:
     for name, spent in run.cpu.most_common():
         print(f"{name:<16} {spent / run.jobs:7.1f} ms CPU per job")
     print(f"{'all':<16} {run.cpu_per_job:7.1f} ms CPU per job")
-    print(
-        f"idle: {idle:.0f} ms CPU per second; net of that {run.cpu_per_job - idle * run.seconds / run.jobs:.0f} ms per job"
-    )
+    net = run.cpu_per_job - idle * run.seconds / run.jobs
+    print(f"idle: {idle:.0f} ms CPU per second; net of that {net:.0f} ms per job")
 
 
 if __name__ == "__main__":
