@@ -4,7 +4,7 @@ import base64
 import json
 from datetime import UTC, datetime
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from pydantic import ValidationError
@@ -64,9 +64,9 @@ def _encoded(document: object) -> str:
     "text",
     [
         *("", "x", "!!!!", "MjAyNi0wMS0wMg", "MjAyNi0wMS0wMiBub3QtYW4taWQ", "ä"),
-        *map(_encoded, ([], {}, 1, ["created_at", "desc", 5, str(uuid4())])),
-        _encoded(["created_at", "desc", "2026-01-01", str(uuid4())]),
-        _encoded(["created_at", "asc", "2026-01-01T00:00:00+00:00", str(uuid4())]),
+        *map(_encoded, ([], {}, 1, ["created_at", "desc", 5, str(UUID(int=7))])),
+        _encoded(["created_at", "desc", "2026-01-01", str(UUID(int=7))]),
+        _encoded(["created_at", "asc", "2026-01-01T00:00:00+00:00", str(UUID(int=7))]),
         _encoded(["created_at", "desc", "2026-01-01T00:00:00+00:00", 7]),
     ],
 )
