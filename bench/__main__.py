@@ -2,7 +2,8 @@
 
 import asyncio
 
-from . import engines, platform
+from . import engines, pipeline, platform
 
 asyncio.run(engines.main())
 asyncio.run(platform.main())
+asyncio.run(pipeline.main())
