@@ -24,7 +24,7 @@ def said(*words: Word, logprob: float = -0.3) -> WindowResult:
 def test_sound_between_two_words_is_a_hole() -> None:
     [hole] = holes(sounding((0.1, 0.7), (1.0, 3.5), (4.0, 4.6)), [GOOD, DAY])
     assert hole.before == 1
-    assert (hole.start, hole.end) == (pytest.approx(0.7, abs=0.1), pytest.approx(4.0, abs=0.1))
+    assert [hole.start, hole.end] == pytest.approx([0.7, 4.0], abs=0.1)
 
 
 def test_sound_before_the_first_word_and_after_the_last_is_one_too() -> None:

@@ -9,7 +9,7 @@ from transcriber.levelling import raised
 
 
 def pcm(sound: Any) -> bytes:
-    return np.rint(sound * 32767).astype("<i2").tobytes()
+    return bytes(np.rint(sound * 32767).astype("<i2").tobytes())
 
 
 def level(samples: bytes) -> float:
