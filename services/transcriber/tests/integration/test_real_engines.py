@@ -114,6 +114,20 @@ def test_silence_says_nothing(engine: Engine) -> None:
     assert result.words == ()
 
 
+def test_noise_tones_and_clicks_say_nothing(engine: Engine) -> None:
+    if engine.info.name != "ctranslate2":
+        pytest.skip("checked with the default engine only")
+    random, time = np.random.default_rng(7), np.arange(20 * 16_000) / 16_000
+    hiss = 0.05 * random.standard_normal(len(time))
+    siren = 0.1 * np.sin(2 * np.pi * np.cumsum(600 + 300 * np.sin(2 * np.pi * 0.3 * time)) / 16_000)
+    chords = sum(0.03 * np.sin(2 * np.pi * note * time) for note in (220, 277, 330)) * (
+        0.4 + 0.6 * np.exp(-6 * (time % 1))
+    )
+    clicks = random.standard_normal(len(time)) * 0.5 * np.exp(-400 * (time % 0.37))
+    sounds = [np.asarray(sound, np.float32) for sound in (hiss, siren, chords, clicks)]
+    assert [result.text for result in engine.decode(sounds, ENGLISH)] == [""] * 4
+
+
 def test_a_window_of_a_few_samples_is_no_error(engine: Engine) -> None:
     assert len(engine.decode([np.zeros(10, np.float32), np.zeros(0, np.float32)], ENGLISH)) == 2
 
