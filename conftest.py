@@ -6,19 +6,20 @@ import models  # noqa: F401 (first, or pytest takes the folder models/ for the p
 
 pytest_plugins = ["native.testing"]
 
-FLEETS = ("fleet", "quick_fleet", "shared_platform")  # whole platforms: one of each, started once
+# What whole platforms are shared by: one of each is started, for all its tests in a row.
+FLEETS = ("shared_platform", "quick_fleet", "fleet")
 
 
-@pytest.hookimpl(trylast=True)
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep a file's tests, and those of one fleet, in one process; begin with what takes longest."""
+    order = {}
     for item in items:
         fixtures = getattr(item, "fixturenames", ())
-        group = next((name for name in FLEETS if name in fixtures), str(item.path))
+        shared = next((name for name in FLEETS if name in fixtures), None)
+        group = shared or str(item.path)
         item.add_marker(pytest.mark.xdist_group(group))
-    items.sort(key=_length)
-
-
-def _length(item: pytest.Item) -> int:
-    markers = {marker.name for marker in item.iter_markers()}
-    return 0 if {"e2e", "chaos"} & markers else 1 if "integration" in markers else 2
+        markers = {marker.name for marker in item.iter_markers()}
+        length = 0 if {"e2e", "chaos"} & markers else 1 if "integration" in markers else 2
+        order[item] = (length, FLEETS.index(shared) if shared else len(FLEETS), group)
+    items.sort(key=lambda item: order[item])

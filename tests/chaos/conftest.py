@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 from support.chaos import Platform, faulty_platform
+from support.fleets import in_turn
 from support.soak import learn_undisturbed
 
 
 @pytest.fixture(scope="session")
 def shared_platform(native_state: Path) -> Iterator[Platform]:
     """The platform with the canned engine, two workers and a proxy before each server."""
-    with faulty_platform(native_state / "chaos") as platform:
+    with in_turn(faulty_platform(native_state / "chaos")) as platform:
         learn_undisturbed(platform)
         yield platform
 

@@ -1,8 +1,9 @@
 """The whole platform for a test: the same fleet that `make up` starts, in a state folder of its own."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -16,6 +17,18 @@ PATIENT = {
     "gateway": {"LOGINS_PER_MINUTE": "100000", "REQUESTS_PER_MINUTE": "0", "REQUESTS_PER_MINUTE_PER_ADDRESS": "0"},
 }
 FORMATS = {"ctranslate2": layout.Format.CT2, "openai-whisper": layout.Format.PT}
+
+T = TypeVar("T")
+_before = ExitStack()
+
+
+@contextmanager
+def in_turn(platform: AbstractContextManager[T]) -> Iterator[T]:
+    """A platform that many tests in a row share; the one before it, which has had its turn, is stopped first."""
+    global _before
+    _before.close()
+    with ExitStack() as _before:
+        yield _before.enter_context(platform)
 
 
 @contextmanager
