@@ -6,7 +6,7 @@ TESTS := $(wildcard libs/*/tests services/*/tests models/tests deploy/native/tes
 MODEL ?= base
 WORKERS ?= 2
 PYTEST_ARGS ?=
-PYTEST = $(BIN)/pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder $(PYTEST_ARGS)
+PYTEST = $(BIN)/pytest -n $(WORKERS) --no-loadscope-reorder $(PYTEST_ARGS)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup dev models demo up down status migrate backup restore test lint fmt contracts settings lock test-unit \
@@ -39,9 +39,10 @@ status: ## Show what runs, where, and whether it is well
 migrate: setup ## Bring the four database schemas up to date (`make up` does it at every start)
 	@$(BIN)/python -m native migrate
 
-test: lint ## Everything: linters, types, contracts, unit, integration, end-to-end and fault tests but the slow ones
+test: lint ## Linters, types, contracts; unit, integration and end-to-end tests; a short soak (all faults: test-chaos)
 	@$(BIN)/python -m models get $(MODEL)
-	$(PYTEST) -m "not slow"
+	$(PYTEST) -m "not chaos"
+	$(BIN)/pytest tests/chaos/test_soak.py
 
 lint: dev ## Format, lint, types, import contracts, golden documents, lock
 	$(BIN)/ruff format --check .
@@ -77,8 +78,8 @@ test-e2e: dev ## The whole platform through the gateway, with real Whisper
 	@$(BIN)/python -m models get $(MODEL)
 	$(PYTEST) -m e2e
 
-test-chaos: dev ## Faults injected into a fleet of their own, the slow ones too
-	$(PYTEST) -m chaos
+test-chaos: dev ## Every fault by itself, injected into a fleet that these tests have for themselves
+	$(BIN)/pytest -m chaos $(PYTEST_ARGS)
 
 soak: dev ## Random faults against a stream of jobs (SECONDS=600 SEED=7 ENGINE=canned)
 	PYTHONPATH=tests $(BIN)/python -m bench.soak $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) \

@@ -1,25 +1,54 @@
 """Loads the fixtures that every member's tests share, and says which tests may run beside each other."""
 
+from typing import Any
+
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 import models  # noqa: F401 (first, or pytest takes the folder models/ for the package of that name)
 
 pytest_plugins = ["native.testing"]
 
-# What whole platforms are shared by: one of each is started, for all its tests in a row.
-FLEETS = ("shared_platform", "quick_fleet", "fleet")
+# Files that share a platform stay in one process, so that it is started once.
+TOGETHER = {
+    "tests/e2e/test_api_walkthrough.py": "quick_fleet",
+    "tests/e2e/test_authorisation.py": "quick_fleet",
+    "tests/e2e/test_hostile_requests.py": "quick_fleet",
+    "tests/e2e/test_restart_with_another_model.py": "quick_fleet",
+    "tests/e2e/test_backup_and_restore.py": "fleet",
+    "tests/e2e/test_distributed_equals_single.py": "fleet",
+    "tests/e2e/test_hostile_recordings.py": "fleet",
+    "tests/e2e/test_jobs_again.py": "fleet",
+    "tests/e2e/test_recording_becomes_text.py": "fleet",
+    "tests/e2e/test_verified_transcripts.py": "fleet",
+}
 
 
-@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
+def _group(nodeid: str) -> str:
+    path = nodeid.partition("::")[0]
+    return "chaos" if path.startswith("tests/chaos/") else TOGETHER.get(path, path)
+
+
+class Groups(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist's classes have no types
+    """Hands out whole groups of tests to the processes."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return _group(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Groups:
+    """Spread the tests by group; pytest-xdist's own groups do nothing with this pytest."""
+    return Groups(config, log)
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep a file's tests, and those of one fleet, in one process; begin with what takes longest."""
-    order = {}
-    for item in items:
-        fixtures = getattr(item, "fixturenames", ())
-        shared = next((name for name in FLEETS if name in fixtures), None)
-        group = shared or str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
-        markers = {marker.name for marker in item.iter_markers()}
-        length = 0 if {"e2e", "chaos"} & markers else 1 if "integration" in markers else 2
-        order[item] = (length, FLEETS.index(shared) if shared else len(FLEETS), group)
-    items.sort(key=lambda item: order[item])
+    """Put groups together, and begin with what takes longest."""
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> tuple[int, bool, str]:
+    markers = {marker.name for marker in item.iter_markers()}
+    group = _group(item.nodeid)
+    length = 0 if {"e2e", "chaos"} & markers else 1 if "integration" in markers else 2
+    return length, "/" in group, group

@@ -34,7 +34,6 @@ def _shifted(shim: Path, seconds: int) -> dict[str, str]:
     return {"LD_PRELOAD": str(shim), "CLOCK_SHIFT_SECONDS": str(seconds)}
 
 
-@pytest.mark.slow  # four more processes
 async def test_replicas_with_wrong_clocks_share_the_work(platform: Platform, shim: Path, tmp_path: Path) -> None:
     wrong = {"jobs": TEN_MINUTES, "metadata": -TEN_MINUTES, "transcriber-1": TEN_MINUTES, "cleanup": -TEN_MINUTES}
     async with AsyncExitStack() as stack:

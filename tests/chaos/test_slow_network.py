@@ -11,7 +11,6 @@ from support.invariants import assert_whole
 pytestmark = pytest.mark.chaos
 
 
-@pytest.mark.slow
 async def test_every_link_is_slow(platform: Platform) -> None:
     for proxy in (platform.proxies.broker, platform.proxies.store, platform.proxies.database):
         proxy.slow(0.02)
