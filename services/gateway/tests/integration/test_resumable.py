@@ -264,9 +264,9 @@ async def test_jobs_service_that_was_away_hears_of_the_upload_when_the_client_as
     platform: Platform, token: str, client: httpx.AsyncClient, store: ObjectStore
 ) -> None:
     data = recording(1000)
+    where = await begun(client, len(data))  # jobs is asked whether there is room
     with platform.running("gateway", "cut off gateway", JOBS_URL="http://127.0.0.1:1") as url:
         async with httpx.AsyncClient(base_url=url, headers=client.headers, timeout=60) as lonely:
-            where = await begun(lonely, len(data))
             answer = await sent(lonely, where, 0, data)
             assert (answer.status_code, answer.json()["upstream"]) == (503, "jobs")
     head = await client.head(where, headers=TUS)

@@ -122,15 +122,15 @@ async def test_dead_work_of_a_job_that_was_stopped_or_went_on_is_not_replayed(pl
 async def test_a_dead_copy_of_finished_work_fails_nothing(platform: Platform, resources: Resources) -> None:
     person = platform.person()
     job_id = await dispatched(platform, person)
-    await platform.broker.publish(chunk_transcribed(job_id, 1))
+    await platform.broker.publish(chunk_transcribed(job_id, 0))
 
     async def done() -> bool:
         taken = {work.chunk for work in platform.workers.of(job_id, ChunkWork)}
-        return 1 in taken and (await person.job(job_id))["chunks_done"] == 1
+        return 0 in taken and (await person.job(job_id))["chunks_done"] == 1
 
     await until(done)
-    work = next(work for work in platform.workers.of(job_id, ChunkWork) if work.chunk == 1)
-    stale = work.model_copy(update={"attempt": 7, "chunk": 0})
+    work = next(work for work in platform.workers.of(job_id, ChunkWork) if work.chunk == 0)
+    stale = work.model_copy(update={"attempt": 7, "chunk": 1})
     letters = [_dead(command.queue, command.model_dump_json().encode()) for command in (work, stale)]
     await DeadLetters(platform.sessions, resources).store(letters)
     assert (await person.job(job_id))["state"] == "processing"

@@ -128,7 +128,8 @@ async def test_chunks_of_two_owners_take_turns_as_workers_get_free(
     owner_of = {job_id: (await read_job(sessions, job_id)).owner_id for job_id in jobs}
     out = await sent(sessions, ChunkWork)
     shares = Counter(owner_of[work.job_id] for work in out[:16])
-    assert shares == {ann: 8, bob: 8}
+    assert set(shares) == {ann, bob}
+    assert abs(shares[ann] - shares[bob]) <= 2, "what is sent together has no order"
     assert max(Counter(work.job_id for work in out[:16] if work.job_id != jobs[3]).values()) <= 3
 
 

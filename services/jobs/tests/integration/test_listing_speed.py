@@ -96,7 +96,7 @@ async def test_words_are_found_without_reading_the_catalogue_whether_rare_or_eve
                     assert await ListingRepository(session).page(wanted, owner_id=owner, limit=51, after=None)
                     assert await ListingRepository(session).count(wanted, owner_id=owner, most=COUNTED) > 0
             pages = _pages(await _plans(full, statements))
-            assert pages < await _table_pages(full) / 10, (params, owner)
+            assert pages < await _table_pages(full) / 5, (params, owner)
 
 
 async def test_a_place_in_a_long_queue_is_found_without_reading_the_catalogue(
