@@ -18,5 +18,3 @@ async def test_consumers_come_back_to_a_deleted_queue(platform: Platform) -> Non
     platform.submit(marked.brief())
 
     await assert_whole(platform)
-    # RabbitMQ 3.10 may give up dead-lettering when queues are deleted; the next tests get a broker that was restarted.
-    await platform.fleet.stop(rabbitmq.NAME)

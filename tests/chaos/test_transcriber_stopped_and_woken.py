@@ -1,9 +1,14 @@
 """Row 2: a worker that hangs (SIGSTOP) loses its work to another, and changes nothing when it wakes up (SIGCONT)."""
 
 import signal
+from uuid import UUID
 
 import pytest
 
+from common.events import ChunkTranscribed
+from common.messaging import Broker
+from common.settings import BrokerSettings
+from native import rabbitmq
 from support import marked
 from support.chaos import Platform, until
 from support.invariants import assert_whole
@@ -39,15 +44,39 @@ async def test_others_finish_the_job_of_a_hanging_worker(platform: Platform) -> 
 async def test_results_of_an_attempt_that_is_over_are_refused(platform: Platform) -> None:
     job_id = platform.submit(marked.lengthy())
     hanging = await _hung_with_a_chunk(platform)
-    before = await platform.counted("jobs", STALE)
     platform.user.http.post(f"/jobs/{job_id}/cancel").raise_for_status()
     platform.user.http.post(f"/jobs/{job_id}/restart", json={}).raise_for_status()
     platform.accepted[job_id].attempt = 2
     await platform.finished(job_id)
     await platform.fleet.kill(hanging, signal.SIGCONT, hold=False)
 
+    # The worker may hear of the cancellation before it has a result. So one is made that surely comes too late.
+    before = await platform.counted("jobs", STALE)
+    await _say_late(platform, job_id)
+
     async def refused() -> bool | None:
         return True if await platform.counted("jobs", STALE) > before else None
 
     await until(refused, "the late result is counted as stale")
     await assert_whole(platform)
+
+
+async def _say_late(platform: Platform, job_id: str) -> None:
+    """Announce a result of the job's first attempt, as a worker does who knows nothing of the second."""
+    late = ChunkTranscribed(
+        job_id=UUID(job_id),
+        attempt=1,
+        chunk=0,
+        result_key="jobs/late",
+        result_sha256="0" * 64,
+        text="too late",
+        audio_seconds=1.0,
+        decode_seconds=1.0,
+        worker="late",
+    )
+    port = platform.fleet.port(rabbitmq.NAME, "amqp")
+    broker = await Broker.connect(BrokerSettings(broker_url=rabbitmq.url(platform.fleet.state, port)), "late")
+    try:
+        await broker.publish(late)
+    finally:
+        await broker.close()

@@ -28,14 +28,36 @@ pytestmark = pytest.mark.chaos
 async def test_unreadable_message_is_buried_at_once(
     platform: Platform, exchange: str, key: str, body: bytes, graves: set[str]
 ) -> None:
-    body += uuid4().hex.encode()  # or it is the letter of the run before
+    await _forge(platform, exchange, key, body)
+    platform.submit(marked.brief())
+    await _assert_buried(platform, graves)
+    await assert_whole(platform)
+
+
+async def test_unreadable_message_is_buried_although_the_broker_dead_letters_no_more(platform: Platform) -> None:
+    await rabbitmq.end_dead_lettering(platform.fleet.state)
+    try:
+        await _forge(platform, "events", "job.created.v1", b"not JSON")
+        await _forge(platform, "work", "work.plan", b"{")
+        platform.submit(marked.brief())
+        await _assert_buried(platform, {"metadata.events", "cleanup.events", "work.plan"})
+        await assert_whole(platform)
+    finally:
+        await platform.fleet.stop(rabbitmq.NAME)  # which is the remedy; the fixture starts it again
+
+
+async def _forge(platform: Platform, exchange: str, key: str, body: bytes) -> None:
+    """Send something that nobody can read; no two are the same, or it would be the letter of the time before."""
     port = platform.fleet.port(rabbitmq.NAME, "amqp")
     broker = await Broker.connect(BrokerSettings(broker_url=rabbitmq.url(platform.fleet.state, port)), "forger")
     try:
-        await broker.send(Envelope(exchange, key, str(uuid4()), key, "", None, body))
+        await broker.send(Envelope(exchange, key, str(uuid4()), key, "", None, body + uuid4().hex.encode()))
     finally:
         await broker.close()
-    platform.submit(marked.brief())
+
+
+async def _assert_buried(platform: Platform, graves: set[str]) -> None:
+    """One letter comes from each of these queues, cannot be replayed, and can be discarded."""
 
     async def buried() -> list[dict[str, Any]] | None:
         letters = platform.user.http.get("/admin/dead-letters").json()["items"]
@@ -46,4 +68,3 @@ async def test_unreadable_message_is_buried_at_once(
     for letter in letters:
         assert platform.user.http.post(f"/admin/dead-letters/{letter['id']}/replay").status_code == 409
         platform.user.http.delete(f"/admin/dead-letters/{letter['id']}").raise_for_status()
-    await assert_whole(platform)

@@ -124,6 +124,11 @@ async def delete_queue(state: StateFolder, name: str) -> None:
     )
 
 
+async def end_dead_lettering(state: StateFolder) -> None:
+    """Do what RabbitMQ now and then does to itself: no queue dead-letters any more until the broker is restarted."""
+    await _evaluate(state, "supervisor:terminate_child(rabbit_sup, rabbit_fifo_dlx_sup).")
+
+
 async def create_vhost(state: StateFolder, name: str) -> None:
     """Make a virtual host that the fleet's user may do everything in."""
     user, vhost, any_name = _binary(USER), _binary(name), _binary(".*")

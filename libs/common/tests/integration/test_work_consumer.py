@@ -9,7 +9,7 @@ import pytest
 
 from common import context
 from common.events import PlanWork
-from common.messaging import Broker, BrokerUnavailable, Delivery, NotNow, PublishFailed, WorkConsumer
+from common.messaging import Broker, BrokerUnavailable, Caution, Delivery, NotNow, PublishFailed, WorkConsumer
 from common.messaging.envelope import Envelope
 from common.settings import BrokerSettings
 from native.testing import RabbitServer
@@ -42,17 +42,27 @@ class Worker:
         self.finished.append(command)
 
 
-def a_consumer(broker: Broker, handler: Work, prefetch: int = 1) -> WorkConsumer[PlanWork]:
+def a_consumer(
+    broker: Broker, handler: Work, prefetch: int = 1, caution: Caution | None = None
+) -> WorkConsumer[PlanWork]:
     """A consumer of plan work that does not wait long before it puts something back."""
     return WorkConsumer(
-        broker, queue="work.plan", command=PlanWork, handler=handler, prefetch=prefetch, retry_delay=0.05
+        broker,
+        queue="work.plan",
+        command=PlanWork,
+        handler=handler,
+        prefetch=prefetch,
+        retry_delay=0.05,
+        caution=caution,
     )
 
 
 @asynccontextmanager
-async def working(broker: Broker, handler: Work, prefetch: int = 1) -> AsyncIterator[WorkConsumer[PlanWork]]:
+async def working(
+    broker: Broker, handler: Work, prefetch: int = 1, caution: Caution | None = None
+) -> AsyncIterator[WorkConsumer[PlanWork]]:
     """Take plan work for the length of the block."""
-    consumer = a_consumer(broker, handler, prefetch)
+    consumer = a_consumer(broker, handler, prefetch, caution)
     await consumer.start()
     try:
         yield consumer
@@ -210,6 +220,7 @@ async def test_work_that_failed_before_runs_alone(broker: Broker) -> None:
     together: list[set[str]] = []
     go = asyncio.Event()
     suspect, neighbour, late = a_plan_work(), a_plan_work(), a_plan_work()
+    caution = Caution()
 
     async def handler(command: PlanWork, delivery: Delivery) -> None:
         if command == suspect and not delivery.redelivered:
@@ -219,11 +230,11 @@ async def test_work_that_failed_before_runs_alone(broker: Broker) -> None:
         await go.wait()
         running.remove(command.key)
 
-    async with working(broker, handler, prefetch=3):
+    async with working(broker, handler, prefetch=3, caution=caution):
         await broker.publish(neighbour)
         await eventually(lambda: running == [neighbour.key])
         await broker.publish(suspect)
-        await asyncio.sleep(0.5)
+        await eventually(lambda: caution.suspecting)
         await broker.publish(late)
         await asyncio.sleep(0.5)
         assert running == [neighbour.key], "the suspect waits until it is alone, and others behind it"

@@ -47,7 +47,7 @@ class EventConsumer(Generic[R]):
 
     Events of one job are handled in the order of their arrival, those of different jobs side by side. A broken or
     unknown event is dead-lettered at once. While the database, the store or the broker is away, events are kept and
-    tried again; any other exception puts the event back until the queue's delivery limit dead-letters it.
+    tried again; any other exception puts the event back until its deliveries are used up, which dead-letters it.
     """
 
     def __init__(
@@ -171,12 +171,14 @@ class EventConsumer(Generic[R]):
         last = delivery >= self._deliveries
         log.error("event handler failed", event_type=name, delivery=delivery, last=last, exc_info=error)
         self._count(name, "dead" if last else "requeued")
+        if last:
+            return await self._subscription.bury(message, "delivery_limit")
         await self._pause(self._retry_delay)
-        await self._subscription.reject(message, requeue=True)
+        return await self._subscription.reject(message, requeue=True)
 
     async def _bury(self, message: AbstractIncomingMessage, name: str) -> None:
         self._count(name, "dead")
-        await self._subscription.reject(message, requeue=False)
+        await self._subscription.bury(message, "rejected")
 
     async def _pause(self, seconds: float) -> None:
         """Sleep, but not through a stop."""

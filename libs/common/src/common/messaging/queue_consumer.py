@@ -10,7 +10,7 @@ from aio_pika.abc import AbstractIncomingMessage
 
 from . import metrics
 from .broker import Broker
-from .subscription import Subscription, delivery_count
+from .subscription import DELIVERIES, DIED_IN, DIED_OF, Subscription, delivery_count
 from .topology import DEAD_LETTERS, JOBS_LOGS, QueueSpec, deliveries_until_dead
 
 log = structlog.get_logger(__name__)
@@ -121,18 +121,27 @@ class DeadLetterConsumer(QueueConsumer):
 
 
 def _raw(queue: str, message: AbstractIncomingMessage) -> RawMessage:
-    deaths = message.headers.get("x-death")
-    death: Mapping[str, Any] = deaths[0] if isinstance(deaths, list) and deaths and isinstance(deaths[0], dict) else {}
-    reason = str(death["reason"]) if "reason" in death else None
-    died_in = str(death.get("queue", queue))
+    headers = dict(message.headers)
+    reason: str | None
+    if DIED_IN in headers:
+        died_in, reason = str(headers.pop(DIED_IN)), str(headers.pop(DIED_OF, "rejected"))
+        count = headers.pop(DELIVERIES, 1)
+    else:
+        deaths = headers.get("x-death")
+        death: Mapping[str, Any] = (
+            deaths[0] if isinstance(deaths, list) and deaths and isinstance(deaths[0], dict) else {}
+        )
+        reason = str(death["reason"]) if "reason" in death else None
+        died_in = str(death.get("queue", queue))
+        # The broker counts deliveries in each queue anew.
+        count = deliveries_until_dead(died_in) if reason == "delivery_limit" else delivery_count(message)
     return RawMessage(
         routing_key=message.routing_key or "",
         body=message.body,
-        headers=dict(message.headers),
+        headers=headers,
         queue=died_in,
         reason=reason,
-        # The broker counts deliveries in each queue anew.
-        count=deliveries_until_dead(died_in) if reason == "delivery_limit" else delivery_count(message),
+        count=count if isinstance(count, int) else 1,
         message_id=message.message_id,
         message_type=message.type,
         correlation_id=message.correlation_id,

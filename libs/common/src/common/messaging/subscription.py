@@ -12,11 +12,13 @@ from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 from .broker import Broker, declare
 from .envelope import Envelope
 from .errors import BrokerUnavailable, PublishFailed
-from .topology import QueueSpec
+from .topology import DEAD, QueueSpec
 
 log = structlog.get_logger(__name__)
 
 _CHECK_TIMEOUT = 2.0
+# How a letter that we buried ourselves says where it died, why, and after how many deliveries.
+DIED_IN, DIED_OF, DELIVERIES = "died-in", "died-of", "deliveries"
 _TROUBLE = (*CONNECTION_EXCEPTIONS, TimeoutError)
 
 
@@ -124,15 +126,42 @@ class Subscription:
         except _TROUBLE as error:
             log.debug("message will come again", queue=self._spec.name, error=str(error))
 
+    async def bury(self, message: AbstractIncomingMessage, reason: str) -> None:
+        """Move a message to the dead letters, confirmed there before it is acknowledged here.
+
+        Not by the broker's own dead-lettering: on every release so far a burst of trouble can end that for good, and
+        nobody is told. It is left with what its consumers could not bury: messages that killed them.
+        """
+        death = {DIED_IN: self._spec.name, DIED_OF: reason, DELIVERIES: delivery_count(message)}
+        try:
+            await self._broker.send(self._copy(message, DEAD, message.routing_key or self._spec.name, death))
+        except PublishFailed as error:
+            log.warning("dead letter goes the broker's way", queue=self._spec.name, error=str(error))
+            await self.reject(message, requeue=False)
+        else:
+            await self.ack(message)
+
     async def hand_back(self, message: AbstractIncomingMessage, headers: Mapping[str, Any] | None = None) -> bool:
         """Put a fresh copy, with these headers on top, into the queue and acknowledge the original: nothing is counted.
 
         False if the broker did not confirm the copy; the original then comes again, counted, when the channel closes.
         """
-        copy = Envelope(
-            # Straight into the queue: by way of its exchange an event would reach the other subscribers again.
-            exchange="",
-            routing_key=self._spec.name,
+        # Straight into the queue: by way of its exchange an event would reach the other subscribers again.
+        copy = self._copy(message, "", self._spec.name, headers or {})
+        try:
+            await self._broker.send(copy)
+        except PublishFailed as error:
+            log.warning("message could not be handed back", queue=self._spec.name, error=str(error))
+            return False
+        return await self.ack(message)
+
+    @staticmethod
+    def _copy(
+        message: AbstractIncomingMessage, exchange: str, routing_key: str, headers: Mapping[str, Any]
+    ) -> Envelope:
+        return Envelope(
+            exchange=exchange,
+            routing_key=routing_key,
             message_id=message.message_id or "",
             message_type=message.type or "",
             correlation_id=message.correlation_id or "",
@@ -140,14 +169,8 @@ class Subscription:
             body=message.body,
             # Without the broker's own book-keeping, which begins with x-.
             headers={name: value for name, value in message.headers.items() if not name.startswith("x-")}
-            | dict(headers or {}),
+            | dict(headers),
         )
-        try:
-            await self._broker.send(copy)
-        except PublishFailed as error:
-            log.warning("message could not be handed back", queue=self._spec.name, error=str(error))
-            return False
-        return await self.ack(message)
 
 
 def delivery_count(message: AbstractIncomingMessage) -> int:

@@ -43,7 +43,7 @@ class WorkConsumer(Generic[C]):
 
     A command is acknowledged after its handler returned. When the channel dies meanwhile, the work goes on, and the
     redelivered message attaches to it. A handler that raises puts the command back; the third failed delivery is
-    dead-lettered by the broker. NotNow and an outage of the broker are not the command's fault: it goes back uncounted,
+    dead-lettered. NotNow and an outage of the broker are not the command's fault: it goes back uncounted,
     after a pause. What was in somebody's hands before may have killed its worker, so it runs alone.
     """
 
@@ -136,7 +136,7 @@ class WorkConsumer(Generic[C]):
         except ValidationError as error:
             log.error("command cannot be read", queue=self._queue, message_id=message.message_id, error=str(error))
             self._count("dead")
-            return await self._subscription.reject(message, requeue=False)
+            return await self._subscription.bury(message, "rejected")
         if str(command.event_id) in self._done:
             self._count("duplicate")
             await self._subscription.ack(message)
@@ -209,9 +209,10 @@ class WorkConsumer(Generic[C]):
         last = count >= self._deliveries
         log.error("work failed", queue=self._queue, key=command.key, delivery=count, last=last, exc_info=error)
         self._count("dead" if last else "requeued")
-        if not last:
-            await self._pause(self._retry_delay)
-        await self._subscription.reject(message, requeue=True)
+        if last:
+            return await self._subscription.bury(message, "delivery_limit")
+        await self._pause(self._retry_delay)
+        return await self._subscription.reject(message, requeue=True)
 
     async def _pause(self, seconds: float) -> None:
         """Sleep, but not through a stop."""
