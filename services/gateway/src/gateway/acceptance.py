@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -88,6 +89,25 @@ async def require_admission(request: Request, jobs: Upstream, size: int) -> None
     answer = await jobs.send(request, "GET", "/admissions", params=[("size_bytes", str(size))])
     if answer.is_error:
         raise Refusal(answer)
+
+
+async def begin_upload(request: Request, jobs: Upstream, job_id: UUID, size: int, lifetime: timedelta) -> None:
+    """Have the bytes of a resumable upload counted from now on; raises the jobs service's Refusal."""
+    body = {"job_id": str(job_id), "size_bytes": size, "lifetime_seconds": lifetime.total_seconds()}
+    answer = await jobs.send(request, "POST", "/uploads", json=body)
+    if answer.is_error:
+        raise Refusal(answer)
+
+
+async def end_upload(request: Request, jobs: Upstream, job_id: UUID) -> None:
+    """Have them counted no more; if that cannot be said now, they count until the upload would have expired."""
+    try:
+        answer = await jobs.send(request, "DELETE", f"/uploads/{job_id}")
+    except (ServiceUnavailable, BadUpstreamAnswer) as error:
+        log.warning("the end of an upload could not be told", error=str(error))
+    else:
+        if answer.is_error:
+            log.warning("the end of an upload was refused", status=answer.status_code)
 
 
 async def create_job(request: Request, jobs: Upstream, recording: Recording, options: JobOptions) -> httpx.Response:

@@ -4,9 +4,11 @@ import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
+import asyncpg
 import httpx
 import pytest
 
@@ -104,18 +106,53 @@ async def test_resumable_upload_that_is_too_much_does_not_begin(person: httpx.As
     assert await stored(store) == before
 
 
-async def test_of_two_resumable_uploads_for_one_place_the_second_leaves_nothing(
-    person: httpx.AsyncClient, store: ObjectStore
+async def used(person: httpx.AsyncClient) -> int:
+    allowance = (await person.get("/me/usage")).json()["stored_bytes"]
+    assert allowance["allowed"] == ALLOWED
+    return int(allowance["used"])
+
+
+async def test_unfinished_resumable_uploads_count_in_full_until_they_are_jobs_or_given_up(
+    person: httpx.AsyncClient,
 ) -> None:
-    first, second = [(await begun(person, ALLOWED)).headers["location"] for _ in range(2)]
-    headers = PIECE | {"Upload-Offset": "0"}
-    assert (await person.patch(first, content=b"x" * ALLOWED, headers=headers)).status_code == 204
-    assert is_quota(await person.patch(second, content=b"x" * ALLOWED, headers=headers))
-    number = second.rpartition("/")[2]
+    answers = await asyncio.gather(*(begun(person, ALLOWED // 2) for _ in range(4)))
+    locations = [answer.headers["location"] for answer in answers if answer.status_code == 201]
+    assert len(locations) == 2, "just as many begin as there are places"
+    assert all(is_quota(answer) for answer in answers if answer.is_error)
+    assert await used(person) == ALLOWED
+    assert is_quota(await person.post("/jobs", files={"file": ("a.mp3", b"x" * KIB)})), "a form finds no place either"
+
+    first, second = locations
+    finished = await person.patch(first, content=b"x" * (ALLOWED // 2), headers=PIECE | {"Upload-Offset": "0"})
+    assert finished.status_code == 204, finished.text
+    assert await used(person) == ALLOWED, "its bytes count once, as the job's"
+    assert (await person.delete(second, headers=TUS)).status_code == 204
+    assert await used(person) == ALLOWED // 2
+    assert (await begun(person, ALLOWED // 2)).status_code == 201
+
+
+async def test_resumable_upload_whose_place_was_taken_leaves_nothing(
+    person: httpx.AsyncClient, store: ObjectStore, platform: Platform
+) -> None:
+    where = (await begun(person, ALLOWED)).headers["location"]
+    number = where.rpartition("/")[2]
+    async with _jobs_database(platform) as sql:  # as if its time were over for jobs, and not yet for the gateway
+        await sql.execute("UPDATE uploads_begun SET expires_at = now() WHERE job_id = $1", UUID(number))
+    assert (await person.post("/jobs", files={"file": ("a.mp3", b"x" * KIB)})).status_code == 201
+    assert is_quota(await person.patch(where, content=b"x" * ALLOWED, headers=PIECE | {"Upload-Offset": "0"}))
     assert not [key for key in await stored(store) if number in key]
-    assert (await person.head(second, headers=TUS)).status_code == 404
-    usage = (await person.get("/me/usage")).json()
-    assert usage["stored_bytes"] == {"used": ALLOWED, "allowed": ALLOWED, "resets_at": None}
+    assert (await person.head(where, headers=TUS)).status_code == 404
+    assert await used(person) == KIB
+
+
+@asynccontextmanager
+async def _jobs_database(platform: Platform) -> AsyncIterator[asyncpg.Connection]:
+    url = platform.db_urls["jobs"].replace("postgresql+asyncpg://", "postgresql://")
+    connection = await asyncpg.connect(url)
+    try:
+        yield connection
+    finally:
+        await connection.close()
 
 
 async def test_who_asks_too_often_waits_and_others_do_not(

@@ -37,6 +37,7 @@ from .schemas import (
     JobView,
     NewJob,
     NewJobs,
+    NewUpload,
     Reservation,
     Restart,
     Usage,
@@ -160,6 +161,27 @@ async def ask_admission(
     limits: QuotasDep,
 ) -> None:
     await limits.admit(identity, wanted)
+
+
+@creation.post(
+    "/uploads",
+    status_code=status.HTTP_204_NO_CONTENT,
+    summary="Count the bytes of a resumable upload that begins.",
+    responses=problems(QuotaExceeded),
+)
+async def begin_upload(new: NewUpload, identity: IdentityDep, limits: QuotasDep) -> None:
+    """They count until a job is created of them, the upload is given up, or its lifetime is over."""
+    await limits.begin_upload(identity, new)
+
+
+@creation.delete(
+    "/uploads/{job_id}",
+    status_code=status.HTTP_204_NO_CONTENT,
+    summary="Count the bytes of a resumable upload no more.",
+)
+async def end_upload(job_id: JobId, identity: IdentityDep, limits: QuotasDep) -> None:
+    """Unknown ones are fine."""
+    await limits.end_upload(identity, job_id)
 
 
 @usage.get("/usage", summary="How much of what is limited do you have?")

@@ -110,6 +110,14 @@ class Admission(BaseModel):
     size_bytes: int = Field(default=0, ge=0, lt=2**63)
 
 
+class NewUpload(BaseModel):
+    """A resumable upload that begins; it has the id of the job that it is to become, and ends by itself some time."""
+
+    job_id: UUID
+    size_bytes: int = Field(ge=0, lt=2**63)
+    lifetime_seconds: float = Field(gt=0, le=366 * 86_400)
+
+
 class Allowance(BaseModel):
     """How much of something a user has, and may have."""
 
@@ -124,7 +132,7 @@ class Usage(BaseModel):
     model_config = ConfigDict(json_schema_extra={"examples": [USAGE_EXAMPLE]})
 
     queued_jobs: Allowance = Field(description="Jobs that wait for a slot.")
-    stored_bytes: Allowance = Field(description="Bytes that the recordings of all jobs take up.")
+    stored_bytes: Allowance = Field(description="Bytes of all recordings, unfinished uploads included.")
     audio_hours_per_day: Allowance = Field(description="Hours of audio planned since midnight (UTC).")
 
 

@@ -276,6 +276,17 @@ class AudioDay(Base):
     seconds: Mapped[float]
 
 
+class UploadBegun(Base):
+    """A resumable upload that is no job yet: all its bytes count as stored, until it is given up or has expired."""
+
+    __tablename__ = "uploads_begun"
+
+    job_id: Mapped[UUID] = mapped_column(primary_key=True)
+    owner_id: Mapped[UUID] = mapped_column(index=True)
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    expires_at: Mapped[datetime]
+
+
 class Worker(Base):
     """A transcriber as its last heartbeat described it."""
 

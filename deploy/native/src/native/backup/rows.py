@@ -5,7 +5,7 @@ from typing import Any, Final
 
 # What lives only as long as the processes that wrote it, and keys that never leave their database: auth makes new
 # ones at its start, and whoever is signed in refreshes.
-LEFT_OUT: Final = {("jobs", "workers"), ("auth", "signing_keys")}
+LEFT_OUT: Final = {("jobs", "workers"), ("jobs", "uploads_begun"), ("auth", "signing_keys")}
 
 _PART: Final = 8 * 1024 * 1024
 

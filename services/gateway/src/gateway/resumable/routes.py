@@ -155,11 +155,11 @@ async def append_to_upload(
     responses=_KNOWN,
 )
 async def remove_upload(
-    upload_id: UploadId, identity: IdentityDep, resources: ResourcesDep, tus: Tus = None
+    upload_id: UploadId, request: Request, identity: IdentityDep, resources: ResourcesDep, tus: Tus = None
 ) -> Response:
     record = await resources.resumable.find(upload_id, identity)
     _require_version(tus)
-    await resources.resumable.remove(record)
+    await resources.resumable.remove(request, record)
     return Response(status_code=204)
 
 

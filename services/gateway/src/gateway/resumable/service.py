@@ -10,7 +10,7 @@ from fastapi import Request
 from common import context
 from common.storage import ObjectStore, keys
 from common.web import Identity
-from gateway.acceptance import content_type_of, options_of, require_admission
+from gateway.acceptance import begin_upload, content_type_of, end_upload, options_of
 from gateway.errors import UploadTooLarge
 from gateway.file_names import display_name
 from gateway.forms import with_idle_timeout
@@ -68,8 +68,12 @@ class ResumableUploads:
             part_size=part_size(length),
             expires_at=datetime.now(UTC) + self._lifetime,
         )
-        await require_admission(request, self._jobs, length)
-        await self._records.write(record)
+        await begin_upload(request, self._jobs, record.job_id, length, self._lifetime)
+        try:
+            await self._records.write(record)
+        except Exception:
+            await end_upload(request, self._jobs, record.job_id)
+            raise
         with context.bound(job_id=record.job_id):
             log.info("resumable upload begun", size_bytes=length)
         return record
@@ -106,11 +110,12 @@ class ResumableUploads:
             return record
         return await self.append(request, record, offset=record.offset, checksum=None)
 
-    async def remove(self, record: Record) -> None:
+    async def remove(self, request: Request, record: Record) -> None:
         """Forget an upload; the job that it has become stays. Raises UploadBusy."""
         async with self._claims.hold(record.job_id):
             await self._records.drop(await self._records.read(record.job_id))
         await self._store.delete_many(prefix=keys.resumable_prefix(record.job_id))
+        await end_upload(request, self._jobs, record.job_id)
 
     async def sweep(self) -> None:
         """Forget for ever the uploads that are past their time."""

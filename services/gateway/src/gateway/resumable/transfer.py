@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect
 
 from common.storage import ObjectMissing, ObjectStore, keys
 from gateway import metrics
-from gateway.acceptance import Recording, Undecided, create_job
+from gateway.acceptance import Recording, Undecided, create_job, end_upload
 from gateway.errors import BadUpload, UploadTooLarge
 from gateway.upstreams import Refusal, Upstream
 
@@ -87,9 +87,11 @@ class Transfer:
         metrics.UPLOADS.labels("refused" if answer.is_error else "accepted").inc()
         if answer.status_code == HTTPStatus.TOO_MANY_REQUESTS:
             await self._give_up()
+            await end_upload(request, jobs, record.job_id)
         if answer.is_error:
             raise Refusal(answer)
         await self._commit(record.with_changes(accepted=True))
+        await end_upload(request, jobs, record.job_id)
 
     async def _give_up(self) -> None:
         """Leave nothing of a recording that its owner has no room for."""

@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, delete, func, text
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from jobs.tables import AudioDay, Job
+from jobs.tables import AudioDay, Job, UploadBegun
 
 _TODAY: Final = "(now() AT TIME ZONE 'UTC')::date"
 
@@ -19,7 +19,10 @@ _ONE_AT_A_TIME = text("""
 
 _USED = text(f"""
     SELECT (SELECT count(*) FROM jobs WHERE state = 'queued' AND owner_id = :owner) AS queued_jobs,
-           (SELECT coalesce(sum(size_bytes), 0)::bigint FROM jobs WHERE owner_id = :owner) AS stored_bytes,
+           (SELECT coalesce(sum(size_bytes), 0)::bigint FROM jobs WHERE owner_id = :owner)
+           + (SELECT coalesce(sum(size_bytes), 0)::bigint FROM uploads_begun AS upload
+              WHERE owner_id = :owner AND expires_at > now() AND job_id IS DISTINCT FROM CAST(:besides AS uuid)
+                    AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.id = upload.job_id)) AS stored_bytes,
            coalesce((SELECT seconds FROM audio_days WHERE owner_id = :owner AND day = {_TODAY}), 0) AS audio_seconds,
            ({_TODAY} + 1)::timestamp AT TIME ZONE 'UTC' AS resets_at,
            greatest(1, ceil(extract(epoch FROM ({_TODAY} + 1)::timestamp AT TIME ZONE 'UTC' - now())))::int AS resets_in
@@ -53,10 +56,25 @@ class UsageRepository:
         """Wait until nobody else creates jobs for this owner; held until the transaction ends."""
         await self._session.execute(_ONE_AT_A_TIME, {"owner": str(owner_id)})
 
-    async def used(self, owner_id: UUID) -> Used:
-        """Return what the owner has now."""
-        row = (await self._session.execute(_USED, {"owner": owner_id})).one()
+    async def used(self, owner_id: UUID, *, besides: UUID | None = None) -> Used:
+        """Return what the owner has now, besides the upload that is to become this job."""
+        row = (await self._session.execute(_USED, {"owner": owner_id, "besides": besides})).one()
         return Used(**row._mapping)
+
+    async def begin_upload(self, job_id: UUID, owner_id: UUID, size: int, lifetime: timedelta) -> None:
+        """Count an upload's bytes from now on, for as long as it lives at the most."""
+        values = {"size_bytes": size, "expires_at": func.now() + lifetime}
+        statement = insert(UploadBegun).values(job_id=job_id, owner_id=owner_id, **values)
+        await self._session.execute(
+            statement.on_conflict_do_update(
+                index_elements=[UploadBegun.job_id], set_=values, where=UploadBegun.owner_id == owner_id
+            )
+        )
+
+    async def end_upload(self, job_id: UUID, owner_id: UUID) -> None:
+        """Count an upload no more: it is a job, or was given up."""
+        begun = UploadBegun
+        await self._session.execute(delete(begun).where(begun.job_id == job_id, begun.owner_id == owner_id))
 
     async def charged_before(self, job: Job) -> bool:
         """Tell whether an earlier attempt of the job under the same options had its plan finished."""
@@ -75,5 +93,6 @@ class UsageRepository:
         )
 
     async def prune(self, kept: timedelta) -> None:
-        """Forget days longer ago than this."""
+        """Forget days longer ago than this, and uploads that have expired."""
+        await self._session.execute(delete(UploadBegun).where(UploadBegun.expires_at < func.now()))
         await self._session.execute(delete(AudioDay).where(AudioDay.day < func.current_date() - kept.days))

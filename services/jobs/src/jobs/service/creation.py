@@ -80,7 +80,7 @@ class JobCreation:
         known = await self._jobs.get(new.job_id)
         if known is None:
             await require_model(self._session, self._resources, new.options.model)
-            await self._quotas.require(owner, owner.user_id, size=new.size_bytes)
+            await self._quotas.require(owner, owner.user_id, size=new.size_bytes, job_id=new.job_id)
             job = await self._add(owner, new)
             if job is not None:
                 return job

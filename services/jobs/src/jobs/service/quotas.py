@@ -11,7 +11,7 @@ from jobs import metrics
 from jobs.errors import QuotaExceeded
 from jobs.repository import UsageRepository, Used
 from jobs.resources import Resources
-from jobs.schemas import Admission, Allowance, Usage
+from jobs.schemas import Admission, Allowance, NewUpload, Usage
 from jobs.tables import Job
 
 DAYS_KEPT: Final = timedelta(days=35)
@@ -34,14 +34,25 @@ class Quotas:
         if not self._is_exempt(who):
             self._require(await self._usage.used(who.user_id), jobs=wanted.jobs, size=wanted.size_bytes)
 
-    async def require(self, who: Identity, owner_id: UUID, *, size: int) -> None:
+    async def begin_upload(self, who: Identity, upload: NewUpload) -> None:
+        """Raise QuotaExceeded if the upload would be refused in the end, and count its bytes from now on otherwise."""
+        await self.require(who, who.user_id, size=upload.size_bytes, job_id=upload.job_id)
+        lifetime = timedelta(seconds=upload.lifetime_seconds)
+        await self._usage.begin_upload(upload.job_id, who.user_id, upload.size_bytes, lifetime)
+
+    async def end_upload(self, who: Identity, job_id: UUID) -> None:
+        """Count the bytes of the caller's upload no more: it has become a job, or was given up."""
+        await self._usage.end_upload(job_id, who.user_id)
+
+    async def require(self, who: Identity, owner_id: UUID, *, size: int, job_id: UUID | None = None) -> None:
         """Raise QuotaExceeded unless the owner may have one more job in the queue, with so many more bytes stored.
 
-        Until the transaction ends nobody else can take the place that was found.
+        The job's own upload is not counted beside it. Until the transaction ends nobody else can take the place that
+        was found.
         """
         if not self._is_exempt(who):
             await self._usage.one_at_a_time(owner_id)
-            self._require(await self._usage.used(owner_id), jobs=1, size=size)
+            self._require(await self._usage.used(owner_id, besides=job_id), jobs=1, size=size)
 
     async def charge(self, job: Job, seconds: float) -> None:
         """Count a finished plan, unless the same recording was planned under the same options before."""
