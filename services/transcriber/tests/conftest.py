@@ -37,6 +37,8 @@ from common.settings import BrokerSettings, StorageSettings
 from common.storage import ObjectStore, keys
 from transcriber.app import create_app
 from transcriber.settings import Settings
+from transcriber.speech import SPEECH
+from transcriber.vad import BLOCK, FRAME, SpeechDetector
 
 Samples = NDArray[np.float32]
 RATE = 16_000
@@ -113,6 +115,19 @@ def studio(tmp_path: Path) -> Studio:
 def speech() -> Samples:
     """Forty-two seconds of clear speech at 16 kHz."""
     return read_media(SAMPLE)
+
+
+@pytest.fixture(scope="session")
+def unbroken(speech: Samples) -> Samples:
+    """The same speech twice, without any pause that could be cut in."""
+    heard = np.concatenate([speech, speech])
+    for _ in range(3):
+        whole = heard[: len(heard) // FRAME * FRAME]
+        detector = SpeechDetector()
+        blocks = [whole[start : start + BLOCK] for start in range(0, len(whole), BLOCK)]
+        spoken = np.concatenate([detector.probabilities(block) for block in blocks]) >= SPEECH
+        heard = whole.reshape(-1, FRAME)[spoken].reshape(-1)
+    return heard
 
 
 @pytest.fixture(scope="session")

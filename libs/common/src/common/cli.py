@@ -4,7 +4,8 @@ import argparse
 import asyncio
 import json
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
 
 from fastapi import FastAPI
@@ -24,11 +25,13 @@ def main(
     create_app: Callable[[SettingsT], FastAPI],
     migrations: str | None = None,
     reannounce: "Callable[[AsyncSession], Awaitable[None]] | None" = None,
+    serve_options: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     """Run the command given in sys.argv for the service `name`.
 
     `migrations` is the import path of the package with env.py and versions/; without it there is no `migrate`.
     `reannounce` prepares a restored database within one transaction; without it there is no such command.
+    `serve_options` are options of `serve` with their help, which the service itself reads before it calls this.
     Exit codes: 0 done, 2 wrong usage or settings.
     """
 
@@ -71,7 +74,10 @@ def main(
         ("check-config", check_config, "check the settings and print the effective ones, secrets masked"),
     ):
         if {"migrate": migrations, "reannounce": reannounce}.get(command, ...) is not None:
-            commands.add_parser(command, help=purpose, description=purpose).set_defaults(run=run)
+            described = commands.add_parser(command, help=purpose, description=purpose)
+            described.set_defaults(run=run)
+            for option, meaning in serve_options.items() if command == "serve" else ():
+                described.add_argument(option, help=meaning)
     parser.parse_args().run()
 
 

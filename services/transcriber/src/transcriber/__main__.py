@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import os
-import sys
 
 from common import logging, settings
 from common.cli import main
@@ -21,5 +20,9 @@ if devices:
     asyncio.run(supervisor.Supervisor(supervisor.environments(devices, os.environ)).run())
 else:
     # Without a GPU this process is the one transcriber.
-    sys.argv[1:] = rest if rest == ["serve"] else sys.argv[1:]
-    main(name="transcriber", settings_type=Settings, create_app=create_app)
+    main(
+        name="transcriber",
+        settings_type=Settings,
+        create_app=create_app,
+        serve_options={"--devices": "one process for each of these GPUs: auto (all there are), or their numbers: 0,1"},
+    )

@@ -100,10 +100,11 @@ class Analysis:
     def _plan(self, spans: Iterable[Span]) -> list[ChunkAudio]:
         found: list[ChunkAudio] = []
         for span in spans:
-            found += [self._with_audio(chunk) for chunk in self._packer.push(span)]
-            first, last = span.start - self._recent_start, span.end - self._recent_start
+            new, full = self._packer.push(span)
+            found += [self._with_audio(chunk) for chunk in full]
+            first, last = new.start - self._recent_start, new.end - self._recent_start
             self._packed += raised(bytes(self._recent[first * SAMPLE_BYTES : last * SAMPLE_BYTES]))
-            self.speech_samples += span.length
+            self.speech_samples += span.length - span.shared
         return found
 
     def _with_audio(self, chunk: Chunk) -> ChunkAudio:

@@ -1,11 +1,11 @@
 """How speech becomes work: spans packed into windows, consecutive windows grouped into chunks; pure and repeatable."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from .audio import SAMPLE_RATE
-from .speech import Span
+from .speech import SHARED, Span
 
 WINDOW: Final = 30 * SAMPLE_RATE  # samples a model sees at once
 FIRST_CHUNKS: Final = (1, 1, 2)  # windows: small at first, so that text can be read early
@@ -26,11 +26,24 @@ class Window:
 
     @property
     def forced_cut(self) -> bool:
-        """Whether the window ends in the middle of speech."""
+        """Whether the window ends in the middle of speech, a little of which the next one has too."""
         return self.spans[-1].forced
 
+    @property
+    def start(self) -> int:
+        """The sample of the recording from which on words are this window's."""
+        return self.spans[0].start + self.spans[0].shared // 2
+
+    @property
+    def end(self) -> int:
+        """The sample of the recording up to which words are this window's."""
+        return self.spans[-1].end - (SHARED // 2 if self.forced_cut else 0)
+
     def document(self) -> dict[str, Any]:
-        """Describe the window in seconds: where each span lies in the recording, and where in the window."""
+        """Describe the window in seconds: where each span lies in the recording, and where in the window.
+
+        `words_from` and `words_until` are told where a cut inside speech gives the words beyond to another window.
+        """
         spans, offset = [], 0
         for span in self.spans:
             spans.append(
@@ -46,6 +59,8 @@ class Window:
             "spans": spans,
             "seconds": self.length / SAMPLE_RATE,
             "forced_cut": self.forced_cut,
+            "words_from": self.start / SAMPLE_RATE if self.spans[0].shared else None,
+            "words_until": self.end / SAMPLE_RATE if self.forced_cut else None,
         }
 
 
@@ -64,12 +79,12 @@ class Chunk:
     @property
     def start_seconds(self) -> float:
         """Where its first speech begins in the recording."""
-        return self.windows[0].spans[0].start / SAMPLE_RATE
+        return self.windows[0].start / SAMPLE_RATE
 
     @property
     def end_seconds(self) -> float:
         """Where its last speech ends in the recording."""
-        return self.windows[-1].spans[-1].end / SAMPLE_RATE
+        return self.windows[-1].end / SAMPLE_RATE
 
     @property
     def speech_seconds(self) -> float:
@@ -91,12 +106,20 @@ class Packer:
         self._window_count = 0
         self._chunk_count = 0
 
-    def push(self, span: Span) -> Iterator[Chunk]:
-        """Add a span of at most 30 s and yield the chunks that it completes."""
-        if self._filled + span.length > WINDOW:
+    def push(self, span: Span) -> tuple[Span, list[Chunk]]:
+        """Add a span of at most 30 s; give what of it is new, and the chunks that it completes.
+
+        All of a span is new, unless its beginning is in the window in hand as the end of the span before it.
+        """
+        full: list[Chunk] = []
+        rest = replace(span, start=span.start + span.shared, shared=0)
+        if self._spans and span.shared and self._filled + rest.length <= WINDOW:
+            span = rest
+        elif self._filled + span.length > WINDOW:
             self._close_window()
-            yield from self._full_chunks()
+            full += self._full_chunks()
         self._add(span)
+        return span, full
 
     def finish(self) -> Iterator[Chunk]:
         """Yield what is left at the end of the recording."""
@@ -109,7 +132,7 @@ class Packer:
     def _add(self, span: Span) -> None:
         if self._spans and self._spans[-1].end == span.start:
             # Two pieces of what was one span, together in one window after all: nothing is cut between them.
-            span = Span(self._spans.pop().start, span.end, span.forced)
+            span = replace(self._spans.pop(), end=span.end, forced=span.forced)
         self._spans.append(span)
         self._filled = sum(each.length for each in self._spans)
 

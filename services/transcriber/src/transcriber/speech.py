@@ -1,7 +1,7 @@
 """From a probability per frame to spans of speech: hysteresis, a limit on how long a span may be, and padding."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -17,15 +17,21 @@ MIN_PAUSE: Final = 3  # frames (96 ms) of silence in which a span that is too lo
 PADDING: Final = int(0.4 * SAMPLE_RATE)  # samples kept on either side of a span, as far as they are silent
 LONGEST: Final = (30 * SAMPLE_RATE - 2 * PADDING) // FRAME  # frames of one span, so that it fits a window when padded
 SMOOTHING: Final = 3  # frames over which the quietest point is judged
+OVERLAP: Final = 31  # frames (1 s) on either side of a cut inside speech that both spans have
+SHARED: Final = 2 * OVERLAP * FRAME  # samples that they have in common
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A stretch of the recording, in samples; `forced` when its end was cut inside speech."""
+    """A stretch of the recording, in samples; `forced` when its end was cut inside speech.
+
+    `shared` samples at its beginning are also the end of the span before it: the cut lies in their middle.
+    """
 
     start: int
     end: int
     forced: bool = False
+    shared: int = 0
 
     @property
     def length(self) -> int:
@@ -36,7 +42,8 @@ class Span:
 class SpeechTracker:
     """Follow a recording frame by frame and tell its spans of speech as soon as each is certain.
 
-    Spans come in order, do not overlap, and none is longer than a window. Memory is bounded by the longest span.
+    Spans come in order, overlap only where speech is cut, and none is longer than a window. Memory is bounded by the
+    longest span.
     """
 
     def __init__(self) -> None:
@@ -78,15 +85,16 @@ class SpeechTracker:
             self._start = None
         elif len(self._seen) >= LONGEST:
             at, forced = _cut(self._seen)
-            yield from self._padder.push(start * FRAME, (start + at) * FRAME, forced=forced)
-            self._start, self._seen = start + at, self._seen[at:]
+            overlap = OVERLAP if forced else 0
+            yield from self._padder.push(start * FRAME, (start + at + overlap) * FRAME, forced=forced)
+            self._start, self._seen = start + at - overlap, self._seen[at - overlap :]
             self._quiet = min(self._quiet, len(self._seen))
 
 
 def _cut(seen: list[tuple[float, float]]) -> tuple[int, bool]:
     """Choose where to cut a span that is too long: the frame, and whether speech is cut there.
 
-    The latest pause in the later half is taken, else the quietest point of that half.
+    The latest pause in the later half is taken, else the quietest point of that half which leaves room for the overlap.
     """
     first = len(seen) // 2
     probabilities = np.array([probability for probability, _ in seen[first:]])
@@ -95,7 +103,7 @@ def _cut(seen: list[tuple[float, float]]) -> tuple[int, bool]:
         pause = pause + 1 if probabilities[index] < SILENCE else 0
         if pause == MIN_PAUSE:
             return first + index + MIN_PAUSE // 2 + 1, False
-    levels = np.array([level for _, level in seen[first:]])
+    levels = np.array([level for _, level in seen[first : len(seen) - OVERLAP]])
     smooth = np.convolve(levels, np.ones(SMOOTHING) / SMOOTHING, mode="valid")
     return first + int(np.argmin(smooth)) + SMOOTHING // 2, True
 
@@ -115,11 +123,13 @@ class _Padder:
     def push(self, start: int, end: int, *, forced: bool = False) -> Iterator[Span]:
         if end <= start:
             return
-        room = PADDING
+        room, shared = PADDING, 0
         if self._waiting is not None:
-            room = min(PADDING, (start - self._waiting.end) // 2)
+            # A span that follows a cut inside speech begins before the end of the one before it.
+            shared = max(0, self._waiting.end - start)
+            room = max(0, min(PADDING, (start - self._waiting.end) // 2))
             yield self._release(room)
-        self._waiting = Span(max(self._edge, start - room), end, forced)
+        self._waiting = Span(max(self._edge - shared, start - room), end, forced, shared)
 
     def silent_until(self, position: int) -> Iterator[Span]:
         if self._waiting is not None and position >= self._waiting.end + 2 * PADDING:
@@ -131,6 +141,6 @@ class _Padder:
 
     def _release(self, room: int) -> Span:
         assert self._waiting is not None
-        span = Span(self._waiting.start, self._waiting.end + room, self._waiting.forced)
+        span = replace(self._waiting, end=self._waiting.end + room)
         self._waiting, self._edge = None, span.end
         return span

@@ -1,4 +1,8 @@
-"""From a window's words to segments of the recording, through the spans that the window is packed from."""
+"""From a window's words to segments of the recording, through the spans that the window is packed from.
+
+Where speech had to be cut, two windows share a stretch of it: the words before its middle are the left window's, those
+after it the right one's. A word is where its own middle is, which is surer than its edges, and the same in both.
+"""
 
 from bisect import bisect_right
 from collections.abc import Iterator
@@ -16,20 +20,29 @@ class Timeline:
         self._index: int = window["index"]
         self._spans: list[dict[str, float]] = window["spans"]
         self._offsets = [span["offset"] for span in self._spans]
+        # Of windows that were planned before there was an overlap, nothing is said.
+        self._from: float | None = window.get("words_from")
+        self._until: float | None = window.get("words_until")
 
     def document(self, result: WindowResult, audio: Window) -> dict[str, Any]:
         """A window's part of the result document: times in seconds of the recording, numbers rounded."""
+        placed = [self._placed(word) for word in word_times.settle(result.words, audio)]
+        words = [word for word in placed if self._is_ours(word)]
+        text = result.text if len(words) == len(placed) else "".join(word.word for word in words)
         return {
             "index": self._index,
             "language": result.language,
-            "text": result.text.strip(),
+            "text": text.strip(),
             "avg_logprob": round(result.avg_logprob, 4),
             "no_speech_prob": round(result.no_speech_prob, 4),
-            "segments": list(self._segments(result, audio)),
+            "segments": list(self._segments(result, words, audio)),
         }
 
-    def _segments(self, result: WindowResult, audio: Window) -> Iterator[dict[str, Any]]:
-        words = [self._placed(word) for word in word_times.settle(result.words, audio)]
+    def _is_ours(self, word: Word) -> bool:
+        middle = (word.start + word.end) / 2
+        return (self._from is None or middle >= self._from) and (self._until is None or middle < self._until)
+
+    def _segments(self, result: WindowResult, words: list[Word], audio: Window) -> Iterator[dict[str, Any]]:
         for group in segments.cut(words):
             yield {
                 "start": group[0].start,
@@ -37,7 +50,7 @@ class Timeline:
                 "text": "".join(word.word for word in group).strip(),
                 "words": [asdict(word) for word in group],
             }
-        if result.text and not words:
+        if result.text and not result.words:
             start, end = self._interval(0.0, len(audio) / SAMPLE_RATE)
             yield {"start": start, "end": end, "text": result.text.strip(), "words": []}
 

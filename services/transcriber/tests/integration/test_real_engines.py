@@ -11,10 +11,12 @@ import pytest
 from numpy.typing import NDArray
 
 from models import default_dir
+from transcriber.analysis import Analysis
 from transcriber.engines import create, served
 from transcriber.engines.base import DecodeOptions, Engine, LanguageUnsupported, Window, WindowResult
 from transcriber.process import EngineProcess, EngineSettings
 from transcriber.selftest import selftest
+from transcriber.timeline import Timeline
 
 pytestmark = [
     pytest.mark.integration,
@@ -86,6 +88,25 @@ def test_results_do_not_depend_on_which_windows_share_a_batch(
     else:
         # On torch the last digits of a score may differ, so the plan fixes the composition; the text is the same.
         assert [result.text for result in alone + turned] == [together[index].text for index in (1, 2, 1)]
+
+
+def test_speech_that_never_pauses_is_cut_without_losing_or_doubling_a_word(
+    engine: Engine, unbroken: NDArray[np.float32], reference: str
+) -> None:
+    if engine.info.name != "ctranslate2":
+        pytest.skip("checked with the default engine only")
+    analysis = Analysis()
+    chunks = analysis.feed(np.rint(unbroken * 32_767).astype("<i2").tobytes()) + analysis.finish()
+    windows = [window for chunk in chunks for window in chunk.windows()]
+    described = [window.document() for chunk in chunks for window in chunk.chunk.windows]
+    assert sum(window["forced_cut"] for window in described) >= 2
+    results = engine.decode(windows, ENGLISH)
+    documents = [
+        Timeline(each).document(result, audio) for each, result, audio in zip(described, results, windows, strict=True)
+    ]
+    heard = words(" ".join(document["text"] for document in documents))
+    assert jiwer.wer(f"{reference} {reference}", heard) <= LARGEST_ERROR
+    assert len(heard.split()) < sum(len(words(result.text).split()) for result in results), "some were heard twice"
 
 
 def test_words_lie_where_they_are_spoken(windows: list[Window], together: list[WindowResult]) -> None:

@@ -156,6 +156,19 @@ def placed(spans: dict[str, Any], said: WindowResult) -> list[dict[str, Any]]:
     return segments
 
 
+def test_words_that_two_windows_share_are_said_once() -> None:
+    left = {**window((0.0, 10.0)), "words_until": 9.0}
+    right = {**window((8.0, 12.0)), "words_from": 9.0}
+    before = placed(left, heard((" one", 7.5, 8.3), (" two", 8.4, 8.9), (" three", 8.95, 9.6)))
+    after = placed(right, heard((" too", 0.3, 0.8), (" three", 0.9, 1.7), (" four", 1.8, 2.4)))
+    assert [word["word"] for segment in before + after for word in segment["words"]] == [
+        " one", " two", " three", " four"
+    ]  # fmt: skip
+    hiss = np.random.default_rng(0).standard_normal(10 * SAMPLE_RATE).astype(np.float32)
+    assert Timeline(left).document(heard((" two", 8.4, 8.9), (" three", 9.2, 9.6)), hiss)["text"] == "two"
+    assert Timeline(right).document(heard((" too", 0.1, 0.5)), hiss)["segments"] == []
+
+
 def test_times_are_those_of_the_recording() -> None:
     segments = placed(window((10.0, 12.0), (12.5, 15.0)), heard((" a", 0.8, 2.0), (" b", 2.0, 3.0)))
     assert [(each["start"], each["end"]) for each in segments[0]["words"]] == [(10.8, 12.0), (12.5, 13.5)]

@@ -1,5 +1,6 @@
 """Spans are packed into windows and chunks: nothing lost, nothing too long, small first, always the same."""
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -12,12 +13,12 @@ from transcriber.analysis import Analysis, ChunkAudio
 from transcriber.audio import SAMPLE_RATE
 from transcriber.peaks import Peaks
 from transcriber.planning import WINDOW, Chunk, Packer
-from transcriber.speech import Span
+from transcriber.speech import SHARED, Span
 
 
 def pack(spans: list[Span]) -> list[Chunk]:
     packer = Packer()
-    return [chunk for span in spans for chunk in packer.push(span)] + list(packer.finish())
+    return [chunk for span in spans for chunk in packer.push(span)[1]] + list(packer.finish())
 
 
 def analyse(pcm: bytes, step: int = 32_000) -> tuple[Analysis, list[ChunkAudio]]:
@@ -66,13 +67,33 @@ def test_the_first_chunks_are_small() -> None:
     assert [len(chunk.windows) for chunk in pack(spans)] == [1, 1, 2, 4, 4, 4, 4]
 
 
-def test_a_cut_inside_speech_is_marked_only_where_a_window_ends_with_it() -> None:
+def test_a_cut_inside_speech_is_marked_and_shared_only_where_a_window_ends_with_it() -> None:
     second = SAMPLE_RATE
-    apart = pack([Span(0, 29 * second, forced=True), Span(29 * second, 40 * second)])
-    assert [window.forced_cut for chunk in apart for window in chunk.windows] == [True, False]
-    (together,) = pack([Span(0, 9 * second, forced=True), Span(9 * second, 20 * second)])
+    left, right = Span(0, 20 * second, forced=True), Span(20 * second - SHARED, 40 * second, shared=SHARED)
+    windows = [window for chunk in pack([left, right]) for window in chunk.windows]
+    assert [window.forced_cut for window in windows] == [True, False]
+    cut = 20 - SHARED / SAMPLE_RATE / 2
+    assert [(window.document()["words_from"], window.document()["words_until"]) for window in windows] == [
+        (None, cut),
+        (cut, None),
+    ]
+    (together,) = pack([left, replace(right, end=29 * second)])
+    assert together.windows[0].spans == (Span(0, 29 * second),)
     assert not together.windows[0].forced_cut
-    assert len(together.windows[0].spans) == 1
+
+
+def test_speech_that_never_pauses_is_planned_with_its_audio_and_overlaps_where_it_is_cut(unbroken: Any) -> None:
+    pcm = pcm_of(unbroken)
+    found = analyse(pcm)[1]
+    windows = [window for piece in found for window in piece.chunk.windows]
+    assert [window.forced_cut for window in windows] == [True] * (len(windows) - 1) + [False]
+    assert len(windows) > 2
+    for before, after in pairwise(windows):
+        assert before.end == after.start, "every moment's words are one window's"
+        assert before.spans[-1].end - after.spans[0].start == SHARED
+    for piece in found:
+        spans = [span for window in piece.chunk.windows for span in window.spans]
+        assert piece.pcm == b"".join(pcm[2 * span.start : 2 * span.end] for span in spans)
 
 
 def test_the_meta_says_where_each_span_lies() -> None:
@@ -89,6 +110,8 @@ def test_the_meta_says_where_each_span_lies() -> None:
                 ],
                 "seconds": 3.0,
                 "forced_cut": False,
+                "words_from": None,
+                "words_until": None,
             }
         ],
     }

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from transcriber.audio import SAMPLE_RATE
-from transcriber.speech import MIN_SILENCE, PADDING, Span, SpeechTracker
+from transcriber.speech import MIN_SILENCE, PADDING, SHARED, Span, SpeechTracker
 from transcriber.vad import BLOCK, FRAME, SpeechDetector, levels
 
 
@@ -110,7 +110,17 @@ def test_a_long_span_without_a_pause_is_cut_at_its_quietest_point_and_marked() -
     first, second = track([0.9] * 1500, sound)
     assert first.forced
     assert not second.forced
-    assert 799 * FRAME <= first.end <= 804 * FRAME
+    assert 799 * FRAME <= first.end - SHARED // 2 <= 804 * FRAME
+
+
+def test_both_sides_of_a_cut_inside_speech_have_what_is_around_it() -> None:
+    spans = track([0.9] * 4000)
+    assert len(spans) > 4
+    for before, after in pairwise(spans):
+        assert before.forced
+        assert after.start == before.end - SHARED
+        assert after.shared == SHARED
+    assert spans[0].shared == 0
 
 
 def test_no_span_is_longer_than_a_window_and_none_is_lost() -> None:
@@ -119,7 +129,8 @@ def test_no_span_is_longer_than_a_window_and_none_is_lost() -> None:
         probabilities = (rng.random(6000) ** 0.3).tolist()
         spans = track(probabilities, (0.1 * rng.random(6000)).tolist())
         assert all(0 < span.length <= 30 * SAMPLE_RATE for span in spans)
-        assert all(first.end <= second.start for first, second in pairwise(spans))
+        assert all(first.end == second.start + second.shared for first, second in pairwise(spans) if first.forced)
+        assert all(first.end <= second.start for first, second in pairwise(spans) if not first.forced)
         inside = np.zeros(6000 * FRAME, bool)
         for span in spans:
             inside[span.start : span.end] = True
