@@ -79,7 +79,7 @@ test-e2e: dev ## The whole platform through the gateway, with real Whisper
 	$(PYTEST) -m e2e
 
 test-chaos: dev ## Every fault by itself, injected into a fleet that these tests have for themselves
-	$(BIN)/pytest -m chaos $(PYTEST_ARGS)
+	$(BIN)/pytest tests/chaos $(PYTEST_ARGS)
 
 soak: dev ## Random faults against a stream of jobs (SECONDS=600 SEED=7 ENGINE=canned)
 	PYTHONPATH=tests $(BIN)/python -m bench.soak $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) \

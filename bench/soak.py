@@ -7,10 +7,11 @@ import json
 import random
 import sys
 import tempfile
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from support.chaos import faulty_platform
+from support.chaos import Platform, faulty_platform
 from support.soak import Report, Soak, learn_undisturbed
 
 from .report import ROOT, provenance, table, write_section
@@ -38,14 +39,21 @@ def main() -> int:
 
 def run(seconds: float, seed: int, engine: str) -> Report:
     """A soak on a platform of its own, which is gone afterwards."""
-    state = ROOT / ".verbatim"
-    state.mkdir(exist_ok=True)
-    with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="soak-", dir=state)))
-        folder.chmod(0o711)  # the database runs as another user, who must be able to pass through
-        platform = stack.enter_context(faulty_platform(folder / "fleet", extra={"transcriber": {"ENGINE": engine}}))
+    with platform_of_its_own(engine) as platform:
         learn_undisturbed(platform)
         return asyncio.run(Soak(platform, seed=seed, engine=engine, say=partial(print, flush=True)).run(seconds))
+
+
+@contextlib.contextmanager
+def platform_of_its_own(engine: str) -> Iterator[Platform]:
+    """A platform that may be harmed, with this engine, in a folder that is gone afterwards."""
+    state = ROOT / ".verbatim"
+    state.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="soak-", dir=state) as name:
+        folder = Path(name)
+        folder.chmod(0o711)  # the database runs as another user, who must be able to pass through
+        with faulty_platform(folder / "fleet", extra={"transcriber": {"ENGINE": engine}}) as platform:
+            yield platform
 
 
 def record(report: Report, seconds: float) -> None:

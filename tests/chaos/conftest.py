@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from support.chaos import Platform, faulty_platform
+from support.chaos import PATIENCE, Platform, faulty_platform
 from support.fleets import in_turn
 from support.soak import learn_undisturbed
 
@@ -27,5 +27,5 @@ async def platform(shared_platform: Platform) -> AsyncIterator[Platform]:
     yield shared_platform
     shared_platform.proxies.mend()
     for name in ("postgres", "rabbitmq", "seaweedfs", *shared_platform.services):
-        await asyncio.wait_for(shared_platform.fleet.start(name), 60)
+        await asyncio.wait_for(shared_platform.fleet.start(name), PATIENCE)
     await shared_platform.healthy()

@@ -13,7 +13,12 @@ from native.settings import NativeSettings
 
 # Tests log in and ask often, all from one address, and as people who registered.
 PATIENT = {
-    "auth": {"ALLOW_REGISTRATION": "true", "LOGIN_ATTEMPTS": "100000", "LOGIN_ATTEMPTS_PER_ADDRESS": "100000"},
+    "auth": {
+        "ALLOW_REGISTRATION": "true",
+        "LOGIN_ATTEMPTS": "100000",
+        "LOGIN_ATTEMPTS_PER_ADDRESS": "100000",
+        "ACCESS_TOKEN_EXPIRE_MINUTES": "1440",  # one is enough for a whole run, or a long soak
+    },
     "gateway": {"LOGINS_PER_MINUTE": "100000", "REQUESTS_PER_MINUTE": "0", "REQUESTS_PER_MINUTE_PER_ADDRESS": "0"},
 }
 FORMATS = {"ctranslate2": layout.Format.CT2, "openai-whisper": layout.Format.PT}
