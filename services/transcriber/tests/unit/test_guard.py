@@ -35,6 +35,20 @@ def test_an_unsure_text_is_doubted() -> None:
     assert decoded(SENTENCE, logprob=-1.4).is_doubtful
 
 
+def test_what_the_model_had_to_guess_at_could_be_better() -> None:
+    assert not decoded(SENTENCE, logprob=-0.1).could_be_better
+    assert decoded(SENTENCE, logprob=-0.2).could_be_better
+    assert decoded("", seconds=28, logprob=-0.1).could_be_better
+    assert not decoded("you", seconds=5, logprob=-0.5, no_speech=0.93).could_be_better
+
+
+def test_a_likelier_text_is_kept_unless_it_leaves_words_out() -> None:
+    first = decoded(SENTENCE, logprob=-0.2)
+    likelier, shorter = decoded(SENTENCE.upper(), logprob=-0.1), decoded(SENTENCE[:90], logprob=-0.05)
+    assert settle([first, likelier]) == likelier
+    assert settle([first, shorter]) == first
+
+
 def test_silence_is_not_tried_again_and_says_nothing() -> None:
     heard = decoded("you", seconds=5, logprob=-0.5, no_speech=0.93)
     assert not heard.is_doubtful

@@ -36,11 +36,9 @@ _SHARE_OF_MEMORY = 0.25
 _MOST_LAYERS = 32
 _SECONDS_PER_ALIGNED_FRAME = 0.02
 _COMPUTE_TYPES = {"cpu": "int8", "cuda": "float16"}
-# More expensive tries at a doubtful window, in order; all deterministic.
-_SECOND_TRIES: tuple[dict[str, Any], ...] = (
-    {"beam_size": 5},
-    {"beam_size": 5, "repetition_penalty": 1.2, "no_repeat_ngram_size": 4},
-)
+# More expensive tries: at every window that could be better, then at those that are still doubtful. All deterministic.
+_SECOND_TRY: dict[str, Any] = {"beam_size": 5}
+_THIRD_TRY: dict[str, Any] = {**_SECOND_TRY, "repetition_penalty": 1.2, "no_repeat_ngram_size": 4}
 
 
 def default_device() -> str:
@@ -177,11 +175,13 @@ class CTranslate2Engine:
         languages = self._languages(encoded, options)
         prompts = [self._vocabulary.prompt(language, options.task, options.prompt) for language in languages]
         seconds = [len(window) / SAMPLE_RATE for window in windows]
-        batch = self._generate(encoded, seconds, prompts, {"beam_size": options.beam_size})
+        tries = [[first] for first in self._generate(encoded, seconds, prompts, {"beam_size": options.beam_size})]
+        self._try_again(tries, encoded, prompts, _SECOND_TRY, [first.could_be_better for [first] in tries])
+        self._try_again(tries, encoded, prompts, _THIRD_TRY, [tried[-1].is_doubtful for tried in tries])
         results = []
-        for index, (first, window) in enumerate(zip(batch, windows, strict=True)):
+        for index, (tried, window) in enumerate(zip(tries, windows, strict=True)):
             alone = encoded[index : index + 1]
-            said = self._settle(first, alone, prompts[index])
+            said = guard.settle(tried)
             words = self._align(alone, said, window, languages[index], options.task)
             results.append(captions.result(said, words, languages[index]))
         return results
@@ -192,14 +192,21 @@ class CTranslate2Engine:
         heard = self._model.detect_language(_view(encoded))
         return [options.language_of({token[2:-2]: chance for token, chance in window}) for window in heard]
 
-    def _settle(self, first: Decoded, encoded: Features, prompt: Sequence[int]) -> Decoded:
-        """Keep the first decoding unless it is doubtful; then try again, more thoroughly, and keep the best."""
-        tries = [first]
-        for search in _SECOND_TRIES:
-            if not tries[-1].is_doubtful:
-                break
-            tries += self._generate(encoded, [first.seconds], [prompt], search)
-        return guard.settle(tries)
+    def _try_again(
+        self,
+        tries: Sequence[list[Decoded]],
+        encoded: Features,
+        prompts: Sequence[Sequence[int]],
+        search: dict[str, Any],
+        wanted: Sequence[bool],
+    ) -> None:
+        """Decode the windows that want it once more, together, and add what comes out to each one's tries."""
+        chosen = [index for index, again in enumerate(wanted) if again]
+        if chosen:
+            seconds = [tries[index][0].seconds for index in chosen]
+            again = self._generate(encoded[chosen], seconds, [prompts[index] for index in chosen], search)
+            for index, decoded in zip(chosen, again, strict=True):
+                tries[index].append(decoded)
 
     def _generate(
         self, encoded: Features, seconds: Sequence[float], prompts: Sequence[Sequence[int]], search: dict[str, Any]

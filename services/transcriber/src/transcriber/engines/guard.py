@@ -15,6 +15,10 @@ from .base import Word
 _MAX_COMPRESSION_RATIO: Final = 2.4
 _MIN_AVERAGE_LOGPROB: Final = -1.0
 _MAX_NO_SPEECH_PROBABILITY: Final = 0.6
+# Of a clear reading the model is surer than this. Below, a wider search pays: a tenth fewer errors in noise and calls.
+_CLEAR_AVERAGE_LOGPROB: Final = -0.15
+# A likelier text that leaves words out is no better one.
+_KEPT_LENGTH: Final = 0.95
 # Speech gives 10 to 20 bytes of UTF-8 a second in any script; far less means that text was dropped,
 _MIN_BYTES_PER_SECOND: Final = 4.0
 _FEW_BYTES_PER_SECOND: Final = 7.0
@@ -86,6 +90,11 @@ class Decoded:
         return not self.is_silence and (self.loops or self.is_sparse or self.is_dense or self.is_unsure)
 
     @property
+    def could_be_better(self) -> bool:
+        """Whether a wider search is worth its price: for what is doubtful, and for what the model had to guess at."""
+        return self.is_doubtful or (not self.is_silence and self.avg_logprob < _CLEAR_AVERAGE_LOGPROB)
+
+    @property
     def is_invented(self) -> bool:
         """Whether nobody said this: what the model writes over sounds that are no speech."""
         bare = self.text.strip(" .,!?…♪♫[]()*-–—。！？、「」\"'").lower()
@@ -102,6 +111,9 @@ class Decoded:
 
 def settle(tries: Sequence[Decoded]) -> Decoded:
     """Return the most believable of several tries at one window, the earlier one of equals, or silence."""
+    first = tries[0]
+    if not first.is_doubtful:
+        tries = [first, *(tried for tried in tries[1:] if len(tried.text) >= _KEPT_LENGTH * len(first.text))]
     best = max(
         tries, key=lambda tried: (not tried.loops, not tried.is_dense, not tried.is_short, not tried.is_sparse,
                                   tried.avg_logprob)
