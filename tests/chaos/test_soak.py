@@ -5,7 +5,7 @@ import pytest
 from support.chaos import Platform
 from support.soak import Soak, schedule
 
-pytestmark = pytest.mark.chaos
+pytestmark = [pytest.mark.chaos, pytest.mark.soak]
 
 SECONDS, SEED = 45, 20261122
 

@@ -93,6 +93,11 @@ async def create_service(admin: asyncpg.Connection, database: str, role: str, pa
     verb = "ALTER" if exists else "CREATE"
     await admin.execute(f'{verb} ROLE "{role}" LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD {secret}')
     await admin.execute(f'CREATE SCHEMA IF NOT EXISTS "{role}" AUTHORIZATION "{role}"')
+    await admit(admin, database, role)
+
+
+async def admit(admin: asyncpg.Connection, database: str, role: str) -> None:
+    """Let a role into a database that has its schema."""
     await admin.execute(f'ALTER ROLE "{role}" IN DATABASE "{database}" SET search_path = "{role}"')
     await admin.execute(f'GRANT CONNECT ON DATABASE "{database}" TO "{role}"')
 

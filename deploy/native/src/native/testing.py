@@ -1,7 +1,8 @@
 """The pytest plugin that gives tests real backing services of their own, started once per session, removed at its end.
 
 Session fixtures start lazily: `postgres_server`, `rabbitmq_server`, `s3_server`. Function fixtures give each test a
-place of its own in them: `db_url`, `broker_settings`, `storage_settings`.
+place of its own in them: `db_url` (`migrated_database` with a service's tables), `broker_settings`,
+`storage_settings`.
 """
 
 import contextlib
@@ -9,7 +10,7 @@ import itertools
 import os
 import secrets
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,6 +69,10 @@ class _Server:
 class PostgresServer(_Server):
     """A private PostgreSQL cluster."""
 
+    def __init__(self, programs: Hosted, name: str) -> None:
+        super().__init__(programs, name)
+        self._templates: dict[str, str] = {}
+
     @property
     def admin_url(self) -> str:
         """The superuser's URL of the maintenance database, in libpq form (as asyncpg takes it)."""
@@ -78,8 +83,21 @@ class PostgresServer(_Server):
         role = f"{name}_{next(_numbers)}"
         return self.programs.run(self._create(role))
 
+    def create_migrated(self, migrations: str) -> str:
+        """Make a fresh database at the newest revision of a package of migrations, which run once; its DB_URL."""
+        template = self._templates.get(migrations)
+        if template is None:
+            from common import database  # noqa: PLC0415 - only tests of services need it
+
+            template = self._templates[migrations] = self.create_service("template")
+            database.migrate(template, migrations)
+        server, role = template.rsplit("/", 1)
+        copy = f"{role}_{next(_numbers)}"
+        self.programs.run(self._copy(role, copy))
+        return f"{server}/{copy}"
+
     def drop(self, db_url: str) -> None:
-        """Remove what `create_service` made, connections and all."""
+        """Remove what `create_service` or `create_migrated` made, connections and all."""
         self.programs.run(self._drop(db_url.rsplit("/", 1)[1]))
 
     def _admin_url(self, database: str) -> str:
@@ -93,10 +111,16 @@ class PostgresServer(_Server):
             await postgres.create_service(admin, database=role, role=role, password=password)
         return postgres.service_url(self.programs.port(postgres.NAME, "sql"), role, password, role)
 
-    async def _drop(self, role: str) -> None:
+    async def _copy(self, role: str, database: str) -> None:
+        """Copy the role's own database; the role may enter the copy as it may the original."""
         async with _connection(self.admin_url) as admin:
-            await admin.execute(f'DROP DATABASE IF EXISTS "{role}" WITH (FORCE)')
-            await admin.execute(f'DROP ROLE IF EXISTS "{role}"')
+            await admin.execute(f'CREATE DATABASE "{database}" TEMPLATE "{role}"')
+            await postgres.admit(admin, database, role)
+
+    async def _drop(self, database: str) -> None:
+        async with _connection(self.admin_url) as admin:
+            await admin.execute(f'DROP DATABASE IF EXISTS "{database}" WITH (FORCE)')
+            await admin.execute(f'DROP ROLE IF EXISTS "{database}"')  # a copy has the role of its original
 
 
 class RabbitServer(_Server):
@@ -186,6 +210,22 @@ def db_url(postgres_server: PostgresServer) -> Iterator[str]:
     yield url
     postgres_server.programs.run(postgres_server.start())
     postgres_server.drop(url)
+
+
+@pytest.fixture
+def migrated_database(postgres_server: PostgresServer) -> Iterator[Callable[[str], str]]:
+    """Makes databases at the newest revision of a package of migrations; gives their DB_URLs."""
+    made: list[str] = []
+
+    def make(migrations: str) -> str:
+        postgres_server.programs.run(postgres_server.start())  # a fault test may have left it down
+        made.append(postgres_server.create_migrated(migrations))
+        return made[-1]
+
+    yield make
+    postgres_server.programs.run(postgres_server.start())
+    for url in made:
+        postgres_server.drop(url)
 
 
 @pytest.fixture

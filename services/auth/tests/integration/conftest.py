@@ -9,7 +9,6 @@ from fastapi import FastAPI
 
 from auth.app import create_app
 from auth.settings import Settings
-from common import database
 
 SECRET_KEY = "a secret key for tests, long enough"
 
@@ -25,10 +24,9 @@ def admin_password() -> str:
 
 
 @pytest.fixture
-def migrated_url(db_url: str) -> str:
+def migrated_url(migrated_database: Callable[[str], str]) -> str:
     """DB_URL of a database at the newest revision."""
-    database.migrate(db_url, "auth.migrations")
-    return db_url
+    return migrated_database("auth.migrations")
 
 
 @pytest.fixture

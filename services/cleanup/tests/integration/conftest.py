@@ -1,6 +1,6 @@
 """A migrated database, a bucket, and the rules' resources."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 
 import pytest
@@ -17,9 +17,8 @@ from common.storage import ObjectStore
 
 
 @pytest.fixture
-def migrated_url(db_url: str) -> str:
-    database.migrate(db_url, MIGRATIONS)
-    return db_url
+def migrated_url(migrated_database: Callable[[str], str]) -> str:
+    return migrated_database(MIGRATIONS)
 
 
 @pytest.fixture

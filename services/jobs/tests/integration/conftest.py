@@ -31,9 +31,8 @@ def issuer() -> Iterator[Issuer]:
 
 
 @pytest.fixture
-def migrated_url(db_url: str) -> str:
-    database.migrate(db_url, MIGRATIONS)
-    return db_url
+def migrated_url(migrated_database: Callable[[str], str]) -> str:
+    return migrated_database(MIGRATIONS)
 
 
 @pytest.fixture

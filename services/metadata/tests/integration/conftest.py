@@ -1,6 +1,6 @@
 """A migrated database, a bucket and the settings that point there."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
@@ -13,9 +13,8 @@ from metadata.settings import Settings
 
 
 @pytest.fixture
-def migrated_url(db_url: str) -> str:
-    database.migrate(db_url, MIGRATIONS)
-    return db_url
+def migrated_url(migrated_database: Callable[[str], str]) -> str:
+    return migrated_database(MIGRATIONS)
 
 
 @pytest.fixture
