@@ -13,13 +13,14 @@ pytest_plugins = ["native.testing"]
 TOGETHER = {
     "tests/e2e/test_api_walkthrough.py": "quick_fleet",
     "tests/e2e/test_authorisation.py": "quick_fleet",
+    "tests/e2e/test_backup_and_restore.py": "quick_fleet",
     "tests/e2e/test_hostile_requests.py": "quick_fleet",
     "tests/e2e/test_restart_with_another_model.py": "quick_fleet",
-    "tests/e2e/test_backup_and_restore.py": "fleet",
     "tests/e2e/test_distributed_equals_single.py": "fleet",
     "tests/e2e/test_hostile_recordings.py": "fleet",
     "tests/e2e/test_jobs_again.py": "fleet",
     "tests/e2e/test_recording_becomes_text.py": "fleet",
+    "tests/e2e/test_torch_engine.py": "fleet",
     "tests/e2e/test_verified_transcripts.py": "fleet",
 }
 

@@ -12,7 +12,7 @@ from native.fleet import Fleet, places
 from native.programs import ProgramError
 from native.settings import NativeSettings
 from native.state import StateFolder
-from support.fleets import running_fleet
+from support.fleets import canned_fleet
 from support.platform_client import PlatformClient
 from support.recordings import RATE, encoded, speech
 
@@ -26,13 +26,12 @@ def recording(seconds: int) -> bytes:
 
 
 async def signal_workers(fleet: Fleet, number: signal.Signals) -> None:
-    for worker in fleet.transcribers[:2]:
+    for worker in fleet.transcribers:
         await fleet.kill(worker, number, hold=False)
 
 
-def test_restored_system_has_what_was_there_and_finishes_what_was_begun(
-    fleet: Fleet, user: PlatformClient, tmp_path: Path
-) -> None:
+def test_restored_system_has_what_was_there_and_finishes_what_was_begun(quick_fleet: Fleet, tmp_path: Path) -> None:
+    fleet, user = quick_fleet, PlatformClient(quick_fleet.url("gateway"), *quick_fleet.credentials)
     done, doomed = user.submit("done.wav", recording(8)), user.submit("doomed.wav", recording(3))
     user.finished(doomed)
     before = user.finished(done)
@@ -61,7 +60,7 @@ def test_restored_system_has_what_was_there_and_finishes_what_was_begun(
     with pytest.raises(ProgramError, match="has tables already"):
         keeping.bring_back(state, settings, file)
 
-    with running_fleet(state.path, "ctranslate2", transcribers=1) as restored:
+    with canned_fleet(state.path) as restored:
         person = PlatformClient(restored.url("gateway"), *fleet.credentials)
         assert person.job(done) == before
         for job_id in (done, *begun):
@@ -74,4 +73,5 @@ def test_restored_system_has_what_was_there_and_finishes_what_was_begun(
         assert person.http.get("/jobs", headers={"X-API-Key": key, "Authorization": ""}).status_code == 200
         assert person.finished(person.submit("new.wav", recording(3)))["state"] == "completed"
         person.close()
+    user.close()
     state.remove()

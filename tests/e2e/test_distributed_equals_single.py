@@ -9,6 +9,7 @@ import pytest
 
 from native.fleet import Fleet
 from support import recordings
+from support.fleets import WORKERS
 from support.platform_client import TERMINAL, PlatformClient
 from support.wording import word_error_rate
 
@@ -27,7 +28,7 @@ async def test_a_recording_gives_the_same_bytes_on_any_number_of_workers_and_thr
 ) -> None:
     samples = recordings.long_recording(TEN_MINUTES)
     recording = recordings.encoded(samples, "flac", "flac")
-    first, second, third = fleet.transcribers
+    first, second, third = WORKERS[:3]
 
     await fleet.stop(second)
     alone = user.finished(user.submit("long.flac", recording, word_timestamps="true"), PATIENCE)
@@ -58,7 +59,7 @@ async def killed_at_random(fleet: Fleet, user: PlatformClient, job_id: str, chun
     """Kill whom chance names, when chance says; the supervisor brings them back as it would in life."""
     chance = random.Random(SEED)
     for done in sorted(chance.sample(range(chunks - 2), KILLS)):
-        victim = chance.choice(fleet.transcribers)
+        victim = chance.choice(WORKERS[:3])
         job: dict[str, Any] = user.job(job_id)
         while job["chunks_done"] < done and job["state"] not in TERMINAL:
             await asyncio.sleep(0.05)

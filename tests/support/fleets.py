@@ -21,6 +21,8 @@ PATIENT = {
     },
     "gateway": {"LOGINS_PER_MINUTE": "100000", "REQUESTS_PER_MINUTE": "0", "REQUESTS_PER_MINUTE_PER_ADDRESS": "0"},
 }
+# The rows of the workers of `real_fleet`.
+WORKERS = ("transcriber-1", "transcriber-2", "transcriber-3", TORCH_WORKER := "transcriber-4")
 FORMATS = {"ctranslate2": layout.Format.CT2, "openai-whisper": layout.Format.PT}
 
 T = TypeVar("T")
@@ -37,13 +39,18 @@ def in_turn(platform: AbstractContextManager[T]) -> Iterator[T]:
 
 
 @contextmanager
-def running_fleet(state: Path, engine: str, *, transcribers: int = 2) -> Iterator[Fleet]:
-    """The platform with an engine and so many workers; without the weights the test fails and says what to do."""
+def real_fleet(state: Path) -> Iterator[Fleet]:
+    """The platform with real Whisper: two workers of the default engine run, a third and one on torch may be started.
+
+    Without the weights the test fails and says what to do.
+    """
     settings = NativeSettings()
-    if not layout.is_present(settings.model_dir, "base", FORMATS[engine]):
-        pytest.fail(f"{engine} finds no base model in {settings.model_dir}: run `make models`")
-    settings = settings.model_copy(update={"state_dir": state, "transcribers": transcribers, "gateway_port": 0})
-    with Fleet(state, settings, extra={"transcriber": {"ENGINE": engine}}).running() as fleet:
+    for engine, weights in FORMATS.items():
+        if not layout.is_present(settings.model_dir, "base", weights):
+            pytest.fail(f"{engine} finds no base model in {settings.model_dir}: run `make models`")
+    settings = settings.model_copy(update={"state_dir": state, "transcribers": 4, "gateway_port": 0})
+    extra = {"transcriber": {"ENGINE": "ctranslate2"}, TORCH_WORKER: {"ENGINE": "openai-whisper"}}
+    with Fleet(state, settings, extra=extra).running(held=WORKERS[2:]) as fleet:
         yield fleet
 
 

@@ -34,7 +34,7 @@ WITH_STORAGE = (GATEWAY, "metadata", "cleanup", "transcriber")
 BUCKET = "verbatim"
 OPENAI_KEY = "OPENAI_API_KEY"
 
-# Variables for the services on top of the fleet's own: by service name, "*" for all.
+# Variables for the services on top of the fleet's own: by the name of the service or of its row, "*" for all.
 Extra = Mapping[str, Mapping[str, str]]
 
 
@@ -137,6 +137,7 @@ class _Wiring:
                 "METRICS_PORT": str(ports["metrics"]),
                 **self.extra.get("*", {}),
                 **self.extra.get(service, {}),
+                **self.extra.get(row, {}),
             },
             ready=http_ok(readiness),
             symptom=partial(failing_checks, readiness),

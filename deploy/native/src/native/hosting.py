@@ -5,7 +5,7 @@ import concurrent.futures
 import contextlib
 import signal
 import threading
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -61,11 +61,14 @@ class Hosted:
             self._close()
 
     @contextlib.contextmanager
-    def running(self) -> Iterator[Self]:
-        """All of them for the length of a `with` block, for code without an event loop (a session fixture)."""
+    def running(self, *, held: Collection[str] = ()) -> Iterator[Self]:
+        """All of them for the length of a `with` block, for code without an event loop (a session fixture).
+
+        What is `held` stays down until `start(name)`.
+        """
         supervisor = self._open()
         try:
-            self.run(supervisor.start())
+            self.run(supervisor.start(held))
             yield self
         finally:
             self.run(supervisor.stop())

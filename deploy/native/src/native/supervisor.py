@@ -6,7 +6,7 @@ import enum
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import IO
 
@@ -80,10 +80,14 @@ class Supervisor:
 
     # -- all rows ---------------------------------------------------------------------------------------------------
 
-    async def start(self) -> None:
-        """Start everything; returns when every row is ready, raises `ProgramError` for the first that cannot be."""
+    async def start(self, held: Collection[str] = ()) -> None:
+        """Start everything but what is held down until `start_one`.
+
+        Returns when every wanted row is ready, raises `ProgramError` for the first that cannot be.
+        """
         for run in self._runs.values():
-            run.wanted.set()
+            if run.program.name not in held:
+                run.wanted.set()
             self._tasks.append(asyncio.create_task(self._keep(run), name=run.program.name))
         everything = asyncio.create_task(self._all_ready())
         pending: set[asyncio.Task[None]] = {everything, *self._tasks}
@@ -356,7 +360,8 @@ class Supervisor:
 
     async def _all_ready(self) -> None:
         for run in self._runs.values():
-            await run.ready.wait()
+            if run.wanted.is_set():
+                await run.ready.wait()
 
     def _enter(self, run: Run, phase: Phase) -> None:
         if phase is not run.phase:
