@@ -52,6 +52,8 @@ class Ledger:
         self.calls: list[Event] = []
         self.failures: list[Exception] = []
 
+    poison: str | None = None
+
     def fail_with(self, *failures: Exception) -> None:
         """Let the next handlers raise these, one each."""
         self.failures.extend(failures)
@@ -64,6 +66,8 @@ async def on_job_transcribed(event: JobTranscribed, session: AsyncSession, ledge
     await session.flush()
     if ledger.failures:
         raise ledger.failures.pop(0)
+    if event.transcript_key == ledger.poison:
+        raise ValueError("this one fails always")
 
 
 async def on_job_deleted(event: JobDeleted, session: AsyncSession, ledger: Ledger) -> None:

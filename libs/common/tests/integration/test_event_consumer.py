@@ -1,6 +1,7 @@
 """The service's entrance for events against a real database and a real broker."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from uuid import uuid4
@@ -77,6 +78,21 @@ async def test_a_handler_that_always_fails_sends_its_event_to_the_dead_letters_a
     assert await notes(session_factory) == ["deleted"], "a failed handler leaves nothing behind"
     async with session_factory() as session:
         assert await session.scalar(select(func.count()).select_from(Inbox)) == 1
+
+
+async def test_a_failing_event_takes_none_of_those_along_that_came_with_it(
+    session_factory: Sessions, broker: Broker
+) -> None:
+    ledger = Ledger()
+    async with dead_letters(broker) as dead:
+        events = [a_job_transcribed(str(number)) for number in range(20)]
+        ledger.poison = "7"
+        for event in (*events, events[3]):  # they lie in the queue when the consumer comes, and one lies there twice
+            await broker.publish(event)
+        async with consuming(broker, session_factory, ledger):
+            await eventually(lambda: len(dead) == 1)
+            assert json.loads(dead[0].body)["event_id"] == str(events[7].event_id)
+    assert sorted(await notes(session_factory)) == sorted(str(number) for number in range(20) if number != 7)
 
 
 async def test_an_event_is_kept_and_tried_again_while_something_it_needs_is_away(

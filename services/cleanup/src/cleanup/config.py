@@ -104,6 +104,6 @@ class ConfigStore:
         await self._session.execute(
             insert(Config).values(**values).on_conflict_do_update(index_elements=[Config.only_row], set_=values)
         )
-        await wake_sweepers(self._session)
+        wake_sweepers(self._session)
         log.warning("cleanup configuration changed", by=str(by), **new.model_dump())
         return await self.view()

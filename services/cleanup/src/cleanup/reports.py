@@ -103,7 +103,7 @@ class ReportRepository:
             await self._session.flush()
             await self._session.refresh(waiting)
             log.info("cleanup requested", report=waiting.id, by=str(by))
-        await wake_sweepers(self._session)
+        wake_sweepers(self._session)
         return waiting
 
     async def page(self, *, limit: int, cursor: int | None) -> ReportPage:

@@ -5,9 +5,11 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, delete, func, or_, select, text, update
+from sqlalchemy import ColumnElement, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
+
+from common.database import ring
 
 from .tables import Catalogue, KnownJob, ResetOrder, State, Suspect
 
@@ -15,9 +17,9 @@ CHANNEL = "deletions"
 _ENDED = (State.COMPLETED, State.FAILED, State.CANCELLED)
 
 
-async def wake_sweepers(session: AsyncSession) -> None:
+def wake_sweepers(session: AsyncSession) -> None:
     """Ring the sweeper of every replica when the session's transaction commits."""
-    await session.execute(text(f"SELECT pg_notify('{CHANNEL}', current_schema())"))
+    ring(session, CHANNEL)
 
 
 class JobRepository:
@@ -69,7 +71,7 @@ class JobRepository:
         await self._session.execute(
             statement.on_conflict_do_update(index_elements=[KnownJob.job_id], set_={**gone, "emptied_at": None})
         )
-        await wake_sweepers(self._session)
+        wake_sweepers(self._session)
 
     async def due_tombstones(self, limit: int) -> Sequence[UUID]:
         """Deleted jobs whose objects are to be looked for now."""

@@ -73,6 +73,6 @@ class Reset:
         outbox.add(self._session, event)
         view = ResetView(requested_at=event.occurred_at, requested_by=by, users=new.users, uploads=len(uploads))
         self._session.add(ResetOrder(**view.model_dump() | {"uploads": uploads}))
-        await wake_sweepers(self._session)
+        wake_sweepers(self._session)
         log.warning("reset requested", by=str(by), users=new.users, uploads=len(uploads))
         return view

@@ -28,7 +28,7 @@ log = structlog.get_logger(__name__)
 # A notification may be lost with its connection; nobody should wait longer than this for that reason.
 _POLL_SECONDS = 1.0
 # After a round: what rings meanwhile is answered together, so that a crowd of jobs does not mean a crowd of rounds.
-_REST_SECONDS = 0.02
+_REST_SECONDS = 0.05
 # Windows per worker that are out besides the chunk in its hands, so that it does not wait for the next one: for two
 # workers and more a full chunk that the first of them takes, for one alone the small first chunks of other jobs. All of
 # it is taken within the time of one chunk, and so is what comes after it: a new job never waits longer than that.
@@ -78,7 +78,7 @@ class Dispatcher:
     async def _started(self, session: AsyncSession, job: Job) -> None:
         outbox.add(session, JobStarted(job_id=job.id, owner_id=job.owner_id, attempt=job.attempt))
         await WorkSender(session).plan(job)
-        await History(session).state(job)
+        History(session).state(job)
         waited = (_present(job.started_at) - job.queued_at).total_seconds()
         metrics.QUEUE_SECONDS.observe(waited)
         log.info("job started", attempt=job.attempt, waited_seconds=round(waited, 3))

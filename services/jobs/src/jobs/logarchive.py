@@ -3,14 +3,14 @@
 import asyncio
 import json
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 from uuid import UUID
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
-from common.messaging import ArchivedLine, ArchivedLines, RawMessage
+from common.messaging import ArchivedLine, ArchivedLines, RawMessage, records_of
 from common.web.middleware import is_access_line
 
 from . import metrics
@@ -42,9 +42,11 @@ class LogArchive:
 
     async def store(self, messages: Sequence[RawMessage]) -> None:
         """Archive a batch and tell of it."""
-        lines = [line for message in messages if (line := _line(message)) is not None]
+        lines = [line for message in messages for line in _lines(message)]
         if not lines:
             return
+        # Records travel by routing key, so that a job's warning may have overtaken what was said before it.
+        lines.sort(key=lambda line: str(line["record"].get("timestamp", "")))
         async with self._sessions.begin() as session:
             previous, added = await LogRepository(session).append(lines)
         metrics.LOG_LINES.inc(len(added))
@@ -87,19 +89,21 @@ def _announced(seq: int, line: dict[str, Any]) -> ArchivedLine:
     return ArchivedLine.of(seq, str(job_id) if job_id else None, line["record"])
 
 
-def _line(message: RawMessage) -> dict[str, Any] | None:
+def _lines(message: RawMessage) -> Iterator[dict[str, Any]]:
+    """The lines that a message carries; what is none is passed over."""
     service, _, rest = message.routing_key.partition(".")
     job = rest.rpartition(".")[2]
-    try:
-        record = json.loads(message.body, parse_constant=str)
-        if _UNSTORABLE.search(message.body):
-            record = storable(record)
-        job_id = None if job == "-" else UUID(job)
-        kind = Kind.ACCESS if is_access_line(record) else Kind.SYSTEM if job_id is None else Kind.JOB
-        return {
-            "kind": kind, "service": service, "job_id": job_id, "log_id": UUID(record["log_id"]), "record": record
-        }  # fmt: skip
-    except (ValueError, KeyError, TypeError, AttributeError):
-        # Not logged: a line about an unreadable line would come back here.
-        metrics.LOG_LINES_UNREADABLE.inc()
-        return None
+    for body in records_of(message.body):
+        try:
+            yield _line(service, None if job == "-" else UUID(job), body)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            # Not logged: a line about an unreadable line would come back here.
+            metrics.LOG_LINES_UNREADABLE.inc()
+
+
+def _line(service: str, job_id: UUID | None, body: bytes) -> dict[str, Any]:
+    record = json.loads(body, parse_constant=str)
+    if _UNSTORABLE.search(body):
+        record = storable(record)
+    kind = Kind.ACCESS if is_access_line(record) else Kind.SYSTEM if job_id is None else Kind.JOB
+    return {"kind": kind, "service": service, "job_id": job_id, "log_id": UUID(record["log_id"]), "record": record}

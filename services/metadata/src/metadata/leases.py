@@ -6,8 +6,10 @@ from datetime import timedelta
 from typing import Any, ClassVar, Generic, TypeVar
 from uuid import UUID
 
-from sqlalchemy import func, select, text, update
+from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
+
+from common.database import ring
 
 from .tables import Leased, State
 
@@ -36,9 +38,9 @@ class LeaseRepository(Generic[RowT]):
         """Work in the given session; the caller commits."""
         self._session = session
 
-    async def wake(self) -> None:
+    def wake(self) -> None:
         """Ring for the workers of this table, at the commit."""
-        await self._session.execute(text(f"SELECT pg_notify('{self.channel}', current_schema())"))
+        ring(self._session, self.channel)
 
     async def claim(self, lease: timedelta) -> Claim | None:
         """Take the work that waits longest; it is another worker's again when the lease runs out."""
@@ -86,7 +88,7 @@ class LeaseRepository(Generic[RowT]):
         """Undo the claim: nothing was tried."""
         statement = update(self.table).where(*self._held(claim))
         await self._session.execute(statement.values(available_at=func.now(), tries=self.table.tries - 1))
-        await self.wake()
+        self.wake()
 
     async def oldest_pending_seconds(self) -> float:
         """Age of the oldest unfinished work; 0 if there is none."""

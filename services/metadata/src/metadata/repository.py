@@ -41,7 +41,7 @@ class EnrichmentRepository(LeaseRepository[Enrichment]):
         )
         stored = await self._session.scalar(statement.returning(Enrichment.job_id)) is not None
         if stored:
-            await self.wake()
+            self.wake()
         return stored
 
     async def put_deleted(self, job_id: UUID, owner_id: UUID) -> None:
@@ -84,7 +84,7 @@ class AnalysisRepository(LeaseRepository[Analysis]):
         )
         rows = await self._session.scalars(statement.returning(Analysis), execution_options={"populate_existing": True})
         stored: Analysis = rows.one()
-        await self.wake()
+        self.wake()
         return stored
 
     async def fail_pending(self, reason_code: str, reason: str) -> None:

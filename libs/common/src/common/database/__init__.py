@@ -1,8 +1,9 @@
 """Sessions, the two bookkeeping tables of messaging, and programmatic migrations."""
 
+from .deferred import at_commit
 from .engine import DatabaseUnavailable, connect, create_engine, is_outage, sessions
 from .migrations import SchemaOutdated, migrate, require_current, revision, revisions, run_env
-from .notifications import Notifications
+from .notifications import Notifications, ring
 from .tables import InboxMixin, OutboxMixin, metadata
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "Notifications",
     "OutboxMixin",
     "SchemaOutdated",
+    "at_commit",
     "connect",
     "create_engine",
     "is_outage",
@@ -19,6 +21,7 @@ __all__ = [
     "require_current",
     "revision",
     "revisions",
+    "ring",
     "run_env",
     "sessions",
 ]

@@ -2,10 +2,12 @@
 
 import asyncio
 import random
+from time import monotonic
+from typing import Any
 
 import structlog
-from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import event, text
+from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
@@ -18,21 +20,27 @@ log = structlog.get_logger(__name__)
 _PASSING_SQLSTATES = ("08", "53", "57P", "40", "55P03")
 
 
+# A connection that was in use so lately is not asked whether it is still there: the question is a round trip as long
+# as most statements.
+_SURELY_THERE_SECONDS = 10.0
+_LAST_USED = "verbatim_last_used"
+
+
 class DatabaseUnavailable(ConnectionError):
     """PostgreSQL did not answer in time."""
 
 
 def create_engine(settings: DatabaseSettings) -> AsyncEngine:
     """Return an engine for the service's database; nothing connects yet."""
-    return create_async_engine(
+    engine = create_async_engine(
         settings.db_url,
         pool_size=10,
         max_overflow=10,
         pool_timeout=10,
-        # A connection that died with the server is replaced before it is used, not after a request failed on it.
-        pool_pre_ping=True,
         connect_args={"timeout": 5, "command_timeout": 60, "server_settings": {"timezone": "UTC"}},
     )
+    _watch_over(engine)
+    return engine
 
 
 def sessions(engine: AsyncEngine) -> async_sessionmaker[AsyncSession]:
@@ -56,6 +64,30 @@ async def connect(engine: AsyncEngine, attempts: int) -> None:
             await asyncio.sleep(min(0.25 * 2**attempt, 5.0) * random.uniform(0.5, 1.0))  # noqa: S311 (jitter)
         else:
             return
+
+
+def _watch_over(engine: AsyncEngine) -> None:
+    """Replace a connection that died before it is used, not after a request failed on it.
+
+    One whose end has been seen costs nothing to notice; one that was idle for a while is asked first, because a
+    firewall or a power cut tells nobody.
+    """
+
+    def check(connection: Any, record: Any, _proxy: object) -> None:
+        if connection.driver_connection.is_closed():
+            raise InvalidatePoolError("the server has closed the connection")
+        if monotonic() - record.info.get(_LAST_USED, -_SURELY_THERE_SECONDS) >= _SURELY_THERE_SECONDS:
+            try:
+                connection.ping()
+            except Exception as error:
+                raise InvalidatePoolError("the connection is dead") from error
+
+    def note(_connection: object, record: Any) -> None:
+        record.info[_LAST_USED] = monotonic()
+
+    event.listen(engine.sync_engine, "connect", note)
+    event.listen(engine.sync_engine, "checkout", check)
+    event.listen(engine.sync_engine, "checkin", note)
 
 
 def is_outage(error: BaseException) -> bool:

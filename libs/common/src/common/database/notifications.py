@@ -5,18 +5,34 @@ from types import TracebackType
 from typing import Any, Self
 
 import structlog
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy import Connection, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
+from .deferred import at_commit
 from .engine import is_outage
 
 log = structlog.get_logger(__name__)
+
+_RING = text("""
+    SELECT pg_notify(channel, current_schema() || detail)
+    FROM unnest(CAST(:channels AS text[]), CAST(:details AS text[])) AS bells(channel, detail)
+""")
+
+
+def ring(session: AsyncSession, channel: str, detail: str = "") -> None:
+    """Wake everybody who waits for the channel in this schema when the transaction commits, once for each detail."""
+    at_commit(session, _ring, (channel, f" {detail}" if detail else ""))
+
+
+def _ring(connection: Connection, bells: list[tuple[str, str]]) -> None:
+    channels, details = zip(*dict.fromkeys(bells), strict=True)
+    connection.execute(_RING, {"channels": list(channels), "details": list(details)})
 
 
 class Notifications:
     """Wakes a loop when `NOTIFY channel` is sent by a transaction of the same schema.
 
-    The sender uses the payload `current_schema()`, because a channel belongs to the whole database and services share
+    `ring` sends the payload `current_schema()`, because a channel belongs to the whole database and services share
     it; a space and a detail may follow, for loops that want to know what it is about. Notifications get lost while the
     connection is down: the caller polls as well.
     """

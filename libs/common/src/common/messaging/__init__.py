@@ -12,7 +12,7 @@ from .broker import Broker
 from .caution import Caution
 from .errors import BrokerUnavailable, NotNow, PublishFailed, PublishRefused
 from .listener import Listener
-from .logs import LogPublisher
+from .logs import LogPublisher, records_of
 from .queue_consumer import DeadLetterConsumer, QueueConsumer, RawMessage
 from .topology import ListenExchange
 from .work_consumer import Delivery, WorkConsumer
@@ -44,6 +44,7 @@ __all__ = [
     "Subscriptions",
     "WorkConsumer",
     "outbox",
+    "records_of",
     "tell_archived",
 ]
 

@@ -3,16 +3,18 @@
 import asyncio
 import inspect
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import timedelta
 from time import monotonic
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
+from uuid import UUID
 
 import structlog
 from aio_pika.abc import AbstractIncomingMessage
 from pydantic import ValidationError
-from sqlalchemy import delete, func
+from sqlalchemy import ARRAY, Table, Uuid, bindparam, delete, func, literal, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
@@ -35,19 +37,50 @@ Handler = Callable[[E, AsyncSession, R], Awaitable[None]]
 # compares each handler's annotation with its key when it is made.
 Subscriptions = Mapping[type[Event], Callable[[Any, AsyncSession, R], Awaitable[None]]]
 
-_PREFETCH = 16
+_PREFETCH: Final = 96
+# Events of different jobs that wait together share a transaction: a commit, with all that belongs to it, costs about as
+# much as handling an event does.
+_TOGETHER: Final = 32
+# Who waits behind a transaction for so long need not wait for it any longer: others begin beside it, up to so many.
+_LONG_SECONDS: Final = 0.5
+_AT_ONCE: Final = 8
 # Below the broker's consumer timeout of 30 minutes, after which it would take the message away and count a delivery.
 _LONGEST_OUTAGE_IN_HAND = 15 * 60.0
 _INBOX_KEEPS = timedelta(days=30)
 _PRUNE_EVERY = 3600.0
 
 
+@dataclass(frozen=True, eq=False)
+class _Arrival:
+    """An event in hand; events with the same key are handled in the order of their arrival."""
+
+    message: AbstractIncomingMessage
+    event: Event
+    key: str
+
+    @property
+    def name(self) -> str:
+        return self.event.type_name()
+
+    @contextmanager
+    def context(self) -> Iterator[None]:
+        """Continue the trace that the event came with."""
+        parent = self.message.headers.get("traceparent")
+        with context.bound(
+            correlation_id=self.event.correlation_id,
+            traceparent=context.child_traceparent(parent if isinstance(parent, str) else None),
+            job_id=getattr(self.event, "job_id", None),
+        ):
+            yield
+
+
 class EventConsumer(Generic[R]):
     """Takes the service's events from its queue.
 
-    Events of one job are handled in the order of their arrival, those of different jobs side by side. A broken or
-    unknown event is dead-lettered at once. While the database, the store or the broker is away, events are kept and
-    tried again; any other exception puts the event back until its deliveries are used up, which dead-letters it.
+    Events of one job are handled in the order of their arrival. What waits together is applied in one transaction; if
+    that fails, each event is applied in one of its own, so that a failure touches nobody else. A broken or unknown
+    event is dead-lettered at once. While the database, the store or the broker is away, events are kept and tried
+    again; any other exception puts the event back until its deliveries are used up, which dead-letters it.
     """
 
     def __init__(
@@ -73,8 +106,17 @@ class EventConsumer(Generic[R]):
         queue = event_queue(service)
         self._deliveries = deliveries_until_dead(queue.name)
         self._subscription = Subscription(broker, queue, _PREFETCH, self._on_message)
-        self._lanes: dict[str, tuple[asyncio.Lock, int]] = {}
-        self._in_hand: set[asyncio.Task[Any]] = set()
+        ids = bindparam("ids", type_=ARRAY(Uuid))
+        self._mark = (
+            insert(_table(inbox))
+            .from_select(["consumer", "event_id"], select(literal(service), func.unnest(ids)))
+            .on_conflict_do_nothing()
+            .returning(_table(inbox).c.event_id)
+        )
+        self._waiting: list[_Arrival] = []
+        # Keys of the events in hand, by the task that has them, and since when it has.
+        self._busy: dict[asyncio.Task[None], tuple[set[str], float]] = {}
+        self._dealing: asyncio.Handle | None = None
         self._stopping = asyncio.Event()
         self._pruning: asyncio.Task[None] | None = None
 
@@ -88,8 +130,11 @@ class EventConsumer(Generic[R]):
         """Take no more events and finish those in hand; what is not finished in time goes back to the queue."""
         self._stopping.set()
         await self._subscription.cancel()
-        if self._in_hand:
-            await asyncio.wait(self._in_hand, timeout=timeout)
+        if self._busy:
+            await asyncio.wait(self._busy, timeout=timeout)
+        if late := [task for task in self._busy if task.cancel()]:
+            await asyncio.wait(late)
+        self._waiting.clear()  # closing the channel gives them back
         await self._subscription.close()
         if self._pruning is not None:
             self._pruning.cancel()
@@ -100,15 +145,6 @@ class EventConsumer(Generic[R]):
         await self._subscription.check()
 
     async def _on_message(self, message: AbstractIncomingMessage) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._in_hand.add(task)
-        try:
-            await self._take(message)
-        finally:
-            self._in_hand.discard(task)
-
-    async def _take(self, message: AbstractIncomingMessage) -> None:
         name = message.type or message.routing_key or "?"
         event_type = self._types.get(name)
         if event_type is None:
@@ -119,36 +155,87 @@ class EventConsumer(Generic[R]):
         except ValidationError as error:
             log.error("event cannot be read", event_type=name, event_id=message.message_id, error=_short(error))
             return await self._bury(message, name)
-        job_id = getattr(event, "job_id", None)
-        parent = message.headers.get("traceparent")
-        with context.bound(
-            correlation_id=event.correlation_id,
-            traceparent=context.child_traceparent(parent if isinstance(parent, str) else None),
-            job_id=job_id,
-        ):
-            async with self._lane(str(job_id or event.event_id)):
-                self._count(name, "started")
-                with metrics.HANDLING_SECONDS.labels(self._service, name).time():
-                    await self._settle(message, event)
+        key = str(getattr(event, "job_id", None) or event.event_id)
+        self._waiting.append(_Arrival(message, event, key))
+        # Not at once: what has come over the wire together is handled together.
+        self._deal_later(0.0)
         return None
 
-    async def _settle(self, message: AbstractIncomingMessage, event: Event) -> None:
-        """Apply the event until that succeeds, fails for good, or has to wait longer than we may hold a message."""
-        name = event.type_name()
+    def _deal_later(self, seconds: float) -> None:
+        if self._dealing is not None:
+            self._dealing.cancel()
+        self._dealing = asyncio.get_running_loop().call_later(seconds, self._deal)
+
+    def _deal(self) -> None:
+        """Begin with what waits, unless somebody has begun just now: then it goes on waiting, and gathers."""
+        self._dealing = None
+        if not self._waiting or self._stopping.is_set() or len(self._busy) >= _AT_ONCE:
+            return None
+        if self._busy:
+            youngest = max(since for _, since in self._busy.values())
+            if (patience := youngest + _LONG_SECONDS - monotonic()) > 0:
+                return self._deal_later(patience)
+        taken = {key for keys, _ in self._busy.values() for key in keys}
+        batch = [arrival for arrival in self._waiting if arrival.key not in taken][:_TOGETHER]
+        if batch:
+            chosen = set(map(id, batch))
+            self._waiting = [arrival for arrival in self._waiting if id(arrival) not in chosen]
+            # A task of its own: the client library cancels its callbacks when the channel dies.
+            task = asyncio.create_task(self._handle(batch), name=f"{self._service} events")
+            self._busy[task] = ({arrival.key for arrival in batch}, monotonic())
+            task.add_done_callback(self._done)
+        return None
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        del self._busy[task]
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("events were left to the broker", exc_info=error)
+        self._deal()
+
+    async def _handle(self, batch: Sequence[_Arrival]) -> None:
+        """Apply events, all at once if that can be done."""
+        # Jobs in one order: no two transactions ever wait for each other's.
+        batch = sorted(batch, key=lambda arrival: arrival.key)
+        for arrival in batch:
+            self._count(arrival.name, "started")
+        if len(batch) > 1:
+            try:
+                fresh = await self._apply(batch)
+            except Exception as error:
+                log.debug("events are handled one by one", events=len(batch), error=_short(error))
+            else:
+                for arrival, is_fresh in zip(batch, fresh, strict=True):
+                    await self._acknowledge(arrival, fresh=is_fresh)
+                return
+        of_jobs: dict[str, list[_Arrival]] = {}
+        for arrival in batch:
+            of_jobs.setdefault(arrival.key, []).append(arrival)
+        await asyncio.gather(*(self._one_by_one(arrivals) for arrivals in of_jobs.values()))
+
+    async def _one_by_one(self, arrivals: Sequence[_Arrival]) -> None:
+        for arrival in arrivals:
+            with arrival.context():
+                await self._settle(arrival)
+
+    async def _acknowledge(self, arrival: _Arrival, *, fresh: bool) -> None:
+        self._count(arrival.name, "done" if fresh else "duplicate")
+        await self._subscription.ack(arrival.message)
+
+    async def _settle(self, arrival: _Arrival) -> None:
+        """Apply an event until that succeeds, fails for good, or has to wait longer than we may hold a message."""
+        name, message = arrival.name, arrival.message
         begun = monotonic()
         delay = 0.2
         while True:
             try:
-                fresh = await self._apply(event)
+                (fresh,) = await self._apply([arrival])
             except Exception as error:
                 if not is_outage(error):
                     return await self._put_back(message, name, error)
                 log.warning("event is kept until the outage is over", event_type=name, error=_short(error))
                 self._count(name, "retried")
             else:
-                self._count(name, "done" if fresh else "duplicate")
-                await self._subscription.ack(message)
-                return None
+                return await self._acknowledge(arrival, fresh=fresh)
             if self._stopping.is_set() or monotonic() - begun > _LONGEST_OUTAGE_IN_HAND:
                 self._count(name, "handed_back")
                 await self._subscription.hand_back(message)
@@ -156,15 +243,20 @@ class EventConsumer(Generic[R]):
             await self._pause(delay * random.uniform(0.5, 1.0))  # noqa: S311 (jitter)
             delay = min(2 * delay, 10.0)
 
-    async def _apply(self, event: Event) -> bool:
-        """Mark and handle the event in one transaction; False if it was handled before."""
+    async def _apply(self, arrivals: Sequence[_Arrival]) -> list[bool]:
+        """Mark and handle events in one transaction; tell of each whether it was handled now, and not before."""
+        fresh = []
         async with self._sessions.begin() as session:
-            mark = insert(self._inbox).values(consumer=self._service, event_id=event.event_id)
-            marked = await session.scalar(mark.on_conflict_do_nothing().returning(self._inbox.event_id))
-            if marked is None:
-                return False
-            await self._handlers[type(event)](event, session, self._resources)
-            return True
+            ids = [arrival.event.event_id for arrival in arrivals]
+            new: set[UUID] = set(await session.scalars(self._mark, {"ids": ids}))
+            for arrival in arrivals:
+                event = arrival.event
+                fresh.append(event.event_id in new)
+                new.discard(event.event_id)  # the same once more in one batch is a duplicate
+                if fresh[-1]:
+                    with arrival.context(), metrics.HANDLING_SECONDS.labels(self._service, arrival.name).time():
+                        await self._handlers[type(event)](event, session, self._resources)
+        return fresh
 
     async def _put_back(self, message: AbstractIncomingMessage, name: str, error: Exception) -> None:
         delivery = delivery_count(message)
@@ -184,21 +276,6 @@ class EventConsumer(Generic[R]):
         """Sleep, but not through a stop."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._stopping.wait(), seconds)
-
-    @asynccontextmanager
-    async def _lane(self, key: str) -> AsyncIterator[None]:
-        """Let the events of one job pass one by one, in the order in which they asked."""
-        lock, waiting = self._lanes.get(key) or (asyncio.Lock(), 0)
-        self._lanes[key] = (lock, waiting + 1)
-        try:
-            async with lock:
-                yield
-        finally:
-            lock, waiting = self._lanes[key]
-            if waiting == 1:
-                del self._lanes[key]
-            else:
-                self._lanes[key] = (lock, waiting - 1)
 
     async def _prune_forever(self) -> None:
         while True:
@@ -225,6 +302,12 @@ def _compare(service: str, subscriptions: Subscriptions[R]) -> None:
         first = next(iter(inspect.signature(handler, eval_str=True).parameters.values()))
         if not (isinstance(first.annotation, type) and issubclass(event, first.annotation)):
             raise TypeError(f"{handler} is subscribed to {event.__name__} but takes {first.annotation}")
+
+
+def _table(inbox: type[InboxMixin]) -> Table:
+    table = inbox.__table__  # type: ignore[attr-defined]  # a mixin has none
+    assert isinstance(table, Table)
+    return table
 
 
 def _short(error: Exception) -> str:

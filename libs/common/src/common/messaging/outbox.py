@@ -8,11 +8,11 @@ from time import monotonic
 from typing import Any
 
 import structlog
-from sqlalchemy import delete, event, func, select, text, update
+from sqlalchemy import ARRAY, BigInteger, Connection, Interval, any_, bindparam, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
-from sqlalchemy.orm import DeclarativeBase, Session, UOWTransaction
+from sqlalchemy.orm import DeclarativeBase
 
-from common.database import Notifications, OutboxMixin, is_outage, metadata
+from common.database import Notifications, OutboxMixin, at_commit, is_outage, metadata, ring
 from common.events import Command, Event
 
 from . import metrics
@@ -28,11 +28,12 @@ _CHANNEL = "outbox"
 _BATCH = 200
 _POLL_SECONDS = 1.0
 # After a pass: what is committed meanwhile goes out together.
-_REST_SECONDS = 0.01
+_REST_SECONDS = 0.02
 _KEEP_PUBLISHED = timedelta(days=1)
 _PRUNE_EVERY = 300.0
 _MEASURE_EVERY = 5.0
 _REFUSED_WAITS = timedelta(seconds=10)
+_SENT = ("seq", "exchange", "routing_key", "message_id", "message_type", "correlation_id", "traceparent", "body")
 
 
 class _Base(DeclarativeBase):
@@ -43,24 +44,37 @@ class _Outbox(OutboxMixin, _Base):
     """The outbox of whichever service's session it is added to: the table has the same shape in every schema."""
 
 
+_INSERT = (
+    insert(_Outbox.__table__)  # type: ignore[arg-type]  # of a mixin's table nothing is known
+    .values(available_at=func.now() + bindparam("available_in", type_=Interval))
+    .inline()
+)
+# An array, not a list of parameters: each length of a list would be another statement to prepare.
+_SEQS = any_(bindparam("seqs", type_=ARRAY(BigInteger)))
+
+
 def add(session: AsyncSession, message: Event | Command, *, available_in: timedelta | None = None) -> None:
     """Write a message into the outbox within the session's transaction; it is published after the commit, or never.
 
     With `available_in` it is published no sooner than so long after the transaction began, by the database's clock.
     """
     envelope = Envelope.of(message)
-    row = _Outbox(
-        message_id=message.event_id,
-        exchange=envelope.exchange,
-        routing_key=envelope.routing_key,
-        message_type=envelope.message_type,
-        correlation_id=envelope.correlation_id,
-        traceparent=envelope.traceparent,
-        body=envelope.body.decode(),
-    )
-    if available_in is not None:
-        row.available_at = func.now() + available_in
-    session.add(row)
+    row = {
+        "message_id": message.event_id,
+        "exchange": envelope.exchange,
+        "routing_key": envelope.routing_key,
+        "message_type": envelope.message_type,
+        "correlation_id": envelope.correlation_id,
+        "traceparent": envelope.traceparent,
+        "body": envelope.body.decode(),
+        "available_in": available_in or timedelta(),
+    }
+    at_commit(session, _write, row)
+    ring(session, _CHANNEL)
+
+
+def _write(connection: Connection, rows: list[dict[str, Any]]) -> None:
+    connection.execute(_INSERT, rows)
 
 
 async def reannounce(session: AsyncSession) -> None:
@@ -72,13 +86,6 @@ async def reannounce(session: AsyncSession) -> None:
     again = {"published_at": None, "available_at": func.now()}
     await session.execute(update(_Outbox).where(of_facts, _Outbox.published_at.is_not(None)).values(again))
     await session.execute(delete(_Outbox).where(~of_facts))
-
-
-@event.listens_for(Session, "after_flush")
-def _ring(session: Session, _context: UOWTransaction) -> None:
-    """Wake the relay when the transaction commits; PostgreSQL drops the repetitions within a transaction."""
-    if any(isinstance(row, OutboxMixin) for row in session.new):
-        session.connection().execute(text("SELECT pg_notify(:channel, current_schema())"), {"channel": _CHANNEL})
 
 
 class OutboxRelay:
@@ -161,14 +168,14 @@ class OutboxRelay:
         """Publish one batch; False if there is nothing more to do for now."""
         row = self._outbox
         due = (
-            select(row)
+            select(*(getattr(row, name) for name in _SENT))
             .where(row.published_at.is_(None), row.available_at <= func.now())
             .order_by(row.seq)
             .limit(_BATCH)
             .with_for_update(skip_locked=True)
         )
         async with self._sessions.begin() as session:
-            rows = (await session.scalars(due)).all()
+            rows = (await session.execute(due)).all()
             outcomes = await asyncio.gather(
                 *(self._broker.send(_envelope(row)) for row in rows), return_exceptions=True
             )
@@ -189,9 +196,10 @@ class OutboxRelay:
         if seqs:
             await session.execute(
                 update(self._outbox)
-                .where(self._outbox.seq.in_(seqs))
+                .where(self._outbox.seq == _SEQS)
                 .values(values)
-                .execution_options(synchronize_session=False)
+                .execution_options(synchronize_session=False),
+                {"seqs": seqs},
             )
 
     async def _housekeep(self) -> None:
@@ -214,7 +222,7 @@ class OutboxRelay:
                 await session.execute(delete(row).where(row.published_at < func.now() - _KEEP_PUBLISHED))
 
 
-def _envelope(row: OutboxMixin) -> Envelope:
+def _envelope(row: Any) -> Envelope:
     return Envelope(
         exchange=row.exchange,
         routing_key=row.routing_key,

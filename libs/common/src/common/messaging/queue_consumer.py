@@ -88,8 +88,8 @@ class QueueConsumer:
             batch = await self._collect()
             await self._hand_over([_raw(self._spec.name, message) for message in batch])
             metrics.CONSUMED.labels(self._spec.name, "batch", "done").inc(len(batch))
-            for message in batch:
-                await self._subscription.ack(message)
+            # The channel is this queue's alone: all that came before the last of the batch is in it, or in one before.
+            await self._subscription.ack(batch[-1], multiple=True)
 
     async def _collect(self) -> list[AbstractIncomingMessage]:
         batch = [await self._arrived.get()]

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
-from common.database import Notifications, is_outage
+from common.database import Notifications, is_outage, ring
 from common.events import PauseWorkers
 from common.messaging import Broker
 from jobs.repository import JobRepository
@@ -122,8 +122,8 @@ class ConcurrencyStore:
         await self._session.execute(
             insert(Concurrency).values(**values).on_conflict_do_update(index_elements=["only_row"], set_=values)
         )
-        await self._session.execute(select(func.pg_notify(_CHANNEL, func.current_schema())))
-        await JobRepository(self._session).wake_dispatch()
+        ring(self._session, _CHANNEL)
+        JobRepository(self._session).wake_dispatch()
         log.warning("concurrency changed", by=str(by), **new.model_dump())
         self._session.expire_all()
         return await self.view()

@@ -54,7 +54,7 @@ class Reset:
             await self._session.flush()
             self._session.expunge_all()
             deleted += len(batch)
-        await JobRepository(self._session).wake_dispatch()
+        JobRepository(self._session).wake_dispatch()
         return deleted
 
     async def _batch(self, which: ColumnElement[bool]) -> list[Job]:

@@ -6,7 +6,7 @@ from .deadletters import DeadLetterRepository
 from .dispatch import DispatchRepository, WaitingChunk
 from .history import HistoryRepository
 from .idempotency import IdempotencyRepository
-from .ledger import LedgerRepository
+from .ledger import LedgerRepository, Line
 from .listing import ListingRepository
 from .overdue import OverdueRepository
 from .queue import QueueRepository
@@ -22,6 +22,7 @@ __all__ = [
     "IdempotencyRepository",
     "JobRepository",
     "LedgerRepository",
+    "Line",
     "ListingRepository",
     "LogRepository",
     "OverdueRepository",

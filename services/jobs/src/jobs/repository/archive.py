@@ -1,5 +1,6 @@
 """Queries on the log archive."""
 
+import json
 from collections.abc import Sequence
 from datetime import timedelta
 from enum import StrEnum
@@ -8,10 +9,21 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, delete, func, select, text
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from jobs.tables import LogLine
+
+_COLUMNS = ("kind", "service", "job_id", "log_id", "record")
+# One statement for any number of lines: a list of values would be another one to prepare for each length.
+_APPEND = text("""
+    INSERT INTO log_lines (kind, service, job_id, log_id, record)
+    SELECT kind, service, job_id, log_id, CAST(record AS jsonb)
+    FROM unnest(CAST(:kind AS text[]), CAST(:service AS text[]), CAST(:job_id AS uuid[]), CAST(:log_id AS uuid[]),
+                CAST(:record AS text[])) WITH ORDINALITY AS lines(kind, service, job_id, log_id, record, place)
+    ORDER BY place
+    ON CONFLICT (log_id) DO NOTHING
+    RETURNING seq, log_id
+""")
 
 
 class Kind(StrEnum):
@@ -61,8 +73,9 @@ class LogRepository:
         )
         previous = await self.head()
         by_id = {line["log_id"]: line for line in lines}
-        statement = insert(LogLine).on_conflict_do_nothing(index_elements=[LogLine.log_id])
-        added = await self._session.execute(statement.returning(LogLine.seq, LogLine.log_id), list(by_id.values()))
+        columns: dict[str, list[Any]] = {name: [line[name] for line in by_id.values()] for name in _COLUMNS}
+        columns["record"] = [json.dumps(record, ensure_ascii=False) for record in columns["record"]]
+        added = await self._session.execute(_APPEND, columns)
         return previous, sorted(((seq, by_id[log_id]) for seq, log_id in added), key=itemgetter(0))
 
     async def head(self) -> int:

@@ -3,10 +3,11 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from common.database import ring
 from jobs.tables import Job
 
 WAKE_DISPATCH = "jobs_dispatch"
@@ -45,6 +46,15 @@ class JobRepository:
             select(Job).where(Job.id == job_id).with_for_update(), execution_options={"populate_existing": True}
         )
 
+    async def lock_duplicates(self, job_id: UUID) -> None:
+        """Lock the jobs that say they are duplicates of this one, before it is locked to be deleted.
+
+        A change of a duplicate may have to look at this job, and the deletion of this job changes its duplicates: in
+        the other order the two would wait for each other.
+        """
+        query = select(Job.id).where(Job.duplicate_of == job_id).order_by(Job.id).with_for_update(key_share=True)
+        await self._session.execute(query)
+
     async def lock_attempt(self, job_id: UUID, attempt: int) -> Job | None:
         """Lock a job if this is its current attempt, else return None."""
         query = select(Job).where(Job.id == job_id, Job.attempt == attempt).with_for_update(key_share=True)
@@ -77,6 +87,6 @@ class JobRepository:
         )
         self._session.expunge(job)
 
-    async def wake_dispatch(self) -> None:
+    def wake_dispatch(self) -> None:
         """Ring the dispatcher of every replica when this transaction commits."""
-        await self._session.execute(select(func.pg_notify(WAKE_DISPATCH, func.current_schema())))
+        ring(self._session, WAKE_DISPATCH)

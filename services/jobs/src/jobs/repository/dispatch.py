@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select, text, update
+from sqlalchemy import ARRAY, Uuid, any_, bindparam, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from jobs.fairness import Line
@@ -109,7 +109,8 @@ class DispatchRepository:
 
     async def start(self, job_ids: Sequence[UUID]) -> list[Job]:
         """Begin the next attempt of these jobs, as far as they are still queued; return them in the order given."""
-        free = select(Job.id).where(Job.id.in_(job_ids), Job.state == State.QUEUED).with_for_update(skip_locked=True)
+        wanted = any_(bindparam("wanted", type_=ARRAY(Uuid)))
+        free = select(Job.id).where(Job.id == wanted, Job.state == State.QUEUED).with_for_update(skip_locked=True)
         statement = (
             update(Job)
             .where(Job.id.in_(free.scalar_subquery()))
@@ -123,7 +124,9 @@ class DispatchRepository:
             )
             .returning(Job)
         )
-        started = await self._session.scalars(statement, execution_options={"synchronize_session": False})
+        started = await self._session.scalars(
+            statement, {"wanted": list(job_ids)}, execution_options={"synchronize_session": False}
+        )
         return sorted(started, key=lambda job: job_ids.index(job.id))
 
     async def chunk_lines(self, front: int) -> tuple[dict[str, list[Line[WaitingChunk]]], float]:

@@ -1,26 +1,33 @@
 """Queries on what happened to a job: its events in order, and the attempts that restarts left behind."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import JSON, bindparam, select, text
+from sqlalchemy import Connection, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from common.database import at_commit, ring
 from jobs.tables import Chunk, Job, JobEvent, PastAttempt
 
 WAKE_WATCHERS = "job_events"
 
-# The number comes from the job's row, which its transaction holds until it commits: numbers become visible in order.
+# The numbers come from the job's row, which its transaction holds until it commits: they become visible in order.
 _TELL = text("""
-    WITH numbered AS (
-        UPDATE jobs SET last_event = last_event + 1 WHERE id = :job RETURNING id, last_event
-    ), written AS (
-        INSERT INTO job_events (job_id, seq, kind, data) SELECT id, last_event, :kind, :data FROM numbered
+    WITH told AS (
+        SELECT job, kind, data, row_number() OVER (PARTITION BY job ORDER BY place) AS number
+        FROM unnest(CAST(:jobs AS uuid[]), CAST(:kinds AS text[]), CAST(:datas AS text[]))
+             WITH ORDINALITY AS events(job, kind, data, place)
+    ), numbered AS (
+        UPDATE jobs SET last_event = last_event + added.count
+        FROM (SELECT job, count(*) AS count FROM told GROUP BY job) AS added
+        WHERE jobs.id = added.job RETURNING jobs.id, last_event - added.count AS before
     )
-    SELECT pg_notify(:channel, current_schema() || ' ' || id) FROM numbered
-""").bindparams(bindparam("data", type_=JSON))
+    INSERT INTO job_events (job_id, seq, kind, data)
+    SELECT told.job, before + number, kind, CAST(data AS jsonb) FROM told JOIN numbered ON numbered.id = told.job
+""")
 
 _LEFT_BEHIND = (
     "attempt",
@@ -45,9 +52,10 @@ class HistoryRepository:
         """Work inside the caller's transaction."""
         self._session = session
 
-    async def tell(self, job_id: UUID, kind: str, data: dict[str, Any]) -> None:
-        """Append an event to a job that this transaction has locked or inserted, and wake who watches."""
-        await self._session.execute(_TELL, {"job": job_id, "kind": kind, "data": data, "channel": WAKE_WATCHERS})
+    def tell(self, job_id: UUID, kind: str, data: dict[str, Any]) -> None:
+        """Append an event, at the commit, to a job that is locked or inserted by then, and wake who watches."""
+        at_commit(self._session, _tell, (job_id, kind, json.dumps(data)))
+        ring(self._session, WAKE_WATCHERS, str(job_id))
 
     async def after(self, job_id: UUID, seq: int, limit: int) -> list[tuple[JobEvent, Chunk | None]]:
         """Return the events that follow a number, in order, each with the chunk it is about."""
@@ -74,3 +82,8 @@ class HistoryRepository:
         """Return the attempts before the current one, in order."""
         query = select(PastAttempt).where(PastAttempt.job_id == job_id).order_by(PastAttempt.attempt)
         return (await self._session.scalars(query)).all()
+
+
+def _tell(connection: Connection, events: list[tuple[UUID, str, str]]) -> None:
+    jobs, kinds, datas = zip(*events, strict=True)
+    connection.execute(_TELL, {"jobs": list(jobs), "kinds": list(kinds), "datas": list(datas)})

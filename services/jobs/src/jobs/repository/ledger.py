@@ -1,6 +1,7 @@
 """Queries on the chunk ledger."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -37,6 +38,15 @@ _REUSE = text("""
 """)
 
 
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A ledger line that was just written: whether it is new, its seconds, and how often its work was sent again."""
+
+    new: bool
+    seconds: float
+    repeated: int
+
+
 class LedgerRepository:
     """Reads and writes ledger lines; the job is locked first, always, so that lines are never fought over."""
 
@@ -44,8 +54,8 @@ class LedgerRepository:
         """Work inside the caller's transaction."""
         self._session = session
 
-    async def plan(self, event: ChunkPlanned) -> tuple[bool, float] | None:
-        """Write the plan of a chunk; return (the line is new, its seconds), or None if it was planned before."""
+    async def plan(self, event: ChunkPlanned) -> Line | None:
+        """Write the plan of a chunk; None if it was planned before."""
         where = {
             "start_seconds": event.start_seconds,
             "end_seconds": event.end_seconds,
@@ -61,8 +71,8 @@ class LedgerRepository:
             )
         )
 
-    async def finish(self, event: ChunkTranscribed) -> tuple[bool, float] | None:
-        """Write the result of a chunk; return (the line is new, its seconds), or None if it was done before."""
+    async def finish(self, event: ChunkTranscribed) -> Line | None:
+        """Write the result of a chunk; None if it was done before."""
         result = {
             "state": "done",
             "done_at": func.now(),
@@ -108,38 +118,35 @@ class LedgerRepository:
         """Return one line."""
         return await self._session.get(Chunk, (job_id, attempt, chunk), populate_existing=True)
 
-    async def repetitions(self, job_id: UUID, attempt: int, chunk: int) -> int:
-        """Return how often a chunk's work was sent again because nothing was heard of it."""
-        line = await self.get(job_id, attempt, chunk)
-        return 0 if line is None else max(0, line.dispatches - 1)
-
-    async def origins(self, job_id: UUID, attempt: int) -> list[ChunkOrigin]:
-        """Return who made the results of an attempt, in the order of the recording."""
-        return [
-            ChunkOrigin(
-                chunk=line.chunk,
-                attempt=line.reused_from or line.attempt,
-                worker=line.worker,
-                deliveries=line.deliveries,
-                result_sha256=line.result_sha256,
-            )
-            for line in await self.lines(job_id, attempt)
-            if line.result_sha256 is not None
-        ]
-
-    async def result_keys(self, job_id: UUID, attempt: int) -> Sequence[str]:
-        """Return where the results of the attempt are, in the order of the recording."""
+    async def results(self, job_id: UUID, attempt: int) -> tuple[list[str], list[ChunkOrigin]]:
+        """Return where the results of the attempt are, and who made them, in the order of the recording."""
         query = (
-            select(Chunk.result_key)
+            select(
+                Chunk.chunk, Chunk.attempt, Chunk.reused_from, Chunk.worker, Chunk.deliveries, Chunk.result_sha256,
+                Chunk.result_key,
+            )
             .where(Chunk.job_id == job_id, Chunk.attempt == attempt, Chunk.result_key.is_not(None))
             .order_by(Chunk.chunk)
-        )
-        return [key for key in await self._session.scalars(query) if key is not None]
+        )  # fmt: skip
+        rows = (await self._session.execute(query)).all()
+        origins = [
+            ChunkOrigin(
+                chunk=row.chunk,
+                attempt=row.reused_from or row.attempt,
+                worker=row.worker,
+                deliveries=row.deliveries,
+                result_sha256=row.result_sha256,
+            )
+            for row in rows
+            if row.result_sha256 is not None
+        ]
+        return [row.result_key for row in rows], origins
 
     @staticmethod
     def _insert(event: ChunkPlanned | ChunkTranscribed, **values: Any) -> Insert:
         return insert(Chunk).values(job_id=event.job_id, attempt=event.attempt, chunk=event.chunk, **values)
 
-    async def _upsert(self, statement: Insert) -> tuple[bool, float] | None:
-        row = (await self._session.execute(statement.returning(_INSERTED, Chunk.seconds))).one_or_none()
-        return None if row is None else (bool(row[0]), float(row[1]))
+    async def _upsert(self, statement: Insert) -> Line | None:
+        wanted = statement.returning(_INSERTED, Chunk.seconds, Chunk.dispatches)
+        row = (await self._session.execute(wanted)).one_or_none()
+        return None if row is None else Line(bool(row[0]), float(row[1]), max(0, row[2] - 1))

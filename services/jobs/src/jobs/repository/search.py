@@ -38,16 +38,18 @@ class SearchRepository:
         words = terms(" ".join(texts))
         configuration = CONFIGURATIONS.get(language or "", "simple")
         markers = [marker(language)] if language is not None and language in CONFIGURATIONS else []
-        for limit in (len(words), _SURE_TO_FIT):
-            values = {"words": words[:limit], "configuration": configuration, "markers": markers, "job": job.id}
+        values = {"words": words, "configuration": configuration, "markers": markers, "job": job.id}
+        if len(words) > _SURE_TO_FIT:
             try:
                 async with self._session.begin_nested():
                     await self._session.execute(_SPOKEN, values)
             except DBAPIError as error:
-                if getattr(error.orig, "sqlstate", None) != _PROGRAM_LIMIT_EXCEEDED or limit <= _SURE_TO_FIT:
+                if getattr(error.orig, "sqlstate", None) != _PROGRAM_LIMIT_EXCEEDED:
                     raise
+                values["words"] = words[:_SURE_TO_FIT]
             else:
                 return
+        await self._session.execute(_SPOKEN, values)
 
     async def put_keywords(self, job_id: UUID, keywords: Sequence[str]) -> None:
         """Add the transcript's keywords."""

@@ -90,12 +90,14 @@ class JobCatalogue:
 
     async def delete(self, who: Identity, job_id: UUID) -> None:
         """Delete a job, stopping it first if it is not over; raises JobNotFound."""
+        await self._jobs.lock_duplicates(job_id)
         job = await self.locked(who, job_id)
         with context.bound(job_id=job_id):
             await self._delete(job)
 
     async def expire(self, event: JobExpired) -> None:
         """Delete a job that cleanup found to be over for longer than the retention allows."""
+        await self._jobs.lock_duplicates(event.job_id)
         job = await self._jobs.lock(event.job_id)
         if job is None or not State(job.state).final or job.finished_at is None:
             return
@@ -110,7 +112,7 @@ class JobCatalogue:
             self._resources.cancellations.after_commit(self._session, job.id, job.attempt)
             metrics.JOBS_FINISHED.labels(State.CANCELLED, "").inc()
             log.info("job cancelled", state=job.state)
-            await self._jobs.wake_dispatch()
+            self._jobs.wake_dispatch()
         await self._jobs.delete(job)
         await self._logs.forget_job(job.id)
         outbox.add(self._session, JobDeleted(job_id=job.id, owner_id=job.owner_id))

@@ -55,10 +55,10 @@ class JobControl:
                 reason=REASONS[Reason.CANCELLED],
                 finished_at=func.now(),
             )
-            await self._history.state(job)
+            self._history.state(job)
             outbox.add(self._session, JobCancelled(job_id=job.id, owner_id=job.owner_id, attempt=job.attempt))
             self._resources.cancellations.after_commit(self._session, job.id, job.attempt)
-            await self._jobs.wake_dispatch()
+            self._jobs.wake_dispatch()
             metrics.JOBS_FINISHED.labels(State.CANCELLED, Reason.CANCELLED).inc()
             log.info("job cancelled", state=before)
         return job
@@ -92,8 +92,8 @@ class JobControl:
                 turn_at=func.now() + DELAYS[priority],
                 **_UNTOUCHED,
             )
-            await self._history.state(job)
-            await self._jobs.wake_dispatch()
+            self._history.state(job)
+            self._jobs.wake_dispatch()
             metrics.JOBS_RESTARTED.inc()
             log.info("job restarted", after_attempt=job.attempt, model=options.model)
         return job

@@ -112,9 +112,9 @@ class JobCreation:
             )
             if job is None:
                 return None
-            await self._history.state(job)
+            self._history.state(job)
             self._announce(owner.user_id, new)
-            await self._jobs.wake_dispatch()
+            self._jobs.wake_dispatch()
             metrics.JOBS_CREATED.inc()
             log.info(
                 "job queued",

@@ -16,7 +16,7 @@ class History:
         """Work inside the caller's transaction."""
         self._events = HistoryRepository(session)
 
-    async def state(self, job: Job) -> None:
+    def state(self, job: Job) -> None:
         """The job is in another state."""
         data: dict[str, Any] = {
             "state": job.state,
@@ -24,16 +24,16 @@ class History:
             "reason": job.reason,
             "transcript_attempt": job.transcript_attempt,
         }
-        await self._events.tell(job.id, "state", _moment(job) | data)
+        self._events.tell(job.id, "state", _moment(job) | data)
 
-    async def progress(self, job: Job) -> None:
+    def progress(self, job: Job) -> None:
         """More is known about the recording."""
         data = {"duration_seconds": job.duration_seconds, "language": job.language}
-        await self._events.tell(job.id, "progress", _moment(job) | data)
+        self._events.tell(job.id, "progress", _moment(job) | data)
 
-    async def segments(self, job: Job, chunk: int) -> None:
+    def segments(self, job: Job, chunk: int) -> None:
         """A chunk's text is there; readers find the text itself in the ledger."""
-        await self._events.tell(job.id, "segments", _moment(job) | {"chunk": chunk})
+        self._events.tell(job.id, "segments", _moment(job) | {"chunk": chunk})
 
 
 def _moment(job: Job) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 import structlog
 from sqlalchemy import func
@@ -23,7 +24,7 @@ from common.events import (
 from common.messaging import outbox
 from common.storage import keys
 from jobs import costs, metrics, states
-from jobs.repository import JobRepository, LedgerRepository, SearchRepository
+from jobs.repository import JobRepository, LedgerRepository, Line, SearchRepository
 from jobs.resources import Resources
 from jobs.states import REASONS, Reason, State
 from jobs.storable import storable
@@ -61,9 +62,8 @@ class JobLifecycle:
         line = await self._ledger.plan(event)
         if line is None:
             return
-        new, seconds = line
         reused = None if job.attempt == 1 else await self._ledger.reuse(event)
-        await self._count(job, new=new, seconds=seconds, done=0 if reused is None else 1)
+        await self._count(job, line, done=0 if reused is None else 1)
         log.info(
             "chunk planned" if reused is None else "chunk result reused",
             chunk=event.chunk,
@@ -74,9 +74,9 @@ class JobLifecycle:
         )
         if reused is not None:
             metrics.CHUNKS_REUSED.inc()
-            await self._history.segments(job, event.chunk)
+            self._history.segments(job, event.chunk)
             await self._assemble_if_all_done(job)
-        await self._jobs.wake_dispatch()
+        self._jobs.wake_dispatch()
 
     async def audio_planned(self, event: AudioPlanned) -> None:
         """The plan has ended; how many chunks there are is known now."""
@@ -102,7 +102,7 @@ class JobLifecycle:
             speech_seconds=event.speech_seconds,
             language=event.language,
         )
-        await self._history.progress(job)
+        self._history.progress(job)
         await self._assemble_if_all_done(job)
 
     async def audio_rejected(self, event: AudioRejected) -> None:
@@ -121,10 +121,8 @@ class JobLifecycle:
         if line is None:
             await self._jobs.spend(event.job_id, **costs.of_wasted_result(event))
             return
-        new, seconds = line
-        repeated = await self._ledger.repetitions(job.id, job.attempt, event.chunk)
-        spent = costs.of_result(job, event, repeated)
-        await self._count(job, new=new, seconds=seconds, done=1, decode_seconds=event.decode_seconds, spent=spent)
+        spent = costs.of_result(job, event, line.repeated)
+        await self._count(job, line, done=1, decode_seconds=event.decode_seconds, spent=spent)
         metrics.DECODE_SECONDS.inc(event.decode_seconds)
         log.info(
             "chunk finished",
@@ -135,9 +133,9 @@ class JobLifecycle:
             decode_seconds=event.decode_seconds,
             worker=event.worker,
         )
-        await self._history.segments(job, event.chunk)
+        self._history.segments(job, event.chunk)
         await self._assemble_if_all_done(job)
-        await self._jobs.wake_dispatch()
+        self._jobs.wake_dispatch()
 
     async def transcript_ready(self, event: TranscriptReady) -> None:
         """The transcript is stored: the pointer moves to it, and people can read it."""
@@ -161,7 +159,7 @@ class JobLifecycle:
         )
         said = await self._ledger.texts(job.id, job.attempt)
         await self._search.put_transcript(job, said, "en" if job.choices.task == "translate" else event.language)
-        await self._history.state(job)
+        self._history.state(job)
         outbox.add(
             self._session,
             JobTranscribed(
@@ -189,23 +187,28 @@ class JobLifecycle:
             duration_seconds=event.duration_seconds,
             transcription_seconds=round(seconds, 3),
         )
-        await self._jobs.wake_dispatch()
+        self._jobs.wake_dispatch()
 
     async def metadata_enriched(self, event: MetadataEnriched) -> None:
         """The metadata is stored; if the job was completed without waiting for it, its note is taken back."""
         job = await self._jobs.lock_attempt(event.job_id, event.attempt)
-        if job is not None and job.transcript_attempt == event.attempt:
-            keywords = storable(event.keywords)
-            await self._jobs.change(job, keywords=keywords)
-            await self._search.put_keywords(job.id, keywords)
-        if job is not None and job.state == State.ENRICHING:
-            await self.complete(job)
-        elif job is not None and job.reason_code == Reason.ENRICHMENT_TIMED_OUT:
+        if job is None:
+            return self._stale(event)
+        found: dict[str, Any] = {}
+        if job.transcript_attempt == event.attempt:
+            found["keywords"] = storable(event.keywords)
+            await self._search.put_keywords(job.id, found["keywords"])
+        if job.state == State.ENRICHING:
+            return await self.complete(job, **found)
+        if job.reason_code == Reason.ENRICHMENT_TIMED_OUT:
             code = Reason.NO_SPEECH if job.chunks_planned == 0 else None
-            await self._jobs.change(job, reason_code=code, reason=None if code is None else REASONS[code])
+            found |= {"reason_code": code, "reason": None if code is None else REASONS[code]}
             log.info("metadata arrived late")
         else:
             self._stale(event)
+        if found:
+            await self._jobs.change(job, **found)
+        return None
 
     async def metadata_failed(self, event: MetadataFailed) -> None:
         """The transcript is fine, its metadata is not to be had."""
@@ -216,13 +219,17 @@ class JobLifecycle:
         else:
             self._stale(event)
 
-    async def complete(self, job: Job, code: Reason | None = None, reason: str | None = None) -> None:
-        """Nothing is left to do for a locked job; the reason, if any, says what was left out."""
+    async def complete(self, job: Job, code: Reason | None = None, reason: str | None = None, **found: Any) -> None:
+        """Nothing is left to do for a locked job; the reason, if any, says what was left out.
+
+        What was found last is written to the columns of these names.
+        """
         states.require(State(job.state), State.COMPLETED)
         if code is None and job.chunks_planned == 0:
             code, reason = Reason.NO_SPEECH, REASONS[Reason.NO_SPEECH]
-        await self._jobs.change(job, state=State.COMPLETED, reason_code=code, reason=reason, finished_at=func.now())
-        await self._history.state(job)
+        ended = {"state": State.COMPLETED, "reason_code": code, "reason": reason, "finished_at": func.now()}
+        await self._jobs.change(job, **ended, **found)
+        self._history.state(job)
         outbox.add(
             self._session,
             JobCompleted(job_id=job.id, owner_id=job.owner_id, attempt=job.attempt, note=reason),
@@ -236,7 +243,7 @@ class JobLifecycle:
         """A locked job ends without a transcript; its workers are told to stop."""
         states.require(State(job.state), State.FAILED)
         await self._jobs.change(job, state=State.FAILED, reason_code=code, reason=reason, finished_at=func.now())
-        await self._history.state(job)
+        self._history.state(job)
         outbox.add(
             self._session,
             JobFailed(job_id=job.id, owner_id=job.owner_id, attempt=job.attempt, reason_code=code, reason=reason),
@@ -244,7 +251,7 @@ class JobLifecycle:
         self._cancellations.after_commit(self._session, job.id, job.attempt)
         metrics.JOBS_FINISHED.labels(State.FAILED, code).inc()
         log.warning("job failed", reason_code=code, reason=reason)
-        await self._jobs.wake_dispatch()
+        self._jobs.wake_dispatch()
 
     async def _processing(self, event: AttemptEvent) -> Job | None:
         """Lock the job of a result that is wanted; None for one that is stale."""
@@ -261,19 +268,18 @@ class JobLifecycle:
     async def _count(
         self,
         job: Job,
+        line: Line,
         *,
-        new: bool,
-        seconds: float,
         done: int = 0,
         decode_seconds: float = 0.0,
         spent: Mapping[str, float] = MappingProxyType({}),
     ) -> None:
         await self._jobs.change(
             job,
-            chunks_known=job.chunks_known + new,
-            seconds_known=job.seconds_known + (seconds if new else 0.0),
+            chunks_known=job.chunks_known + line.new,
+            seconds_known=job.seconds_known + (line.seconds if line.new else 0.0),
             chunks_done=job.chunks_done + done,
-            seconds_done=job.seconds_done + (seconds if done else 0.0),
+            seconds_done=job.seconds_done + (line.seconds if done else 0.0),
             decode_seconds=job.decode_seconds + decode_seconds,
             progressed_at=func.now(),
             **spent,

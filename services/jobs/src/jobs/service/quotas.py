@@ -56,7 +56,7 @@ class Quotas:
 
     async def charge(self, job: Job, seconds: float) -> None:
         """Count a finished plan, unless the same recording was planned under the same options before."""
-        if not await self._usage.charged_before(job):
+        if job.attempt == 1 or not await self._usage.charged_before(job):
             await self._usage.charge(job.owner_id, seconds)
 
     async def usage(self, who: Identity) -> Usage:

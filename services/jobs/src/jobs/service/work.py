@@ -1,6 +1,6 @@
 """Work leaves for the transcribers through the outbox, in the name of the request that created the job."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 from uuid import UUID
@@ -64,15 +64,15 @@ class WorkSender:
     async def assemble(self, job: Job, *, repeated: bool = False) -> None:
         """Ask for the attempt's results to be merged into the transcript."""
         assert job.plan_key is not None
-        keys: Sequence[str] = await self._ledger.result_keys(job.id, job.attempt)
+        keys, origins = await self._ledger.results(job.id, job.attempt)
         work = AssembleWork(
             job_id=job.id,
             attempt=job.attempt,
             plan_key=job.plan_key,
-            result_keys=list(keys),
+            result_keys=keys,
             options=job.choices,
             source_sha256=job.sha256,
-            origins=await self._ledger.origins(job.id, job.attempt),
+            origins=origins,
         )
         await self._send(work, repeated=repeated)
 
