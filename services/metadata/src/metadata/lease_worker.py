@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from time import monotonic
 from typing import Any
 
 import structlog
@@ -22,6 +23,7 @@ from .settings import Settings
 log = structlog.get_logger(__name__)
 
 _LONGEST_DELAY = 60.0  # seconds
+_LOOK_SECONDS = 5.0
 
 
 class LeaseWorker(ABC):
@@ -42,13 +44,16 @@ class LeaseWorker(ABC):
 
     async def run(self) -> None:
         """Work for ever: woken by the database, polling as a fallback."""
+        looked = -_LOOK_SECONDS
         async with Notifications(self._engine, self.repository.channel) as notifications:
             while True:
                 try:
                     while await self.step():
                         pass
-                    async with self._sessions.begin() as session:
-                        await self.look_around(session)
+                    if monotonic() - looked >= _LOOK_SECONDS:
+                        async with self._sessions.begin() as session:
+                            await self.look_around(session)
+                        looked = monotonic()
                 except Exception as error:
                     if not is_outage(error):
                         raise
@@ -79,7 +84,7 @@ class LeaseWorker(ABC):
 
     @abstractmethod
     async def look_around(self, session: AsyncSession) -> None:
-        """What is to be done when no work is due."""
+        """What is to be done now and then, when no work is due."""
 
     async def _see_through(self, claim: Claim) -> None:
         if claim.tries > self._settings.enrichment_tries:

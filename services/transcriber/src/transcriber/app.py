@@ -11,10 +11,10 @@ from common import logging
 from common.health import Background
 from common.messaging import Broker, LogPublisher
 from common.presence import Presence
-from common.storage import ObjectStore
 from common.web import Readiness, build_app
 from common.web.server import EXIT_RESTART, end
 
+from .recent import RecentStore
 from .service import TranscriberService
 from .settings import Settings
 from .workspace import sweep
@@ -30,7 +30,7 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             sweep(settings.work_dir)
-            store = ObjectStore(settings)
+            store = RecentStore(settings)
             stack.push_async_callback(store.close)
             broker = await Broker.connect(settings, "transcriber")
             stack.push_async_callback(broker.close)

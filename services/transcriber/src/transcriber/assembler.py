@@ -9,7 +9,7 @@ import structlog
 
 from common.events import AssembleWork, TranscriptReady
 from common.messaging import Broker
-from common.storage import ObjectStore, keys
+from common.storage import keys
 
 from . import metrics, provenance
 from .assembly import assemble, count_words
@@ -18,6 +18,7 @@ from .documents import canonical
 from .formats import FORMATS
 from .patience import PATIENCE, patiently
 from .provenance import Evidence, digest
+from .recent import RecentStore
 
 log = structlog.get_logger(__name__)
 
@@ -27,7 +28,7 @@ _AT_ONCE: Final = 8  # results fetched side by side
 class Assembler:
     """Turns the results of an attempt into its transcript; repeating it stores the same bytes again."""
 
-    def __init__(self, *, store: ObjectStore, broker: Broker, cancellations: Cancellations) -> None:
+    def __init__(self, *, store: RecentStore, broker: Broker, cancellations: Cancellations) -> None:
         self._store = store
         self._broker = broker
         self._cancellations = cancellations
@@ -35,7 +36,7 @@ class Assembler:
     async def assemble(self, work: AssembleWork) -> None:
         """Do the work and publish TranscriptReady; raises WorkCancelled, ObjectMissing, StoreUnavailable."""
         self._cancellations.check(work.job_id, work.attempt)
-        plan = await patiently(lambda: self._store.get(work.plan_key))
+        plan = await patiently(lambda: self._store.recall(work.plan_key))
         stored = await self._results(work.result_keys)
         results = [json.loads(result) for result in stored]
         evidence = Evidence(json.loads(plan), digest(plan), results, [digest(result) for result in stored])
@@ -72,7 +73,7 @@ class Assembler:
 
         async def fetch(key: str) -> bytes:
             async with gate:
-                return await patiently(lambda: self._store.get(key))
+                return await patiently(lambda: self._store.recall(key))
 
         return list(await asyncio.gather(*(fetch(key) for key in result_keys)))
 

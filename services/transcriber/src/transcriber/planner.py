@@ -11,7 +11,7 @@ import structlog
 
 from common.events import AudioPlanned, AudioRejected, ChunkPlanned, PlanWork
 from common.messaging import Broker
-from common.storage import ObjectMissing, ObjectStore, keys
+from common.storage import ObjectMissing, keys
 
 from . import metrics
 from .analysis import Analysis, ChunkAudio
@@ -23,6 +23,7 @@ from .errors import NoRoom, Rejected
 from .languages import LanguageChoice
 from .patience import PATIENCE, patiently
 from .process import EngineProcess
+from .recent import RecentStore
 from .vad import model_digest
 from .workspace import folder
 
@@ -35,7 +36,7 @@ class Planner:
     def __init__(
         self,
         *,
-        store: ObjectStore,
+        store: RecentStore,
         broker: Broker,
         decoders: Decoders,
         engine: EngineProcess,
@@ -156,7 +157,7 @@ class Planner:
 class _Announcements:
     """The chunks of one plan on their way out; they wait only until the language is known."""
 
-    def __init__(self, work: PlanWork, choice: LanguageChoice, store: ObjectStore, broker: Broker) -> None:
+    def __init__(self, work: PlanWork, choice: LanguageChoice, store: RecentStore, broker: Broker) -> None:
         self._work = work
         self.choice = choice
         self._store = store

@@ -8,7 +8,6 @@ from pydantic import ValidationError
 import models
 from common.events import EngineTuning, JobOptions
 from common.messaging import Broker
-from common.storage import ObjectStore
 
 from .assembler import Assembler
 from .audio import Decoders
@@ -19,6 +18,7 @@ from .errors import ModelNotServed
 from .gpu import Gpu
 from .planner import Planner
 from .process import EngineProcess, EngineSettings
+from .recent import RecentStore
 from .selftest import selftest
 from .settings import Settings
 from .transcription import Transcriber
@@ -31,7 +31,7 @@ log = structlog.get_logger(__name__)
 class TranscriberService:
     """One worker; `run` is a background loop that is started again when it fails, `stop` ends it in order."""
 
-    def __init__(self, settings: Settings, store: ObjectStore, broker: Broker) -> None:
+    def __init__(self, settings: Settings, store: RecentStore, broker: Broker) -> None:
         self._settings = settings
         self._store = store
         self._broker = broker

@@ -2,7 +2,7 @@
 
 import json
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
@@ -10,7 +10,7 @@ import structlog
 
 from common.events import AudioRejected, ChunkTranscribed, ChunkWork, TextSegment
 from common.messaging import Broker
-from common.storage import ObjectMissing, ObjectStore, keys
+from common.storage import ObjectMissing, keys
 
 from . import metrics
 from .audio import SAMPLE_RATE
@@ -23,6 +23,7 @@ from .hearing import hear
 from .patience import PATIENCE, patiently
 from .process import EngineProcess
 from .provenance import digest
+from .recent import RecentStore
 from .timeline import Timeline
 
 log = structlog.get_logger(__name__)
@@ -30,6 +31,9 @@ log = structlog.get_logger(__name__)
 _TEXT_LIMIT: Final = 4000  # characters of a chunk's text that travel with its event
 _SEGMENT_LIMIT: Final = 200  # and segments; both are several times what people say in a chunk
 _FAILURES_REMEMBERED: Final = 1000
+
+
+Read = Callable[[str], Awaitable[bytes]]
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ class Transcriber:
     def __init__(
         self,
         *,
-        store: ObjectStore,
+        store: RecentStore,
         broker: Broker,
         engine: EngineProcess,
         batcher: Batcher,
@@ -68,7 +72,7 @@ class Transcriber:
         After a failed delivery the chunk shares no call with others, and the last time it is decoded window by window.
         Raises WorkCancelled, and whatever may be gone when the work is tried again.
         """
-        meta = await self._meta(work)
+        meta = await self._meta(work, self._store.recall)
         result_key = keys.result(*_place(work))
         stored = await self._stored(result_key)
         if stored is not None:
@@ -88,13 +92,13 @@ class Transcriber:
 
     async def repeat(self, work: ChunkWork, *, key: str, delivery: int) -> tuple[bytes, dict[str, str]]:
         """Transcribe a stored chunk again and return what would be stored, and the engine; raises as `transcribe`."""
-        meta = await self._meta(work)
+        meta = await self._meta(work, self._store.get)
         decoded = await self._decode(work, meta, delivery, Spent(), key=key)
         engine: dict[str, str] = json.loads(decoded.stored)["engine"]
         return decoded.stored, engine
 
-    async def _meta(self, work: ChunkWork) -> dict[str, Any]:
-        meta: dict[str, Any] = json.loads(await patiently(lambda: self._store.get(keys.chunk_meta(*_place(work)))))
+    async def _meta(self, work: ChunkWork, read: Read) -> dict[str, Any]:
+        meta: dict[str, Any] = json.loads(await patiently(lambda: read(keys.chunk_meta(*_place(work)))))
         return meta
 
     def _waste(self, key: str, seconds: float) -> None:
@@ -112,7 +116,8 @@ class Transcriber:
         self, work: ChunkWork, meta: dict[str, Any], delivery: int, spent: Spent, *, key: str = ""
     ) -> Decoded:
         """Decode a chunk's windows; what that costs is added to `spent`, also when it fails."""
-        pcm = await patiently(lambda: self._store.get(keys.chunk_audio(*_place(work))))
+        read = self._store.get if key else self._store.recall  # a repetition is of what is stored
+        pcm = await patiently(lambda: read(keys.chunk_audio(*_place(work))))
         windows = cut_windows(pcm, [round(window["seconds"] * SAMPLE_RATE) for window in meta["windows"]])
         options = DecodeOptions(
             language=work.language,

@@ -130,11 +130,14 @@ class EventConsumer(Generic[R]):
         """Take no more events and finish those in hand; what is not finished in time goes back to the queue."""
         self._stopping.set()
         await self._subscription.cancel()
-        if self._busy:
-            await asyncio.wait(self._busy, timeout=timeout)
+        self._deal()
+        deadline = monotonic() + timeout
+        while self._busy and (left := deadline - monotonic()) > 0:
+            # Who ends begins with what waits: all that was prefetched is in hand, and going back would be counted.
+            await asyncio.wait(self._busy, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+        self._waiting.clear()
         if late := [task for task in self._busy if task.cancel()]:
             await asyncio.wait(late)
-        self._waiting.clear()  # closing the channel gives them back
         await self._subscription.close()
         if self._pruning is not None:
             self._pruning.cancel()
@@ -169,7 +172,7 @@ class EventConsumer(Generic[R]):
     def _deal(self) -> None:
         """Begin with what waits, unless somebody has begun just now: then it goes on waiting, and gathers."""
         self._dealing = None
-        if not self._waiting or self._stopping.is_set() or len(self._busy) >= _AT_ONCE:
+        if not self._waiting or len(self._busy) >= _AT_ONCE:
             return None
         if self._busy:
             youngest = max(since for _, since in self._busy.values())
