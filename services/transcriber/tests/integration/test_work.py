@@ -24,7 +24,6 @@ from common.events import (
 )
 from common.messaging import Broker
 from common.settings import BrokerSettings
-from common.storage import keys
 from native.testing import free_port
 from transcriber.settings import Settings
 
@@ -80,8 +79,7 @@ async def test_work_that_cannot_be_done_is_dead_after_three_tries_and_holds_up_n
     work = await jobs.upload(studio.record("a.wav", speech[: 5 * RATE]))
     await jobs.plan(work)
     (planned,) = jobs.said(work.job_id, ChunkPlanned)
-    await jobs.store.delete(keys.chunk_audio(work.job_id, 1, 0))
-    await jobs.broker.publish(jobs.chunk_work(work, planned))
+    await jobs.broker.publish(jobs.chunk_work(work, planned.model_copy(update={"chunk": 7})))  # there is none
     other = await jobs.upload(studio.record("b.wav", speech[: 5 * RATE]))
     await jobs.transcribe(other)
     await jobs.until(lambda: jobs.dead)

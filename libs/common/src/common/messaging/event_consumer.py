@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import takewhile
 from time import monotonic
 from typing import Any, Final, Generic, TypeVar
 from uuid import UUID
@@ -14,9 +15,10 @@ from uuid import UUID
 import structlog
 from aio_pika.abc import AbstractIncomingMessage
 from pydantic import ValidationError
-from sqlalchemy import ARRAY, Table, Uuid, bindparam, delete, func, literal, select
+from sqlalchemy import ARRAY, Uuid, bindparam, delete, func, literal, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+from sqlalchemy.sql.dml import ReturningInsert
 
 from common import context
 from common.database import InboxMixin, is_outage
@@ -62,6 +64,10 @@ class _Arrival:
     def name(self) -> str:
         return self.event.type_name()
 
+    @property
+    def suspect(self) -> bool:
+        return bool(self.message.redelivered)
+
     @contextmanager
     def context(self) -> Iterator[None]:
         """Continue the trace that the event came with."""
@@ -106,13 +112,6 @@ class EventConsumer(Generic[R]):
         queue = event_queue(service)
         self._deliveries = deliveries_until_dead(queue.name)
         self._subscription = Subscription(broker, queue, _PREFETCH, self._on_message)
-        ids = bindparam("ids", type_=ARRAY(Uuid))
-        self._mark = (
-            insert(_table(inbox))
-            .from_select(["consumer", "event_id"], select(literal(service), func.unnest(ids)))
-            .on_conflict_do_nothing()
-            .returning(_table(inbox).c.event_id)
-        )
         self._waiting: list[_Arrival] = []
         # Keys of the events in hand, by the task that has them, and since when it has.
         self._busy: dict[asyncio.Task[None], tuple[set[str], float]] = {}
@@ -179,7 +178,10 @@ class EventConsumer(Generic[R]):
             if (patience := youngest + _LONG_SECONDS - monotonic()) > 0:
                 return self._deal_later(patience)
         taken = {key for keys, _ in self._busy.values() for key in keys}
-        batch = [arrival for arrival in self._waiting if arrival.key not in taken][:_TOGETHER]
+        free = [arrival for arrival in self._waiting if arrival.key not in taken][:_TOGETHER]
+        # What was in somebody's hands before may have ended its process: alone it takes nobody along.
+        alone = bool(free) and free[0].suspect
+        batch = free[:1] if alone else list(takewhile(lambda arrival: not arrival.suspect, free))
         if batch:
             chosen = set(map(id, batch))
             self._waiting = [arrival for arrival in self._waiting if id(arrival) not in chosen]
@@ -251,7 +253,7 @@ class EventConsumer(Generic[R]):
         fresh = []
         async with self._sessions.begin() as session:
             ids = [arrival.event.event_id for arrival in arrivals]
-            new: set[UUID] = set(await session.scalars(self._mark, {"ids": ids}))
+            new: set[UUID] = set(await session.scalars(self._marks(), {"ids": ids}))
             for arrival in arrivals:
                 event = arrival.event
                 fresh.append(event.event_id in new)
@@ -260,6 +262,17 @@ class EventConsumer(Generic[R]):
                     with arrival.context(), metrics.HANDLING_SECONDS.labels(self._service, arrival.name).time():
                         await self._handlers[type(event)](event, session, self._resources)
         return fresh
+
+    def _marks(self) -> ReturningInsert[Any]:
+        """Inbox rows for any number of events; returns the ids of those that were not there."""
+        inbox = self._inbox.__table__  # type: ignore[attr-defined]  # only a mixin has none
+        ids = bindparam("ids", type_=ARRAY(Uuid))
+        return (
+            insert(inbox)
+            .from_select(["consumer", "event_id"], select(literal(self._service), func.unnest(ids)))
+            .on_conflict_do_nothing()
+            .returning(inbox.c.event_id)
+        )
 
     async def _put_back(self, message: AbstractIncomingMessage, name: str, error: Exception) -> None:
         delivery = delivery_count(message)
@@ -305,12 +318,6 @@ def _compare(service: str, subscriptions: Subscriptions[R]) -> None:
         first = next(iter(inspect.signature(handler, eval_str=True).parameters.values()))
         if not (isinstance(first.annotation, type) and issubclass(event, first.annotation)):
             raise TypeError(f"{handler} is subscribed to {event.__name__} but takes {first.annotation}")
-
-
-def _table(inbox: type[InboxMixin]) -> Table:
-    table = inbox.__table__  # type: ignore[attr-defined]  # a mixin has none
-    assert isinstance(table, Table)
-    return table
 
 
 def _short(error: Exception) -> str:
