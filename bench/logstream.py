@@ -24,6 +24,7 @@ from uuid import uuid4
 import httpx
 from websockets.asyncio.client import connect
 
+from bench import report
 from common.logging import LogSink
 from common.messaging import Broker, LogPublisher
 from common.settings import BrokerSettings
@@ -35,10 +36,11 @@ RATE = float(os.environ.get("BENCH_RATE", "10"))
 SECONDS = float(os.environ.get("BENCH_SECONDS", "20"))
 PROCESSES = 2
 LAST = "the last line"
+COMMAND = "PYTHONPATH=tests python -m bench.logstream"
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure, print, and write the page's section."""
     with tempfile.TemporaryDirectory() as folder, canned_fleet(Path(folder)) as fleet:
         url, (username, password) = fleet.url("gateway"), fleet.credentials
         answer = httpx.post(f"{url}/token", data={"username": username, "password": password})
@@ -81,12 +83,21 @@ def _figures(url: str, headers: dict[str, str]) -> tuple[float, float]:
 def _report(delays: list[float], gateway: float, viewers: float, gaps: float) -> None:
     quantiles = statistics.quantiles(delays, n=100)
     each = 1e6 / len(delays)
-    print(
-        f"{VIEWERS} viewers, {RATE:g} lines/s for {SECONDS:g} s, {len(delays)} deliveries: "
-        f"median {statistics.median(delays) * 1000:.0f} ms, p99 {quantiles[98] * 1000:.0f} ms, "
-        f"worst {max(delays) * 1000:.0f} ms; processor time per 1,000 deliveries: gateway {gateway * each:.0f} ms, "
-        f"the viewers themselves {viewers * each:.0f} ms; {gaps:.0f} gaps; load {os.getloadavg()[0]:.1f}"
+    measured = report.table(
+        ("what", "measured"),
+        [
+            ("deliveries", f"{len(delays):,}"),
+            ("median", f"{statistics.median(delays) * 1000:.0f} ms"),
+            ("99th percentile", f"{quantiles[98] * 1000:.0f} ms"),
+            ("longest", f"{max(delays) * 1000:.0f} ms"),
+            ("gateway's processor time per 1,000 deliveries", f"{gateway * each:.0f} ms"),
+            ("the viewers' own, on the same machine", f"{viewers * each:.0f} ms"),
+            ("gaps, for which viewers had to ask the archive", f"{gaps:.0f}"),
+        ],
     )
+    told = f"{VIEWERS} viewers of one job on one gateway, {RATE:g} lines a second for {SECONDS:g} s. Budget: 250 ms."
+    print(f"{told}\n\n{measured}")
+    report.write_section("logstream", f"{told}\n\n{measured}\n\n{report.provenance(COMMAND, ('websockets',))}")
 
 
 async def _talk(settings: BrokerSettings, job_id: str) -> None:
