@@ -28,6 +28,15 @@ def test_quiet_speech_becomes_as_loud_as_ordinary_speech(speech: Any, seconds: i
     assert len(raised(quiet)) == len(quiet)
 
 
+def test_a_quiet_answer_becomes_as_loud_as_the_loud_question_in_the_same_span(speech: Any) -> None:
+    second, pause = 16_000, np.zeros(4_800, np.float32)
+    question, answer = pcm(speech[: 5 * second]), pcm(speech[8 * second : 12 * second] * 0.02)
+    levelled = raised(question + pcm(pause) + answer)
+    assert levelled[: len(question)] == question
+    assert 0.02 < level(levelled[-len(answer) :]) < 0.12
+    assert len(levelled) == len(question) + len(pcm(pause)) + len(answer)
+
+
 def test_a_rustle_stays_as_it_is() -> None:
     rustle = pcm(np.random.default_rng(2).standard_normal(16_000) * 0.001)
     assert raised(rustle) == rustle
