@@ -43,6 +43,16 @@ async def test_samples_are_fine_before_they_are_broken(tmp_path: Path) -> None:
             assert await outcome(decoders, path) == "decoded", name
 
 
+@pytest.mark.parametrize("seed", [500_092, 500_329, 9_000_083, 9_000_774])
+async def test_what_once_broke_a_rule_is_rejected_in_words(tmp_path: Path, seed: int) -> None:
+    """CAF whose chunks point before its beginning, where the seek failed as if the disk had; AU at impossible rates."""
+    _, content = mutated(samples_of_formats(), seed)
+    path = tmp_path / "broken"
+    path.write_bytes(content)
+    async with Decoders() as decoders:
+        assert await outcome(decoders, path) == "undecodable"
+
+
 async def test_broken_recordings_are_decoded_or_rejected_within_limits(tmp_path: Path) -> None:
     samples = samples_of_formats()
     path = tmp_path / "broken"

@@ -3,6 +3,7 @@
 import importlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from errno import EINVAL
 from typing import BinaryIO, Final
 
 import av
@@ -64,6 +65,24 @@ def libraries() -> dict[str, str]:
     return {"pyav": av.__version__, **versions}
 
 
+class _Bytes:
+    """A file as the demuxer reads it. To ask for a place that cannot be is a broken file's fault, and no disk's."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.read = file.read
+        self.tell = file.tell
+        self._seek = file.seek
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Go there; what cannot be answers as libavformat's own files do, by a negative error number."""
+        try:
+            return self._seek(offset, whence)
+        except OSError as error:
+            if error.errno != EINVAL:
+                raise
+            return -EINVAL
+
+
 class Media:
     """One file's sound as blocks of 16 kHz samples, in the order and at the times at which it is to be heard.
 
@@ -77,7 +96,7 @@ class Media:
         self.gap_seconds = 0.0
         try:
             self._container: InputContainer = av.open(
-                file,
+                _Bytes(file),
                 mode="r",
                 container_options={
                     "format_whitelist": DEMUXERS,
@@ -176,7 +195,14 @@ class Media:
             self._resampler = AudioResampler(format="fltp", layout=layout, rate=RATE, frame_size=RATE)
             self._shape = shape
         assert self._resampler is not None
-        for resampled in self._resampler.resample(frame):
+        try:
+            pieces = self._resampler.resample(frame)
+        except (FFmpegError, ValueError):
+            # A rate or a layout that no sound has.
+            self.damaged += 1
+            self._resampler = self._shape = None
+            return
+        for resampled in pieces:
             yield np.asarray(resampled.to_ndarray(), np.float32)
 
     def _flush(self) -> Iterator[Samples]:
