@@ -34,5 +34,6 @@ async def test_deadly_chunk_fails_its_own_job_and_names_itself(platform: Platfor
     await platform.reach(deadly, lambda job: job["state"] == "processing", "is taken up again")
     platform.user.http.post(f"/jobs/{deadly}/cancel").raise_for_status()
     platform.expect(deadly, "cancelled", "cancelled", attempt=2)
+    platform.user.http.delete(f"/admin/dead-letters/{letter['id']}").raise_for_status()
 
     await assert_whole(platform)

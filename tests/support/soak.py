@@ -103,13 +103,13 @@ class Soak:
         self._faults = schedule(seed, victims)
         self.report = Report(seed, engine)
 
-    async def run(self, seconds: float) -> Report:
-        """Inject faults for so long, then let everything end, and look at it."""
+    async def run(self, seconds: float, *, at_least: int = 1) -> Report:
+        """Inject faults for so long, and so many at the least; then let everything end, and look at it."""
         began = time.monotonic()
         stream = asyncio.create_task(self._submit())
         try:
             for fault in self._faults:
-                if time.monotonic() - began > seconds:
+                if time.monotonic() - began > seconds and self.report.injections.total() >= at_least:
                     break
                 await asyncio.sleep(fault.after)
                 await self._inject(fault)
