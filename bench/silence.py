@@ -106,7 +106,7 @@ def _kind_and_peak(process: Path) -> tuple[str, int]:
         words = (process / "cmdline").read_bytes().split(b"\0")
         status = (process / "status").read_text().splitlines()
     except OSError:
-        return "others", 0
+        return "the three servers", 0
     kind = words[words.index(b"-m") + 1].decode() if b"-m" in words else "the three servers"
     peak = next((int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM:")), 0)
     return kind, peak
