@@ -6,7 +6,7 @@ ahead, and where there is a pause near an edge, the word before ends and the nex
 
 import statistics
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
 
@@ -34,6 +34,25 @@ _LONGEST_MEDIAN_SECONDS: Final = 0.7
 Pause = tuple[float, float]
 
 
+@dataclass(slots=True)
+class _Edge:
+    """Where one word ends and the next begins: at a moment, or around a pause near it."""
+
+    moment: float
+    pause: Pause | None = None
+    gain: float = 0.0
+
+    @property
+    def before(self) -> float:
+        """Where the word before the edge ends."""
+        return self.pause[0] if self.pause else self.moment
+
+    @property
+    def after(self) -> float:
+        """Where the word after the edge begins."""
+        return self.pause[1] if self.pause else self.moment
+
+
 def settle(words: Sequence[Word], window: Window) -> list[Word]:
     """Move the words' edges to where they are heard; times are seconds of the window, before and after."""
     if not words:
@@ -42,12 +61,15 @@ def settle(words: Sequence[Word], window: Window) -> list[Word]:
     silent = pauses(window)
     before = [(0.0, words[0].start), *((word.end, after.start) for word, after in pairwise(words))]
     edges = [_between(end, start, silent) for end, start in before]
-    edges.append(_edge(words[-1].end + _AHEAD, silent))
+    last = _edge(words[-1].end, silent)
+    edges.append((last, last))
+    for (_, begin), (end, _) in pairwise(edges):
+        _part(begin, end)
     settled: list[Word] = []
     clock = 0.0
-    for word, (_, start), (end, _) in zip(words, edges, edges[1:], strict=False):
-        begins = min(max(start, clock), seconds)
-        clock = min(max(end, begins + _SHORTEST_WORD), seconds)
+    for word, (_, begin), (end, _) in zip(words, edges, edges[1:], strict=False):
+        begins = min(max(begin.after, clock), seconds)
+        clock = min(max(end.before, begins + _SHORTEST_WORD), seconds)
         settled.append(replace(word, start=begins, end=clock))
     return list(_tamed(settled))
 
@@ -70,22 +92,28 @@ def _tamed(words: Sequence[Word]) -> Iterator[Word]:
         after_stop = stop
 
 
-def _between(end: float, start: float, pauses: Sequence[Pause]) -> Pause:
+def _between(end: float, start: float, pauses: Sequence[Pause]) -> tuple[_Edge, _Edge]:
     """Say where a word ends and the next one starts: alignment usually lets the one end where the other begins."""
-    if start - end < _APART:
-        return _edge(start + _AHEAD, pauses)
-    return _edge(end + _AHEAD, pauses)[0], _edge(start + _AHEAD, pauses)[1]
+    following = _edge(start, pauses)
+    return (_edge(end, pauses), following) if start - end >= _APART else (following, following)
 
 
-def _edge(moment: float, pauses: Sequence[Pause]) -> Pause:
-    """Say where the word before the edge ends and the one after it starts: around the best pause near it, if any."""
-    best, most = (moment, moment), 0.0
+def _edge(seen: float, pauses: Sequence[Pause]) -> _Edge:
+    """Find the edge that alignment has seen, at the best pause near it, if any."""
+    edge = _Edge(seen + _AHEAD)
     for pause in pauses:
-        distance = max(pause[0] - moment, moment - pause[1], 0.0)
+        distance = max(pause[0] - edge.moment, edge.moment - pause[1], 0.0)
         gain = min(pause[1] - pause[0], _LONG_PAUSE) - distance
-        if distance <= _REACH and gain > most:
-            best, most = pause, gain
-    return best
+        if distance <= _REACH and gain > edge.gain:
+            edge.pause, edge.gain = pause, gain
+    return edge
+
+
+def _part(begin: _Edge, end: _Edge) -> None:
+    """Give a pause that both edges of a short word have found to the one it suits better: the word is beside it."""
+    if begin.pause is not None and begin.pause == end.pause:
+        loser = end if begin.gain > end.gain else begin
+        loser.pause, loser.gain = None, 0.0
 
 
 def pauses(window: Window) -> list[Pause]:

@@ -31,6 +31,14 @@ def test_words_begin_and_end_at_the_edges_of_the_pauses_near_them() -> None:
     assert edges(settle(heard, window)) == pytest.approx([0.5, 1.0, 1.5, 1.96, 1.96, 2.5], abs=0.03)
 
 
+def test_a_short_word_stays_on_its_side_of_a_pause_that_both_its_edges_are_near() -> None:
+    window = tones((0.0, 1.1), (2.1, 4.0))
+    heard = [Word(0.4, 0.85, " around", 0.9), Word(0.85, 1.2, " it.", 0.9), Word(1.95, 2.6, " Then", 0.9)]
+    assert edges(settle(heard, window)) == pytest.approx([0.46, 0.91, 0.91, 1.1, 2.1, 2.66], abs=0.03)
+    heard = [Word(0.4, 1.0, " it.", 0.9), Word(1.9, 2.2, " In", 0.9), Word(2.2, 2.6, " being", 0.9)]
+    assert edges(settle(heard, window))[2:] == pytest.approx([2.1, 2.26, 2.26, 2.66], abs=0.03)
+
+
 def test_without_a_pause_times_move_by_what_attention_is_early() -> None:
     window = tones((0.0, 4.0))
     heard = [Word(0.5, 1.0, " Good", 0.9), Word(1.0, 1.5, " day", 0.9)]
