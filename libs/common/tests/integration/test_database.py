@@ -7,12 +7,12 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from common import database
-from common.database import DatabaseUnavailable, Notifications, SchemaOutdated, is_outage
+from common.database import DatabaseUnavailable, Notifications, SchemaOutdated, at_commit, is_outage
 from common.messaging import outbox
 from common.settings import DatabaseSettings
 from native.testing import PostgresServer, free_port
@@ -213,6 +213,36 @@ async def test_a_notification_wakes_and_its_absence_times_out(engine: AsyncEngin
         begun = loop.time()
         assert await waiting is True
         assert loop.time() - begun < 5
+
+
+async def test_deferred_writes_happen_at_the_commit_all_of_a_kind_together(session_factory: Sessions) -> None:
+    written: list[list[str]] = []
+
+    def write(_connection: Connection, items: list[str]) -> None:
+        written.append(items)
+
+    async with session_factory() as session:
+        at_commit(session, write, "never")
+        await session.execute(text("SELECT 1"))
+        await session.rollback()
+        await session.commit()
+    async with session_factory.begin() as session:
+        at_commit(session, write, "one")
+        await session.execute(text("SELECT 1"))
+        assert written == []
+        at_commit(session, write, "two")
+    assert written == [["one", "two"]]
+
+
+async def test_a_connection_that_was_used_just_now_is_replaced_when_the_server_has_closed_it(
+    engine: AsyncEngine, postgres_server: PostgresServer
+) -> None:
+    async with engine.connect() as connection:
+        await connection.execute(text("SELECT 1"))
+    await postgres_server.kill()
+    await postgres_server.start()
+    async with engine.connect() as connection:
+        assert await connection.scalar(text("SELECT 1")) == 1
 
 
 async def test_notifications_of_another_schema_do_not_wake(engine: AsyncEngine) -> None:
