@@ -42,15 +42,18 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 
 def provenance(command: str, packages: Sequence[str] = (), *, note: str = "") -> str:
-    """Return the lines under a table: when, on what, with which versions, by which command."""
+    """Return the lines under a table: when, on what, with which versions, by which command and `BENCH_` variables."""
     load = os.getloadavg()[0]
     versions = ", ".join(f"{package} {_version(package)}" for package in packages)
+    given = {name: value for name, value in sorted(os.environ.items()) if name.startswith("BENCH_")}
+    # Where somebody keeps recordings is of no use to anybody else.
+    chosen = [f"{name}={value}" for name, value in given.items() if "/" not in value and f"{name}=" not in command]
     lines = [
         f"Measured {datetime.now(UTC):%Y-%m-%d %H:%M} UTC at revision {_revision()} on {machine()}.",
         f"Load average at the end {load:.1f}.",
         f"Python {platform.python_version()}{', ' + versions if versions else ''}.",
         *([note] if note else []),
-        f"Command: `{command}`",
+        f"Command: `{' '.join([*chosen, command])}`",
     ]
     return "\n".join(lines)
 
