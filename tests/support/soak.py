@@ -27,6 +27,7 @@ LINKS = ("broker", "database", "store")
 # Of each kind as many as its weight among twenty: (kind, weight).
 KINDS = (("kill", 6), ("pause", 3), ("restart", 3), ("cut", 3), ("interrupt", 2), ("slow", 2), ("duplicate", 1))
 LONGEST_FAULT = 4.0  # seconds
+MOST_WAITING = 3  # jobs of the stream that are not over, or real Whisper would only ever fall behind
 
 
 @dataclass(frozen=True)
@@ -125,10 +126,13 @@ class Soak:
         return self.report
 
     async def _submit(self) -> None:
-        """Send recordings for ever, most of them short."""
+        """Send recordings for ever, most of them short, and no more than can be done: what waits must not grow."""
+        waiting: list[str] = []
         while True:
             recording = marked.lengthy() if self._dice.random() < 0.25 else marked.brief()
-            await self._platform.submit_patiently(recording)
+            waiting.append(await self._platform.submit_patiently(recording))
+            if len(waiting) > MOST_WAITING:
+                await self._platform.finished(waiting.pop(0))
             await asyncio.sleep(self._dice.uniform(0.5, 3.0))
 
     async def _inject(self, fault: Fault) -> None:
