@@ -3,7 +3,7 @@
 `PYTHONPATH=tests BENCH_CORPUS=FOLDER python -m bench.variants [NAME ...]`. The folder holds `long10_en.flac` and
 `long10_en.json` (`ref`, and `seams`: start, end and ref of every passage). Names choose variants, by how they begin.
 `BENCH_ENGINE` is an engine's name (auto), `BENCH_ENGINES` how many processes decode at once (1), `BENCH_PLAN=only`
-stops before decoding, `BENCH_WRITE=1` puts the table into docs/performance.md.
+stops before decoding, `BENCH_WRITE=1` puts the table into docs/performance.md after every variant.
 
 Printed for each variant: word error rate with Whisper's normaliser; substitutions, deletions, insertions; deletions in
 percent of the words (budget 1 %); how much of the spoken time the plan covers; and the errors of word starts and ends
@@ -62,24 +62,31 @@ async def main() -> None:
     corpus = Path(os.environ["BENCH_CORPUS"])
     take = await _take(corpus)
     chosen = {name: make for name, make in VARIANTS.items() if _wanted(name, sys.argv[1:])}
+    count = int(os.environ.get("BENCH_ENGINES", "1"))
     settings = EngineSettings(
-        model_dir=NativeSettings().model_dir, engine=cast(EngineName, os.environ.get("BENCH_ENGINE", "auto"))
+        model_dir=NativeSettings().model_dir,
+        engine=cast(EngineName, os.environ.get("BENCH_ENGINE", "auto")),
+        threads=1 if count > 1 else 0,
     )
-    engines = [EngineProcess(settings) for _ in range(int(os.environ.get("BENCH_ENGINES", "1")))]
-    rows = []
+    engines = [EngineProcess(settings) for _ in range(count)]
+    rows: list[list[object]] = []
     try:
         for name, make in chosen.items():
             rows.append(await _measure(name, make(take), engines))
             print("  ".join(f"{head} {cell}" for head, cell in zip(_HEADERS, rows[-1], strict=True)), flush=True)
+            _report(rows)
     finally:
         for engine in engines:
             await engine.close()
-    table = report.table(_HEADERS, rows)
-    print(f"\n{table}")
+    print(f"\n{report.table(_HEADERS, rows)}")
+
+
+def _report(rows: Sequence[Sequence[object]]) -> None:
+    """Keep what there is after every variant, if it is to be kept."""
     if os.environ.get("BENCH_WRITE"):
-        command = "PYTHONPATH=tests BENCH_CORPUS=… python -m bench.variants"
+        command = "BENCH_WRITE=1 PYTHONPATH=tests BENCH_CORPUS=… python -m bench.variants"
         facts = report.provenance(command, ("ctranslate2", "openvino", "onnxruntime"))
-        report.write_section("variants", f"## Accuracy in bad conditions\n\n{table}\n\n{facts}")
+        report.write_section("variants", f"{report.table(_HEADERS, rows)}\n\n{facts}")
 
 
 def _wanted(name: str, beginnings: Sequence[str]) -> bool:
