@@ -140,9 +140,7 @@ def _report(entrants: list[Entrant], reference: str, seconds: float, recording: 
     print(f"\n{table}")
     note = f"Recording: {recording}, {seconds:.1f} s; model {MODEL}, language given, no prompt."
     packages = ("ctranslate2", "openvino", "openai-whisper", "torch", "faster-whisper", "onnxruntime")
-    chosen = (name for name in ("BENCH_ENGINES", "BENCH_SECONDS") if name in os.environ)
-    given = "".join(f"{name}='{os.environ[name]}' " for name in chosen)
-    origin = report.provenance(f"{given}PYTHONPATH=tests python -m bench.engines", packages, note=note)
+    origin = report.provenance("PYTHONPATH=tests python -m bench.engines", packages, note=note)
     plot = report.bars("engines", "Seconds of audio per second", "×", bars, ("× real time",))
     report.write_section("engines", f"{table}\n\n{plot}\n\n{origin}")
 
