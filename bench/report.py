@@ -48,7 +48,11 @@ def provenance(command: str, packages: Sequence[str] = (), *, note: str = "") ->
     versions = ", ".join(f"{package} {_version(package)}" for package in packages)
     given = {name: value for name, value in sorted(os.environ.items()) if name.startswith("BENCH_")}
     # Where somebody keeps recordings is of no use to anybody else.
-    chosen = [f"{name}={shlex.quote(value)}" for name, value in given.items() if "/" not in value and f"{name}=" not in command]
+    chosen = [
+        f"{name}={shlex.quote(value)}"
+        for name, value in given.items()
+        if "/" not in value and f"{name}=" not in command
+    ]
     lines = [
         f"Measured {datetime.now(UTC):%Y-%m-%d %H:%M} UTC at revision {_revision()} on {machine()}.",
         f"Load average at the end {load:.1f}.",
