@@ -13,9 +13,6 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from common import database
 from common.events import Event, JobCreated, JobDeleted, JobOptions, JobTranscribed, PlanWork
 from common.messaging import Broker, DeadLetterConsumer, EventConsumer, OutboxRelay, RawMessage, Subscriptions
-from common.messaging.subscription import Subscription
-from common.messaging.topology import standing_queues
-from common.settings import BrokerSettings
 
 Sessions = async_sessionmaker[AsyncSession]
 
@@ -180,24 +177,6 @@ async def dead_letters(broker: Broker) -> AsyncIterator[list[RawMessage]]:
         yield found
     finally:
         await consumer.stop()
-
-
-async def settle(settings: BrokerSettings) -> None:
-    """Return when every queue of a broker that was just started serves consumers again.
-
-    RabbitMQ 3.10 gives up dead-lettering for good when queues are deleted while it is still starting them, as the end
-    of a test does with its virtual host.
-    """
-
-    async def ignore(_message: object) -> None:
-        """Leave the message to the queue."""
-
-    broker = await Broker.connect(settings, "settling")
-    for spec in standing_queues():
-        subscription = Subscription(broker, spec, 1, ignore)
-        await subscription.start()
-        await subscription.close()
-    await broker.close()
 
 
 def consumed(outcome: str, message: str = "job.transcribed.v1", consumer: str = SERVICE) -> float:

@@ -36,7 +36,6 @@ from .common_plumbing import (
     eventually,
     notes,
     running,
-    settle,
     unpublished,
 )
 
@@ -238,7 +237,6 @@ async def test_closing_does_not_wait_for_an_absent_broker(
         await broker.close()
         assert asyncio.get_running_loop().time() - begun < 10
     await rabbitmq_server.start()
-    await settle(broker_settings)
 
 
 async def test_an_absent_broker_is_waited_for_and_then_reported() -> None:
