@@ -4,7 +4,7 @@ BIN := .venv/bin
 PACKAGES := common auth cleanup gateway jobs metadata transcriber models native
 TESTS := $(wildcard libs/*/tests services/*/tests models/tests deploy/native/tests tests)
 MODEL ?= base
-WORKERS ?= 2
+WORKERS ?= 3
 PYTEST_ARGS ?=
 PYTEST = $(BIN)/pytest -n $(WORKERS) --no-loadscope-reorder $(PYTEST_ARGS)
 

@@ -36,7 +36,7 @@ ELSEWHERE = (
     ("`DETACH`", "make up", "not set", "Anything: return when the platform is ready, instead of staying."),
     ("`PYTHON`", "make setup", "`python3`", "The Python that .venv is made with."),
     ("`PYTEST_ARGS`", "make test", "empty", "Further arguments for pytest."),
-    ("`WORKERS`", "make test", "`2`", "How many processes the tests are spread over."),
+    ("`WORKERS`", "make test", "`3`", "How many processes the tests are spread over."),
     ("`PG_BIN`", "make up", "searched", "Folder of PostgreSQL's programs, if it is an unusual one."),
     ("`RABBITMQ_BIN`", "make up", "searched", "Folder of RabbitMQ's programs, if it is an unusual one."),
     ("`NO_COLOR`", "make up", "not set", "Anything: no colours in the terminal."),

@@ -86,7 +86,6 @@ def test_the_check_names_a_document_that_drifted(capsys: pytest.CaptureFixture[s
     drifting = runpy.run_path(str(ROOT / "scripts" / "contracts.py"))
     drifting["main"].__globals__["ROOT"] = tmp_path
     assert drifting["main"]([]) == 0
-    assert drifting["main"](["--check"]) == 0
     golden = tmp_path / "tests" / "contract" / "schemas" / "job.created.v1.json"
     golden.write_text(golden.read_text().replace("owner_id", "user_id"))
     (golden.parent / "job.forgotten.v1.json").write_text("{}")
