@@ -1,5 +1,6 @@
 """Loads the fixtures that every member's tests share, and says which tests may run beside each other."""
 
+import os
 from typing import Any
 
 import pytest
@@ -8,6 +9,9 @@ from xdist.scheduler import LoadScopeScheduling
 import models  # noqa: F401 (first, or pytest takes the folder models/ for the package of that name)
 
 pytest_plugins = ["native.testing"]
+
+# Several test processes share the cores: libraries that compute with a thread per core would wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Files that share a platform stay in one process, so that it is started once.
 TOGETHER = {
