@@ -7,6 +7,7 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 import models  # noqa: F401 (first, or pytest takes the folder models/ for the package of that name)
+from support.fleets import stop_platform
 
 pytest_plugins = ["native.testing"]
 
@@ -52,8 +53,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=_turn)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Stop the platform when the tests that may need one are over: idle it still takes its part of the cores."""
+    if not _on_platform(item):
+        stop_platform()
+
+
+def _on_platform(item: pytest.Item) -> bool:
+    return item.get_closest_marker("e2e") is not None or item.get_closest_marker("chaos") is not None
+
+
 def _turn(item: pytest.Item) -> tuple[int, bool, str]:
-    markers = {marker.name for marker in item.iter_markers()}
     group = _group(item.nodeid)
-    length = 0 if {"e2e", "chaos"} & markers else 1 if "integration" in markers else 2
+    length = 0 if _on_platform(item) else 1 if item.get_closest_marker("integration") else 2
     return length, "/" in group, group

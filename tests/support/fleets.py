@@ -33,9 +33,14 @@ _before = ExitStack()
 def in_turn(platform: AbstractContextManager[T]) -> Iterator[T]:
     """A platform that many tests in a row share; the one before it, which has had its turn, is stopped first."""
     global _before
-    _before.close()
+    stop_platform()
     with ExitStack() as _before:
         yield _before.enter_context(platform)
+
+
+def stop_platform() -> None:
+    """Stop the platform whose turn it is, if there is one."""
+    _before.close()
 
 
 @contextmanager
