@@ -30,9 +30,9 @@ class Heard:
 
 
 def resident(decoding: Decoding) -> int:
-    """The most memory that the decoder has had so far, in bytes."""
+    """The most memory that the decoder has had so far, in bytes; 0 once it has ended."""
     lines = Path(f"/proc/{decoding.pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM")), 0)
 
 
 async def heard(path: Path, content: bytes, max_seconds: float) -> Heard:
