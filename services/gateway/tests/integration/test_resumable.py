@@ -80,6 +80,7 @@ async def cut_after(url: str, amounts: list[int]) -> AsyncIterator[str]:
             while data := await there_reader.read(65536):
                 writer.write(data)
                 await writer.drain()
+            writer.close()
 
         answering = asyncio.create_task(back())
         passed, limit = 0, None
@@ -140,7 +141,12 @@ async def test_another_foreign_client_in_another_language_does_too(
         node = await asyncio.create_subprocess_exec(
             "node", SUPPORT / "tus_upload.mjs", WEB, f"{url}/files", token, tmp_path / "talk.mp3", stdout=PIPE
         )
-        said, _ = await asyncio.wait_for(node.communicate(), 120)
+        try:
+            said, _ = await asyncio.wait_for(node.communicate(), 120)
+        finally:
+            if node.returncode is None:
+                node.kill()
+                await node.wait()
     assert node.returncode == 0
     done = json.loads(said)
     assert done["retries"] >= 3, "each cut connection was one more try"
