@@ -9,7 +9,7 @@ PYTEST_ARGS ?=
 PYTEST = $(BIN)/pytest -n $(WORKERS) --no-loadscope-reorder $(PYTEST_ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev models demo up down status migrate backup restore test lint fmt contracts settings lock test-unit \
+.PHONY: help setup dev models demo up down status migrate backup restore test lint lint-types lint-rest fmt contracts settings lock test-unit \
 	test-integration test-e2e test-chaos soak fuzz bench clean clean-data
 
 help: ## Show this list
@@ -44,10 +44,15 @@ test: lint ## Linters, types, contracts; unit, integration and end-to-end tests;
 	$(PYTEST) -m "not chaos or soak"
 
 lint: dev ## Format, lint, types, import contracts, golden documents, lock
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint-types lint-rest
+
+lint-types:
 	$(BIN)/mypy $(foreach package,$(PACKAGES),-p $(package))
 	$(BIN)/mypy $(TESTS) scripts
+
+lint-rest:
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/contracts.py --check
 	$(BIN)/python scripts/settings.py --check

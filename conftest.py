@@ -14,13 +14,16 @@ pytest_plugins = ["native.testing"]
 # Several test processes share the cores: libraries that compute with a thread per core would wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# Files that share a platform stay in one process, so that it is started once.
+# Files that share a platform stay in one process, so that it is started once, and come in this order: those that make
+# a mess of it or end it are last.
 TOGETHER = {
     "tests/e2e/test_api_walkthrough.py": "quick_fleet",
     "tests/e2e/test_authorisation.py": "quick_fleet",
     "tests/e2e/test_backup_and_restore.py": "quick_fleet",
     "tests/e2e/test_hostile_requests.py": "quick_fleet",
     "tests/e2e/test_restart_with_another_model.py": "quick_fleet",
+    "tests/e2e/test_surface_under_random_requests.py": "quick_fleet",
+    "tests/e2e/test_administration.py": "quick_fleet",
     "tests/e2e/test_distributed_equals_single.py": "fleet",
     "tests/e2e/test_hostile_recordings.py": "fleet",
     "tests/e2e/test_jobs_again.py": "fleet",
@@ -28,6 +31,7 @@ TOGETHER = {
     "tests/e2e/test_torch_engine.py": "fleet",
     "tests/e2e/test_verified_transcripts.py": "fleet",
 }
+_ORDER = list(TOGETHER)
 
 
 def _group(nodeid: str) -> str:
@@ -64,7 +68,7 @@ def _on_platform(item: pytest.Item) -> bool:
     return item.get_closest_marker("e2e") is not None or item.get_closest_marker("chaos") is not None
 
 
-def _turn(item: pytest.Item) -> tuple[int, bool, str]:
-    group = _group(item.nodeid)
+def _turn(item: pytest.Item) -> tuple[int, bool, str, int]:
+    group, path = _group(item.nodeid), item.nodeid.partition("::")[0]
     length = 0 if _on_platform(item) else 1 if item.get_closest_marker("integration") else 2
-    return length, "/" in group, group
+    return length, "/" in group, group, _ORDER.index(path) if path in TOGETHER else 0

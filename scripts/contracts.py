@@ -62,22 +62,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program; returns its exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="write nothing, exit 1 if a document is out of date")
-    check = parser.parse_args(arguments).check
+    parser.add_argument("parts", nargs="*", metavar="part", help=f"only these: {', '.join(PARTS)}")
+    chosen = parser.parse_intermixed_args(arguments)
+    if unknown := set(chosen.parts) - set(PARTS):
+        parser.error(f"no part: {', '.join(unknown)}")
+    parts = [PARTS[name] for name in chosen.parts or PARTS]
     if not (ROOT / ARCHITECTURE).exists():
         print(f"{ARCHITECTURE} does not exist: its tables are skipped")
-    if check:
-        drifted = [path for wanted in (documents(), interfaces(), surface()) for path in _drifted(wanted)]
+    if chosen.check:
+        drifted = [path for part in parts for path in _drifted(part())]
         complaints = [f"{path} is not what the code says: run python scripts/contracts.py" for path in drifted]
         complaints += [f"{path} is of no message: run python scripts/contracts.py" for path in _surplus()]
         complaints += _types_drift()
         print(*complaints, sep="\n", end="\n" if complaints else "")
         return 1 if complaints else 0
-    _write(documents())
+    for part in parts:
+        _write(part())
     for path in _surplus():
         (ROOT / path).unlink()
         print(f"removed {path}")
-    _write(interfaces())
-    _write(surface())
     if _types_drift():
         _write_types()
     return 0
@@ -118,6 +121,10 @@ def interfaces() -> dict[Path, str]:
 def surface() -> dict[Path, str]:
     """Return the gateway's wanted OpenAPI document, which follows from the services' as they are stored."""
     return {OPENAPI: _openapi("gateway")}
+
+
+# In this order: each follows from those before it as they are stored.
+PARTS = {"events": documents, "interfaces": interfaces, "surface": surface}
 
 
 @functools.cache

@@ -19,6 +19,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NoReturn
 
@@ -49,14 +50,16 @@ def main() -> None:
     stamp = read_stamp()
     state = fingerprint()
     packages_done = stamp.get("dev" if dev else "runtime") == state and PYTHON.exists()
-    if not packages_done:
-        make_environment()
-        install_packages(dev)
-        write_stamp({"runtime": state, "dev": state if dev else stamp.get("dev", "")})
-    install_broker()
-    if dev:
-        install_walk_tools()
-    build_page()
+    with ThreadPoolExecutor(1) as beside:
+        page = beside.submit(build_page)
+        if not packages_done:
+            make_environment()
+            install_packages(dev)
+            write_stamp({"runtime": state, "dev": state if dev else stamp.get("dev", "")})
+        install_broker()
+        if dev:
+            install_walk_tools()
+        page.result()
     if time.monotonic() - began > 1.0:
         say(f"Ready after {time.monotonic() - began:.0f} s.")
 

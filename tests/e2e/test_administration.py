@@ -1,4 +1,7 @@
-"""An administrator's day: figures, files, everything as a zip, a reset, a restart and the end; with canned speech."""
+"""An administrator's day: figures, files, everything as a zip, a reset, a restart and the end; with canned speech.
+
+The day comes when other tests have used the platform, and nothing comes after it.
+"""
 
 import io
 import time
@@ -12,7 +15,6 @@ import pytest
 import schemathesis
 
 from native.fleet import Fleet
-from native.settings import NativeSettings
 from native.supervisor import Phase
 from support import recordings
 from support.platform_client import PlatformClient
@@ -21,18 +23,6 @@ pytestmark = pytest.mark.e2e
 
 DOCUMENT = schemathesis.openapi.from_path(Path(__file__).parents[2] / "docs" / "openapi.json")
 SERVICES = {"gateway", "auth", "jobs", "metadata", "cleanup", "transcriber"}
-
-
-@pytest.fixture
-def fleet(native_state: Path) -> Iterator[Fleet]:
-    """A platform that may be ended over its API, with an engine that needs no model."""
-    settings = NativeSettings().model_copy(update={"transcribers": 1, "gateway_port": 0})
-    extra = {
-        "*": {"ENVIRONMENT": "test", "ENABLE_SERVER_CONTROL": "true"},
-        "transcriber": {"ENGINE": "canned"},
-    }
-    with Fleet(native_state / "administered", settings, extra=extra).running() as fleet:
-        yield fleet
 
 
 def until(found: Callable[[], Any], seconds: float = 60) -> Any:
@@ -59,14 +49,15 @@ def declared(path: str, answer: httpx.Response) -> int:
 
 
 @pytest.fixture
-def admin(fleet: Fleet) -> Iterator[PlatformClient]:
+def admin(quick_fleet: Fleet) -> Iterator[PlatformClient]:
     """The administrator, signed in."""
-    client = PlatformClient(fleet.url("gateway"), *fleet.credentials)
+    client = PlatformClient(quick_fleet.url("gateway"), *quick_fleet.credentials)
     yield client
     client.close()
 
 
-async def test_an_administrators_day(fleet: Fleet, admin: PlatformClient) -> None:
+async def test_an_administrators_day(quick_fleet: Fleet, admin: PlatformClient) -> None:
+    completed = admin.http.get("/admin/stats", params={"window": "1h"}).json()["kpis"]["completed"]
     job_id = admin.submit("interview.wav", recordings.encoded(recordings.speech(), "wav", "pcm_s16le"))
     assert admin.finished(job_id)["state"] == "completed"
 
@@ -81,28 +72,31 @@ async def test_an_administrators_day(fleet: Fleet, admin: PlatformClient) -> Non
 
     stats = until(heard)
     assert all(each["alive"] and each["memory_bytes"] > 0 for each in stats["instances"])
-    assert (stats["kpis"]["completed"], stats["kpis"]["success_rate"]) == (1, 1.0)
+    assert stats["kpis"]["completed"] == completed + 1
+    assert 0 < stats["kpis"]["success_rate"] <= 1
     assert [each["worker"] for each in get("/admin/workers")["items"]] == ["transcriber-1"]
     changed = admin.http.put("/admin/concurrency", json={"max_concurrent_jobs": 2})
     assert (changed.status_code, get("/admin/concurrency")["max_concurrent_jobs"]) == (200, 2)
 
-    (upload,) = get("/admin/files", kind="uploads")["items"]
-    assert upload["job_id"] == job_id
+    def uploads() -> Any:
+        return [each for each in get("/admin/files", kind="uploads", limit=1000)["items"] if each["job_id"] == job_id]
+
+    (upload,) = uploads()
     content = admin.http.get("/admin/download-all", params={"format": "txt"}).content
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        assert archive.namelist() == [f"interview {job_id}.txt"]
+        assert f"interview {job_id}.txt" in archive.namelist()
     assert admin.http.delete(f"/admin/files/{upload['key']}").status_code == 204
-    assert get("/admin/files", kind="uploads")["items"] == []
+    assert uploads() == []
 
     somebody = admin.http.post("/admin/users", json={"username": "somebody"}).json()
     kept = admin.http.post("/api-keys", json={"name": "mine"}).json()
     resumable = {"Tus-Resumable": "1.0.0", "Upload-Length": "1000", "Content-Type": "application/offset+octet-stream"}
     assert admin.http.post("/files", content=b"x" * 10, headers=resumable).headers["upload-offset"] == "10"
     order = {"confirmation": "delete all jobs and users", "users": True}
-    assert admin.http.post("/admin/reset", json=order).json()["uploads"] == 1
+    assert admin.http.post("/admin/reset", json=order).json()["uploads"] >= 1
     until(lambda: [each["username"] for each in get("/admin/users")["items"]] == ["admin"])
     assert admin.http.get(f"/admin/users/{somebody['id']}").status_code == 404
-    assert [each["id"] for each in get("/api-keys")["items"]] == [kept["id"]], "who asked keeps everything"
+    assert kept["id"] in [each["id"] for each in get("/api-keys")["items"]], "who asked keeps everything"
     until(lambda: get("/jobs")["items"] == [])
     until(lambda: get("/admin/storage")["objects"] == 0)
     freed = until(lambda: [each for each in get("/admin/cleanup/reports")["items"] if "tombstoned" in each["freed"]])
@@ -122,7 +116,7 @@ async def test_an_administrators_day(fleet: Fleet, admin: PlatformClient) -> Non
     assert get("/admin/concurrency")["max_concurrent_jobs"] == 2
 
     assert declared("/admin/shutdown", admin.http.post("/admin/shutdown")) == 202
-    supervisor = fleet._supervisor
+    supervisor = quick_fleet._supervisor
     assert supervisor is not None
     services = [*sorted(SERVICES - {"transcriber"}), "transcriber-1"]
     until(lambda: all(supervisor.run_of(name).phase is Phase.STOPPED for name in services))

@@ -61,7 +61,7 @@ def test_spoken_words_find_the_job_and_its_text_can_be_read(user: PlatformClient
 
 
 def test_a_cancelled_job_goes_on_where_it_was_and_comes_out_the_same(user: PlatformClient) -> None:
-    audio = recordings.encoded(recordings.long_recording(150), "wav", "pcm_s16le")
+    audio = recordings.encoded(recordings.long_recording(100), "wav", "pcm_s16le")
     job_id = user.submit("long.wav", audio, model="base", language="en")
     user.wait_for_chunks(job_id, 1)
     cancelled = user.http.post(f"/jobs/{job_id}/cancel").json()

@@ -61,8 +61,14 @@ def real_fleet(state: Path) -> Iterator[Fleet]:
 
 @contextmanager
 def canned_fleet(state: Path) -> Iterator[Fleet]:
-    """The platform with one worker that invents its texts at once: for tests of all but the speech."""
+    """The platform with one worker that invents its texts at once: for tests of all but the speech.
+
+    It may be ended over its API.
+    """
     settings = NativeSettings().model_copy(update={"state_dir": state, "transcribers": 1, "gateway_port": 0})
-    extra = PATIENT | {"*": {"ENVIRONMENT": "test"}, "transcriber": {"ENGINE": "canned"}}
+    extra = PATIENT | {
+        "*": {"ENVIRONMENT": "test", "ENABLE_SERVER_CONTROL": "true"},
+        "transcriber": {"ENGINE": "canned"},
+    }
     with Fleet(state, settings, extra=extra).running() as fleet:
         yield fleet

@@ -3,22 +3,26 @@
 What is counted is the pages that the database touches: seconds would tell of the machine as much as of the query.
 """
 
+import asyncio
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import pytest
 from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
+from jobs.app import MIGRATIONS
 from jobs.dispatch import Dispatcher
 from jobs.listing import COUNTED, ListQuery
 from jobs.repository import ListingRepository, QueueRepository
 from jobs.repository.listing import position
 from jobs.settings import Settings
 from jobs.tables import Job
+from native.testing import PostgresServer
 
 pytestmark = pytest.mark.integration
 
@@ -41,13 +45,24 @@ FILL = """
 Sessions = async_sessionmaker[AsyncSession]
 
 
+@pytest.fixture(scope="module")
+def migrated_url(postgres_server: PostgresServer) -> Iterator[str]:
+    """The filled catalogue, one for all tests here; only the last of them changes it."""
+    url = postgres_server.create_migrated(MIGRATIONS)
+    asyncio.run(_fill(url))
+    yield url
+    postgres_server.drop(url)
+
+
+async def _fill(url: str) -> None:
+    connection = await asyncpg.connect(url.replace("+asyncpg", ""))
+    await connection.execute(FILL)
+    await connection.execute("VACUUM ANALYZE jobs")
+    await connection.close()
+
+
 @pytest.fixture
-async def full(engine: AsyncEngine) -> AsyncEngine:
-    async with engine.begin() as connection:
-        await connection.execute(text(FILL))
-    async with engine.connect() as connection:
-        await connection.execution_options(isolation_level="AUTOCOMMIT")
-        await connection.execute(text("VACUUM ANALYZE jobs"))
+def full(engine: AsyncEngine) -> AsyncEngine:
     return engine
 
 

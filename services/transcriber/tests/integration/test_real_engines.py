@@ -3,7 +3,6 @@
 import importlib.resources
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import jiwer
 import numpy as np
@@ -14,8 +13,6 @@ from models import default_dir
 from transcriber.analysis import Analysis
 from transcriber.engines import create, served
 from transcriber.engines.base import DecodeOptions, Engine, LanguageUnsupported, Window, WindowResult
-from transcriber.process import EngineProcess, EngineSettings
-from transcriber.selftest import selftest
 from transcriber.timeline import Timeline
 
 pytestmark = [
@@ -182,29 +179,3 @@ def test_beam_search_understands_it_too(engine: Engine, windows: list[Window]) -
 def test_an_unknown_language_is_refused(engine: Engine, windows: list[Window]) -> None:
     with pytest.raises(LanguageUnsupported):
         engine.decode(windows[:1], DecodeOptions(language="tlh"))
-
-
-@pytest.mark.torch
-def test_both_engines_agree(windows: list[Window]) -> None:
-    pytest.importorskip("whisper")
-    texts = []
-    for name in ("ctranslate2", "openai-whisper"):
-        if "base" not in served(name, default_dir()):
-            pytest.skip("base is not in MODEL_DIR: python -m models get base")
-        created = create(name, "base", default_dir(), device="cpu", threads=1)
-        texts.append(said(created.decode(windows[:2], ENGLISH)))
-        created.close()
-    assert jiwer.wer(texts[0], texts[1]) <= LARGEST_ERROR
-
-
-@pytest.mark.parametrize("name", ENGINES)
-async def test_the_self_test_passes_in_a_process_of_its_own(name: str) -> None:
-    if name == "openai-whisper":
-        pytest.importorskip("whisper")
-    if "base" not in served(name, default_dir()):
-        pytest.skip("base is not in MODEL_DIR: python -m models get base")
-    engine = EngineProcess(EngineSettings(model_dir=Path(default_dir()), engine=name, device="cpu"))  # type: ignore[arg-type]
-    try:
-        await selftest(engine, "base")
-    finally:
-        await engine.close()
