@@ -31,12 +31,14 @@ TOGETHER = {
     "tests/e2e/test_torch_engine.py": "fleet",
     "tests/e2e/test_verified_transcripts.py": "fleet",
 }
+# So do whole folders.
+FOLDERS = {"tests/chaos/": "chaos", "services/gateway/tests/integration/": "gateway"}
 _ORDER = list(TOGETHER)
 
 
 def _group(nodeid: str) -> str:
     path = nodeid.partition("::")[0]
-    return "chaos" if path.startswith("tests/chaos/") else TOGETHER.get(path, path)
+    return next((group for folder, group in FOLDERS.items() if path.startswith(folder)), TOGETHER.get(path, path))
 
 
 class Groups(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist's classes have no types
