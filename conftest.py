@@ -1,9 +1,12 @@
 """Loads the fixtures that every member's tests share, and says which tests may run beside each other."""
 
+import logging
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import structlog
 from xdist.scheduler import LoadScopeScheduling
 
 import models  # noqa: F401 (first, or pytest takes the folder models/ for the package of that name)
@@ -39,6 +42,20 @@ _ORDER = list(TOGETHER)
 def _group(nodeid: str) -> str:
     path = nodeid.partition("::")[0]
     return next((group for folder, group in FOLDERS.items() if path.startswith(folder)), TOGETHER.get(path, path))
+
+
+@pytest.fixture
+def logging_restored() -> Iterator[None]:
+    """Puts the logging of this process back as it was before the test."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    for handler in [handler for handler in root.handlers if handler not in handlers]:
+        root.removeHandler(handler)
+        handler.close()
+    root.setLevel(level)
+    logging.captureWarnings(False)
+    structlog.reset_defaults()
 
 
 class Groups(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist's classes have no types

@@ -54,12 +54,47 @@ def write_private(path: Path, content: str) -> None:
 
 def free_port(taken: Iterable[int] = (), *, companion: int = 0) -> int:
     """A random free loopback port outside `taken`; with `companion`, the port that far above it is free as well."""
-    avoid = set(taken)
+    port = _reserve_any(taken, companion)
+    _release(port, port + companion)
+    return port
+
+
+# Between the choice of a port and the start of the program that listens there, other fleets may look for ports as well.
+# Who has chosen one holds a name in the kernel, which frees it with its process.
+_reserved: dict[int, socket.socket] = {}
+
+
+def _reserve_any(taken: Iterable[int], companion: int) -> int:
+    avoid = {*taken, *_reserved}
     for port in random.sample(PORT_RANGE, len(PORT_RANGE)):
         wanted = {port, port + companion}
-        if not wanted & avoid and max(wanted) < PORT_RANGE.stop and all(port_is_free(each) for each in wanted):
+        if not wanted & avoid and max(wanted) < PORT_RANGE.stop and _reserve(*wanted):
             return port
     raise RuntimeError("no free loopback port is left on this machine")
+
+
+def _reserve(*ports: int) -> bool:
+    """Whether all of these ports are free and nobody else's choice; from here on they are this process's."""
+    for port in ports:
+        if port not in _reserved:
+            name = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            try:
+                name.bind(f"\0verbatim-port-{port}")
+            except OSError:
+                name.close()
+                _release(*ports)
+                return False
+            _reserved[port] = name
+    if all(port_is_free(port) for port in ports):
+        return True
+    _release(*ports)
+    return False
+
+
+def _release(*ports: int) -> None:
+    for port in ports:
+        if name := _reserved.pop(port, None):
+            name.close()
 
 
 class StateFolder:
@@ -107,6 +142,8 @@ class StateFolder:
         if self._lock_file is not None:
             os.close(self._lock_file)
             self._lock_file = None
+            _release(*self._ports.values())
+            self._ports.clear()
 
     def holder(self) -> int | None:
         """The process id of the fleet that runs in this folder, or None."""
@@ -146,8 +183,8 @@ class StateFolder:
         for name in new:
             offset = offsets.get(name, 0)
             port = known.get(name)
-            if port is None or not (in_use or (port_is_free(port) and port_is_free(port + offset))):
-                known[name] = free_port((value for key, value in known.items() if key != name), companion=offset)
+            if port is None or not (in_use or _reserve(port, port + offset)):
+                known[name] = _reserve_any((value for key, value in known.items() if key != name), offset)
             self._ports[name] = known[name]
         if new:
             self.write("ports.json", known)

@@ -54,6 +54,21 @@ def test_a_port_with_a_companion_has_both_free(tmp_path: Path) -> None:
         assert StateFolder(tmp_path).ports("admin", companions={"admin": 10_000})["admin"] != port
 
 
+def test_a_port_that_another_fleet_has_chosen_is_not_free_before_anything_listens_there(tmp_path: Path) -> None:
+    mine, other = StateFolder(tmp_path / "mine"), StateFolder(tmp_path / "other")
+    port = mine.ports("a")["a"]
+    other.write("ports.json", {"a": port})
+    choose = "import pathlib, sys; from native.state import StateFolder"
+    choose += "; print(StateFolder(pathlib.Path(sys.argv[1])).ports('a')['a'])"
+    chosen = subprocess.run([sys.executable, "-c", choose, other.path], stdout=subprocess.PIPE, check=True).stdout
+    assert int(chosen) != port
+    mine.lock()
+    mine.unlock()
+    other.write("ports.json", {"a": port})
+    chosen = subprocess.run([sys.executable, "-c", choose, other.path], stdout=subprocess.PIPE, check=True).stdout
+    assert int(chosen) == port
+
+
 def test_a_free_port_is_free_and_not_among_the_taken() -> None:
     port = free_port()
     assert port_is_free(port)

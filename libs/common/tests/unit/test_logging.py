@@ -5,7 +5,7 @@ import gc
 import json
 import logging as stdlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -22,24 +22,17 @@ Configure = Callable[..., logging.LogSink]
 
 
 @pytest.fixture
-def configure() -> Iterator[Configure]:
-    """Configures logging for one test and puts everything back as it was."""
-    root = stdlib.getLogger()
-    handlers, level = list(root.handlers), root.level
+def configure(logging_restored: None) -> Configure:
+    """Configures logging for one test."""
 
     def configured(**values: Any) -> logging.LogSink:
         settings = ServiceSettings(instance="here", log_to_stdout=values.pop("log_to_stdout", False), **values)
         sink = logging.configure(settings, "jobs")
+        structlog.configure(cache_logger_on_first_use=False)  # or what logs meanwhile would stay as it is now
         sink.drain(10_000)
         return sink
 
-    yield configured
-    for handler in [handler for handler in root.handlers if handler not in handlers]:
-        root.removeHandler(handler)
-        handler.close()
-    root.setLevel(level)
-    stdlib.captureWarnings(False)
-    structlog.reset_defaults()
+    return configured
 
 
 def only(sink: logging.LogSink) -> dict[str, Any]:
