@@ -57,7 +57,10 @@ class Notifications:
         await self.close()
 
     async def wait(self, timeout: float) -> bool:
-        """Wait until notified (True) or for `timeout` seconds (False); never raises because the database is away."""
+        """Wait until notified (True) or for `timeout` seconds (False); never raises because the database is away.
+
+        The first wait on every new connection is over at once: what was told before it was heard by nobody.
+        """
         try:
             await self._listen()
             await asyncio.wait_for(self._rung.wait(), timeout)
@@ -116,3 +119,4 @@ class Notifications:
             await connection.close()
             raise
         self._connection = connection
+        self._rung.set()  # nobody heard what was rung before
