@@ -31,7 +31,10 @@ class Heard:
 
 def resident(decoding: Decoding) -> int:
     """The most memory that the decoder has had so far, in bytes; 0 once it has ended."""
-    lines = Path(f"/proc/{decoding.pid}/status").read_text().splitlines()
+    try:
+        lines = Path(f"/proc/{decoding.pid}/status").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM")), 0)
 
 
