@@ -2,7 +2,7 @@
 
 import io
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -31,13 +31,13 @@ def silence(seconds: float, rate: int = RATE) -> Samples:
     return np.zeros(int(seconds * rate), dtype=np.int16)
 
 
-def long_recording(seconds: float) -> Samples:
+def long_recording(seconds: float, pauses: Sequence[float] = (0.7, 1.9, 0.4, 3.1, 1.2)) -> Samples:
     """The bundled sample again and again, with pauses of changing length, until `seconds` are full."""
     sample = speech()
     pieces: list[Samples] = []
-    pauses = itertools.cycle((0.7, 1.9, 0.4, 3.1, 1.2))
+    following = itertools.cycle(pauses)
     while sum(len(piece) for piece in pieces) < seconds * RATE:
-        pieces += [sample, silence(next(pauses))]
+        pieces += [sample, silence(next(following))]
     return np.concatenate(pieces)
 
 

@@ -11,9 +11,15 @@ from . import supervisor
 from .app import create_app
 from .settings import Settings
 
+# Recordings are read and planned here while people ask the other services something; these come first. The engine's
+# process stands back further still.
+NICENESS = 5
+
 parser = argparse.ArgumentParser(add_help=False)
 parser.add_argument("--devices")
 arguments, rest = parser.parse_known_args()
+if rest == ["serve"]:
+    os.nice(NICENESS)
 devices = supervisor.gpus(arguments.devices) if arguments.devices and rest == ["serve"] else []
 if devices:
     logging.configure(settings.load(Settings), "transcriber")

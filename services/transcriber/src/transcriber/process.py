@@ -15,7 +15,7 @@ from typing import Any
 
 import structlog
 
-from .engines import DeviceName, EncoderName, EngineName
+from .engines import ComputeType, DeviceName, EncoderName, EngineName
 from .engines.base import DecodeOptions, DeviceFailed, EngineDied, EngineInfo, Window, WindowResult
 
 log = structlog.get_logger(__name__)
@@ -35,6 +35,7 @@ class EngineSettings:
     device: DeviceName = "auto"
     threads: int = 0
     encoder: EncoderName = "auto"
+    compute_type: ComputeType = "auto"
     environment: str = "production"
     idle_seconds: float = 0.0
     gpu_device: str = ""

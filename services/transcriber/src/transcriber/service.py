@@ -42,6 +42,7 @@ class TranscriberService:
                 device=settings.device,
                 threads=settings.threads,
                 encoder=settings.encoder,
+                compute_type=settings.compute_type,
                 environment=settings.environment,
                 idle_seconds=settings.model_idle_seconds,
                 gpu_device=settings.gpu_device,

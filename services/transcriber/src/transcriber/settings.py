@@ -34,6 +34,13 @@ class Settings(BrokerSettings, StorageSettings, ServiceSettings):
             "precision. On machines of different kinds, `openvino-float32` makes their texts more alike."
         ),
     )
+    compute_type: Literal["auto", "int8", "float32"] = Field(
+        default="auto",
+        description=(
+            "What ENGINE=ctranslate2 decodes in on a CPU: `float32` makes fewer errors, `int8` takes less time and a "
+            "quarter of the memory; `auto` is float32 for models up to base."
+        ),
+    )
     models: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="Models served, by commas; empty = every model in MODEL_DIR."
     )

@@ -36,8 +36,8 @@ def test_an_unsure_text_is_doubted() -> None:
 
 
 def test_what_the_model_had_to_guess_at_could_be_better() -> None:
-    assert not decoded(SENTENCE, logprob=-0.1).could_be_better
-    assert decoded(SENTENCE, logprob=-0.2).could_be_better
+    assert not decoded(SENTENCE, logprob=-0.2).could_be_better
+    assert decoded(SENTENCE, logprob=-0.4).could_be_better
     assert decoded("", seconds=28, logprob=-0.1).could_be_better
     assert not decoded("you", seconds=5, logprob=-0.5, no_speech=0.93).could_be_better
 

@@ -200,7 +200,7 @@ class WorkerView(BaseModel):
                     "gpu": None,
                     "tuning": {
                         "version": "4.8.5+openvino-2026.4.1",
-                        "compute_type": "bfloat16+int8_float32",
+                        "compute_type": "bfloat16+float32",
                         "threads": 1,
                         "batch_windows": 8,
                     },

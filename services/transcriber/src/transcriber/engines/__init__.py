@@ -12,6 +12,7 @@ from .base import Engine, EngineError, ModelUnavailable
 EngineName = Literal["auto", "ctranslate2", "openai-whisper", "canned"]
 DeviceName = Literal["auto", "cpu", "cuda"]
 EncoderName = Literal["auto", "openvino-bfloat16", "openvino-float32", "ctranslate2"]
+ComputeType = Literal["auto", "int8", "float32"]
 
 _FORMS = {"ctranslate2": Format.CT2, "openai-whisper": Format.PT}
 _PACKAGES = {"ctranslate2": "ctranslate2", "openai-whisper": "whisper"}
@@ -50,12 +51,20 @@ def served(engine: str, model_dir: Path) -> list[str]:
 
 
 def create(
-    engine: str, model: str, model_dir: Path, *, device: DeviceName, threads: int, encoder: EncoderName = "auto"
+    engine: str,
+    model: str,
+    model_dir: Path,
+    *,
+    device: DeviceName,
+    threads: int,
+    encoder: EncoderName = "auto",
+    compute_type: ComputeType = "auto",
 ) -> Engine:
     """Load one model into one engine (one that `choose` returned), which takes seconds.
 
-    `threads` 0 leaves their number to the engine; `encoder` concerns ctranslate2 on a CPU. Raises ModelUnavailable when
-    MODEL_DIR does not have the model in the form this engine reads, EngineError when the encoder cannot run here.
+    `threads` 0 leaves their number to the engine; `encoder` and `compute_type` concern ctranslate2 on a CPU. Raises
+    ModelUnavailable when MODEL_DIR does not have the model in the form this engine reads, EngineError when the encoder
+    cannot run here.
     """
     if engine == "canned":
         from .canned import CannedEngine  # noqa: PLC0415 (engines are imported when they are created)
@@ -74,7 +83,9 @@ def create(
     from . import ctranslate2  # noqa: PLC0415 (imports CTranslate2)
 
     place = ctranslate2.default_device() if device == "auto" else device
-    return ctranslate2.CTranslate2Engine(model, model_dir, device=place, threads=threads, encoder=encoder)
+    return ctranslate2.CTranslate2Engine(
+        model, model_dir, device=place, threads=threads, encoder=encoder, compute_type=compute_type
+    )
 
 
 def _torch_sees_gpu() -> bool:

@@ -26,7 +26,8 @@ _NICENESS = 10
 class _Worker:
     def __init__(self, settings: dict[str, Any]) -> None:
         self._model_dir = Path(settings["model_dir"])
-        self._device, self._threads, self._encoder = settings["device"], settings["threads"], settings["encoder"]
+        self._device, self._threads = settings["device"], settings["threads"]
+        self._encoder, self._compute_type = settings["encoder"], settings["compute_type"]
         self._name = choose(settings["engine"], settings["device"], settings["environment"])
         self._engine: Engine | None = None
 
@@ -59,6 +60,7 @@ class _Worker:
             device=self._device,
             threads=self._threads,
             encoder=self._encoder,
+            compute_type=self._compute_type,
         )
         return self._engine
 

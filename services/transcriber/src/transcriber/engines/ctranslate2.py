@@ -1,4 +1,4 @@
-"""CTranslate2: int8 on the CPU, half precision on a GPU. The default engine; needs no torch.
+"""CTranslate2: int8 or float32 on the CPU, half precision on a GPU. The default engine; needs no torch.
 
 On a CPU the encoder, half of the work, runs on OpenVINO where that is installed: faster there, and more accurate than
 int8. Windows are decoded in batches, greedily and without time tokens; words are aligned afterwards from the same
@@ -24,7 +24,7 @@ from .guard import Decoded
 from .vocabulary import Vocabulary
 
 if TYPE_CHECKING:
-    from . import EncoderName
+    from . import ComputeType, EncoderName
     from .openvino_encoder import OpenVINOEncoder
 
 FORM = Format.CT2
@@ -35,7 +35,8 @@ _MEASURED_STEPS = 24
 _SHARE_OF_MEMORY = 0.25
 _MOST_LAYERS = 32
 _SECONDS_PER_ALIGNED_FRAME = 0.02
-_COMPUTE_TYPES = {"cpu": "int8", "cuda": "float16"}
+# Millions of parameters up to which the decoder computes in float32; int8 costs small models words, and saves little.
+_LARGEST_IN_FLOAT32 = 80
 # More expensive tries: at every window that could be better, then at those that are still doubtful. All deterministic.
 _SECOND_TRY: dict[str, Any] = {"beam_size": 5}
 _THIRD_TRY: dict[str, Any] = {**_SECOND_TRY, "repetition_penalty": 1.2, "no_repeat_ngram_size": 4}
@@ -50,27 +51,35 @@ class CTranslate2Engine:
     """One model of CTranslate2 on one device."""
 
     def __init__(
-        self, model: str, model_dir: Path, *, device: str, threads: int, encoder: "EncoderName" = "auto"
+        self,
+        model: str,
+        model_dir: Path,
+        *,
+        device: str,
+        threads: int,
+        encoder: "EncoderName" = "auto",
+        compute_type: "ComputeType" = "auto",
     ) -> None:
         """Load a model; `threads` 0 means as many as are fastest here, which the first start on a machine measures."""
         self._folder = location(model_dir, model, FORM)
         self._name, self._device, self._encoder_name = model, device, encoder
+        self._precision = _compute_type(model, device, compute_type)
         self._digest = digest(model_dir, model, FORM)
         self._vocabulary = Vocabulary.of_folder(self._folder)
         self._load(threads or 1)
-        version, compute_type = ctranslate2.__version__, self._model.compute_type
+        version, precision = ctranslate2.__version__, self._model.compute_type
         if self._encoder is not None:
             version = f"{version}+openvino-{self._encoder.version}"
-            compute_type = f"{self._encoder.precision}+{compute_type}"
+            precision = f"{self._encoder.precision}+{precision}"
         self.info = EngineInfo(
             name="ctranslate2",
             version=version,
             model=model,
             model_digest=self._digest,
-            compute_type=compute_type,
+            compute_type=precision,
             device=device,
         )
-        key = calibration.machine(version, compute_type, self._digest, str(threads))
+        key = calibration.machine(version, precision, self._digest, str(threads))
         tuning = calibration.remembered(model_dir, key)
         if tuning is None:
             tuning = self._calibrated(threads)
@@ -85,7 +94,7 @@ class CTranslate2Engine:
         self._model = ctranslate2.models.Whisper(
             str(self._folder),
             device=self._device,
-            compute_type=_COMPUTE_TYPES[self._device],
+            compute_type=self._precision,
             inter_threads=1,
             intra_threads=threads,
         )
@@ -260,6 +269,16 @@ class CTranslate2Engine:
 def _view(array: Features) -> Any:
     """Lend an array to CTranslate2, which does not copy it."""
     return ctranslate2.StorageView.from_array(array)
+
+
+def _compute_type(model: str, device: str, wanted: "ComputeType") -> str:
+    """What the decoder computes in."""
+    if device == "cuda":
+        return "float16"
+    if wanted != "auto":
+        return wanted
+    known = MODELS.get(model)
+    return "float32" if known and known.parameters <= _LARGEST_IN_FLOAT32 else "int8"
 
 
 def _has_openvino() -> bool:

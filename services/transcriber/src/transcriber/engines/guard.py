@@ -16,7 +16,7 @@ _MAX_COMPRESSION_RATIO: Final = 2.4
 _MIN_AVERAGE_LOGPROB: Final = -1.0
 _MAX_NO_SPEECH_PROBABILITY: Final = 0.6
 # Of a clear reading the model is surer than this. Below, a wider search pays: a tenth fewer errors in noise and calls.
-_CLEAR_AVERAGE_LOGPROB: Final = -0.15
+_CLEAR_AVERAGE_LOGPROB: Final = -0.3
 # A likelier text that leaves words out is no better one.
 _KEPT_LENGTH: Final = 0.95
 # Speech gives 10 to 20 bytes of UTF-8 a second in any script; far less means that text was dropped,
