@@ -47,8 +47,8 @@ lint: dev ## Format, lint, types, import contracts, golden documents, lock
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint-types lint-rest
 
 lint-types:
-	$(BIN)/mypy $(foreach package,$(PACKAGES),-p $(package))
-	$(BIN)/mypy $(TESTS) scripts
+	$(BIN)/mypy -n 2 $(foreach package,$(PACKAGES),-p $(package))
+	$(BIN)/mypy -n 2 $(TESTS) scripts
 
 lint-rest:
 	$(BIN)/ruff format --check .

@@ -2,7 +2,7 @@
 
 `PYTHONPATH=tests python -m bench.engines` writes its table and plot into docs/performance.md. `BENCH_RECORDING` names a
 recording with its words beside it (`.json` with `ref`, or `.txt`); otherwise three minutes are made from the bundled
-speech. Everybody runs once; more rounds follow while they fit into `BENCH_SECONDS` (330). The table is written after
+speech, whose table is another one. Everybody runs once; more rounds follow while they fit into `BENCH_SECONDS` (330). The table is written after
 every run, so that one which is stopped leaves what it has. `BENCH_ENGINES` chooses by parts of the names, separated by
 semicolons: `ctranslate2, 2 processes;command line` is what the budgets are about.
 
@@ -141,8 +141,9 @@ def _report(entrants: list[Entrant], reference: str, seconds: float, recording: 
     note = f"Recording: {recording}, {seconds:.1f} s; model {MODEL}, language given, no prompt."
     packages = ("ctranslate2", "openvino", "openai-whisper", "torch", "faster-whisper", "onnxruntime")
     origin = report.provenance("PYTHONPATH=tests python -m bench.engines", packages, note=note)
-    plot = report.bars("engines", "Seconds of audio per second", "×", bars, ("× real time",))
-    report.write_section("engines", f"{table}\n\n{plot}\n\n{origin}")
+    section = "engines" if os.environ.get("BENCH_RECORDING") else "engines-bundled"
+    plot = report.bars(section, "Seconds of audio per second", "×", bars, ("× real time",))
+    report.write_section(section, f"{table}\n\n{plot}\n\n{origin}")
 
 
 def _recording(folder: Path) -> tuple[Path, str]:

@@ -89,6 +89,7 @@ def install_packages(dev: bool) -> None:
         say(f"Installing {TORCH} (as this machine's package settings choose it) …")
         pip("install", TORCH)
         pip_locked("whisper", "--no-build-isolation")  # a source package: it is built with the locked setuptools
+    quiet([str(PYTHON), "-m", "compileall", "-qq", "-j", "0", str(VENV / "lib")])  # pip would do it on one core
     members = [str(path.parent) for path in pyprojects()]
     say("Installing our own members …")
     pip("install", "--no-deps", "--no-build-isolation", *(part for member in members for part in ("-e", member)))
@@ -112,9 +113,10 @@ def section(name: str) -> str:
     return rest.partition("\n# [")[0]
 
 
-def pip(*arguments: str) -> None:
+def pip(command: str, *arguments: str) -> None:
     """Run the environment's pip."""
-    run([str(PYTHON), "-m", "pip", "--disable-pip-version-check", "--no-input", *arguments[:1], "-qq", *arguments[1:]])
+    options = ["--disable-pip-version-check", "--no-input", command, "-qq", "--no-compile"]
+    run([str(PYTHON), "-m", "pip", *options, *arguments])
 
 
 def pyprojects() -> list[Path]:
