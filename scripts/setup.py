@@ -84,13 +84,19 @@ def make_environment() -> None:
 def install_packages(dev: bool) -> None:
     """Install the lock's sections, torch where the tests need it, and the members themselves."""
     say("Installing the locked packages …")
-    pip_locked("runtime", *(["dev"] if dev else []))
-    if dev:
-        say(f"Installing {TORCH} (as this machine's package settings choose it) …")
-        pip("install", TORCH)
-        pip_locked("whisper", "--no-build-isolation")  # a source package: it is built with the locked setuptools
-    quiet([str(PYTHON), "-m", "compileall", "-qq", "-j", "0", str(VENV / "lib")])  # pip would do it on one core
+    with ThreadPoolExecutor(1) as beside:
+        if dev:
+            say(f"Installing {TORCH} (as this machine's package settings choose it) …")
+            torch = beside.submit(pip, "install", "--no-deps", TORCH)
+        pip_locked("runtime", *(["dev"] if dev else []))
+        if dev:
+            torch.result()
+            pip("install", TORCH)  # and what this build of it needs that the lock does not have
+            pip_locked("whisper", "--no-build-isolation")  # a source package: it is built with the locked setuptools
     members = [str(path.parent) for path in pyprojects()]
+    # pip would compile on one core, and our own members not at all.
+    sources = [str(VENV / "lib"), *(str(Path(member) / "src") for member in members)]
+    quiet([str(PYTHON), "-m", "compileall", "-qq", "-j", "0", *sources])
     say("Installing our own members …")
     pip("install", "--no-deps", "--no-build-isolation", *(part for member in members for part in ("-e", member)))
 

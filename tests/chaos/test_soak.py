@@ -7,7 +7,7 @@ from support.soak import Soak, schedule
 
 pytestmark = [pytest.mark.chaos, pytest.mark.soak]
 
-SECONDS, FAULTS, SEED = 45, 3, 20261122
+SECONDS, FAULTS, SEED = 30, 3, 20261122
 
 
 def test_a_seed_always_gives_the_same_faults() -> None:
