@@ -55,7 +55,10 @@ def real_fleet(state: Path) -> Iterator[Fleet]:
         if not layout.is_present(settings.model_dir, "base", weights):
             pytest.fail(f"{engine} finds no base model in {settings.model_dir}: run `make models`")
     settings = settings.model_copy(update={"state_dir": state, "transcribers": 4, "gateway_port": 0})
-    extra = {"transcriber": {"ENGINE": "ctranslate2", "COMPUTE_TYPE": "int8"}, TORCH_WORKER: {"ENGINE": "openai-whisper"}}
+    extra = {
+        "transcriber": {"ENGINE": "ctranslate2", "COMPUTE_TYPE": "int8"},
+        TORCH_WORKER: {"ENGINE": "openai-whisper"},
+    }
     with Fleet(state, settings, extra=extra).running(held=WORKERS[2:]) as fleet:
         yield fleet
 
