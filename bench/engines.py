@@ -2,9 +2,9 @@
 
 `PYTHONPATH=tests python -m bench.engines` writes its table and plot into docs/performance.md. `BENCH_RECORDING` names a
 recording with its words beside it (`.json` with `ref`, or `.txt`); otherwise three minutes are made from the bundled
-speech, whose table is another one. Everybody runs once; more rounds follow while they fit into `BENCH_SECONDS` (330). The
-table is written after every run, so that one which is stopped leaves what it has. `BENCH_ENGINES` chooses by parts of the names, separated by
-semicolons: `ctranslate2, 2 processes;command line` is what the budgets are about.
+speech, whose table is another one. Everybody runs once; more rounds follow while they fit into `BENCH_SECONDS` (330).
+The table is written after every run, so that one which is stopped leaves what it has. `BENCH_ENGINES` chooses by parts
+of the names, separated by semicolons: `ctranslate2, 2 processes;command line` is what the budgets are about.
 
 The clock of every engine runs from the file to the text, after its libraries and the model are loaded; ours includes
 finding the speech, hearing again what was passed over and, always, aligning the words, from which the segments have
