@@ -67,8 +67,10 @@ async def main() -> None:
         _row(f"platform, {workers} workers", shared, bare, seconds),
     ]
     questions = [(f"`GET {path}`", len(spent), *_percentiles(spent)) for path, spent in waits.items()]
+    bars = [(row[0], (float(row[2]),)) for row in rows]
     tables = (
         report.table(("", "seconds (median)", "× real time", "× bare engine's time", "first text s"), rows),
+        report.bars("platform", "Seconds of audio per second", "×", bars, ("× real time",)),
         f"Answers of the gateway while {workers} workers transcribe, in milliseconds:",
         report.table(("question", "asked", "median", "99th percentile", "longest"), questions),
         report.provenance(
