@@ -1,5 +1,6 @@
 """The state folder of a checkout: data, generated credentials, remembered ports, the lock of the one fleet in it."""
 
+import atexit
 import contextlib
 import errno
 import fcntl
@@ -95,6 +96,11 @@ def _release(*ports: int) -> None:
     for port in ports:
         if name := _reserved.pop(port, None):
             name.close()
+
+
+@atexit.register
+def _release_all() -> None:
+    _release(*tuple(_reserved))
 
 
 class StateFolder:
