@@ -8,6 +8,7 @@ from typing import BinaryIO, Final
 
 import av
 import numpy as np
+from av import library_versions
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
@@ -61,7 +62,7 @@ class Source:
 
 def libraries() -> dict[str, str]:
     """Name the versions of the libraries that decode, on which every sample depends."""
-    versions = {name: ".".join(map(str, version)) for name, version in av.library_versions.items()}
+    versions = {name: ".".join(map(str, version)) for name, version in library_versions.items()}
     return {"pyav": av.__version__, **versions}
 
 
