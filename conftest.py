@@ -21,9 +21,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # a mess of it or end it are last.
 TOGETHER = {
     "tests/e2e/test_api_walkthrough.py": "quick_fleet",
-    "tests/e2e/test_authorisation.py": "quick_fleet",
     "tests/e2e/test_backup_and_restore.py": "quick_fleet",
-    "tests/e2e/test_hostile_requests.py": "quick_fleet",
     "tests/e2e/test_restart_with_another_model.py": "quick_fleet",
     "tests/e2e/test_surface_under_random_requests.py": "quick_fleet",
     "tests/e2e/test_administration.py": "quick_fleet",
@@ -35,7 +33,11 @@ TOGETHER = {
     "tests/e2e/test_verified_transcripts.py": "fleet",
 }
 # So do whole folders.
-FOLDERS = {"tests/chaos/": "chaos", "services/gateway/tests/integration/": "gateway"}
+FOLDERS = {
+    "tests/chaos/": "chaos",
+    "tests/security/": "quick_fleet",
+    "services/gateway/tests/integration/": "gateway",
+}
 _ORDER = list(TOGETHER)
 
 

@@ -1,4 +1,4 @@
-"""The platforms of the end-to-end tests, and a user who is signed in to it."""
+"""The platforms of the end-to-end and security tests, and a user who is signed in."""
 
 from collections.abc import Iterator
 from pathlib import Path
