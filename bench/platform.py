@@ -4,9 +4,13 @@ Budgets (one worker): wall time at most 1.05 times the bare engine's; first text
 after the upload. While one worker per core transcribes, `/health` and `/jobs` answer within 100 ms (99th percentile).
 `BENCH_RECORDING` names a recording; otherwise five minutes are made from the bundled speech. `BENCH_ROUNDS` is how
 often each side runs (3).
+
+Clips of 5, 20 and 60 s whose language is detected: budget from the request to the whole text, the engine's time plus
+300 ms. `BENCH_CLIP_ROUNDS` is how often each side runs (7).
 """
 
 import asyncio
+import json
 import os
 import statistics
 import tempfile
@@ -32,6 +36,15 @@ from . import report
 MODEL, LANGUAGE = "base", "en"
 ENGINE: Final = "ctranslate2"
 MINUTES = 5
+CLIPS: Final = (5, 20, 60)  # seconds
+
+
+@dataclass(frozen=True)
+class ClipRun:
+    """One clip's way from the request, in seconds."""
+
+    text: float
+    completed: float
 
 
 @dataclass(frozen=True)
@@ -54,6 +67,7 @@ async def main() -> None:
             for _ in range(rounds):
                 bare.append(await _through_engine(engine, recording))
                 through.append(await _through_platform(one, recording))
+            clips = [await _clip(engine, one, Path(folder), seconds) for seconds in CLIPS]
         workers = max(2, cores())
         async with _platform(Path(folder, "all"), workers=workers) as every:
             asking = {path: asyncio.create_task(_ask(every, path)) for path in ("/health", "/jobs?limit=20")}
@@ -71,6 +85,8 @@ async def main() -> None:
     tables = (
         report.table(("", "seconds (median)", "× real time", "× bare engine's time", "first text s"), rows),
         report.bars("platform", "Seconds of audio per second", "×", bars, ("× real time",)),
+        "Clips on an idle fleet of one worker, the language detected, in seconds (medians):",
+        report.table(("clip", "bare engine", "request to text", "beyond the engine", "request to completed"), clips),
         f"Answers of the gateway while {workers} workers transcribe, in milliseconds:",
         report.table(("question", "asked", "median", "99th percentile", "longest"), questions),
         report.provenance(
@@ -134,16 +150,17 @@ async def _engine() -> AsyncIterator[EngineProcess]:
     await engine.close()
 
 
-async def _through_engine(engine: EngineProcess, recording: Path) -> Run:
-    """Decode, find speech, transcribe: what any program around the engine has to do."""
+async def _through_engine(engine: EngineProcess, recording: Path, *, detect: bool = False) -> Run:
+    """Decode, find speech, detect the language, transcribe: what any program around the engine has to do."""
     began, first = time.monotonic(), 0.0
     analysis, chunks = Analysis(), []
     async with Decoders() as decoders, decoders.decode(recording, max_seconds=86_400) as decoding:
         async for pcm in decoding:
             chunks += analysis.feed(pcm)
     chunks += analysis.finish()
+    language = (await engine.detect_language(MODEL, chunks[0].windows()[:1]))[0] if detect else LANGUAGE
     for chunk in chunks:
-        await engine.decode(MODEL, chunk.windows(), DecodeOptions(language=LANGUAGE))
+        await engine.decode(MODEL, chunk.windows(), DecodeOptions(language=language))
         first = first or time.monotonic() - began
     return Run(time.monotonic() - began, first)
 
@@ -161,6 +178,40 @@ async def _platform(state: Path, *, workers: int) -> AsyncIterator[httpx.AsyncCl
             yield client
     finally:
         await fleet.stop()
+
+
+async def _clip(engine: EngineProcess, client: httpx.AsyncClient, folder: Path, length: int) -> tuple[str, ...]:
+    """Measure both sides in turn; return the table's row."""
+    rounds = int(os.environ.get("BENCH_CLIP_ROUNDS", "7"))
+    recording = folder / f"clip-{length}.flac"
+    samples = recordings.long_recording(60)[: length * recordings.RATE]
+    recording.write_bytes(recordings.encoded(samples, "flac", "flac"))
+    bare: list[float] = []
+    through: list[ClipRun] = []
+    for _ in range(rounds + 1):  # the first round only warms both sides up
+        bare.append((await _through_engine(engine, recording, detect=True)).total)
+        through.append(await _clip_through_platform(client, recording))
+    alone = statistics.median(bare[1:])
+    text = statistics.median(run.text for run in through[1:])
+    completed = statistics.median(run.completed for run in through[1:])
+    return f"{length} s", *(f"{value:.2f}" for value in (alone, text, text - alone, completed))
+
+
+async def _clip_through_platform(client: httpx.AsyncClient, recording: Path) -> ClipRun:
+    """From the request to the last piece of text and to the job's end, as a client sees its events."""
+    files = {"file": (recording.name, await asyncio.to_thread(recording.read_bytes))}
+    began, text = time.monotonic(), 0.0
+    answer = await client.post("/jobs", files=files, data={"model": MODEL})
+    job_id = answer.raise_for_status().json()["id"]
+    async with client.stream("GET", f"/jobs/{job_id}/events") as events:
+        async for line in events.aiter_lines():
+            if not line.startswith("data: "):
+                continue
+            event, spent = json.loads(line.removeprefix("data: ")), time.monotonic() - began
+            text = spent if "segments" in event else text
+            if event.get("state") == "completed":
+                return ClipRun(text, spent)
+    raise AssertionError(f"the job {job_id} did not complete")
 
 
 async def _through_platform(client: httpx.AsyncClient, recording: Path) -> Run:

@@ -47,11 +47,15 @@ class Assembler:
             log.warning("results are not the ones that were announced", chunks=disputed)
         self._cancellations.check(work.job_id, work.attempt)
         files = await asyncio.to_thread(_write, evidence, work)
-        for name, (data, content_type) in files.items():
-            await self._put(keys.transcript(work.job_id, work.attempt, name), data, content_type)
         transcript_sha256 = digest(files["json"][0])
         origin = canonical(provenance.document(work, evidence, transcript_sha256))
-        await self._put(keys.provenance(work.job_id, work.attempt), origin, "application/json")
+        await asyncio.gather(
+            self._put(keys.provenance(work.job_id, work.attempt), origin, "application/json"),
+            *(
+                self._put(keys.transcript(work.job_id, work.attempt, name), data, content_type)
+                for name, (data, content_type) in files.items()
+            ),
+        )
         transcript = json.loads(files["json"][0])
         event = TranscriptReady(
             job_id=work.job_id,

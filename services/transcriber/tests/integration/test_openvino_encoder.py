@@ -95,6 +95,22 @@ def test_models_of_every_shape_decode_and_align_whatever_the_batch(
     engine.close()
 
 
+def test_a_window_that_detection_encoded_is_not_encoded_again(tmp_path: Path, speech: NDArray[np.float32]) -> None:
+    random_models.make(tmp_path, "tiny.en")
+    folder = location(tmp_path, "tiny.en", Format.CT2)
+    encoder = OpenVINOEncoder(folder, "digest", precision=best_precision(), threads=1)
+    windows = [log_mel(speech[first : first + 80_000], 80) for first in range(0, 480_000, 80_000)]
+    fresh = encoder.encode(windows)
+    assert encoder.inferences == 6
+    for window in windows:
+        encoder.encode([window], keep=True)
+    assert encoder.inferences == 12
+    assert np.array_equal(encoder.encode(windows), fresh)
+    assert encoder.inferences == 14  # the last four were kept
+    assert np.array_equal(encoder.encode(windows), fresh)
+    assert encoder.inferences == 20  # and each is used once
+
+
 def test_two_processes_that_start_at_once_build_one_graph(tmp_path: Path) -> None:
     random_models.make(tmp_path, "tiny.en")
     program = (

@@ -164,7 +164,7 @@ class CTranslate2Engine:
             return "en", 1.0
         totals: dict[str, float] = {}
         for window in windows:
-            for token, probability in self._model.detect_language(_view(self._encode([window])))[0]:
+            for token, probability in self._model.detect_language(_view(self._encode([window], keep=True)))[0]:
                 totals[token[2:-2]] = totals.get(token[2:-2], 0.0) + probability
         language = max(totals, key=lambda code: totals[code])
         return language, round(totals[language] / len(windows), 4)
@@ -258,11 +258,11 @@ class CTranslate2Engine:
             position += count
         return words
 
-    def _encode(self, windows: Sequence[Window]) -> Features:
-        """Return the encoder's output, shape (windows, 1500, width), on the CPU."""
+    def _encode(self, windows: Sequence[Window], *, keep: bool = False) -> Features:
+        """Return the encoder's output, shape (windows, 1500, width), on the CPU; for `keep` see OpenVINOEncoder."""
         mel = [log_mel(window, self._model.n_mels) for window in windows]
         if self._encoder is not None:
-            return self._encoder.encode(mel)
+            return self._encoder.encode(mel, keep=keep)
         return np.asarray(self._model.encode(_view(np.stack(mel)), to_cpu=True))
 
 

@@ -6,6 +6,7 @@ is kept beside the models; a window is encoded alone, so that no other one can c
 
 import hashlib
 import shutil
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import mkdtemp
@@ -28,6 +29,7 @@ GRAPHS = ".encoders"
 _GRAPH_VERSION = 1
 _HINTS = {"bfloat16": "bf16", "float32": "f32"}
 _EPSILON = 1e-5
+_MOST_KEPT = 4  # encoded windows, 3 to 8 MB each
 
 
 def best_precision() -> Precision:
@@ -54,12 +56,27 @@ class OpenVINOEncoder:
         )
         self._request = self._compiled.create_infer_request()
         self._shape = tuple(self._compiled.output(0).shape)[1:]
+        self._kept: OrderedDict[bytes, Features] = OrderedDict()
+        self.inferences = 0
 
-    def encode(self, spectrograms: Sequence[Features]) -> Features:
-        """Return what the encoder makes of spectrograms of shape (n_mels, 3000): shape (windows, 1500, width)."""
+    def encode(self, spectrograms: Sequence[Features], *, keep: bool = False) -> Features:
+        """Encode spectrograms of shape (n_mels, 3000) into an array of shape (windows, 1500, width).
+
+        With `keep` the outputs of the last windows stay in memory until the same windows are encoded again without it:
+        language detection encodes a window that is decoded a moment later, and the encoder is half of that work.
+        """
         encoded = np.empty((len(spectrograms), *self._shape), np.float32)
         for index, spectrogram in enumerate(spectrograms):
-            encoded[index] = self._request.infer({0: spectrogram[None]}, share_inputs=True, share_outputs=True)[0][0]
+            key = hashlib.sha256(spectrogram).digest()
+            kept = self._kept.pop(key, None)
+            if kept is None:
+                self.inferences += 1
+                kept = self._request.infer({0: spectrogram[None]}, share_inputs=True, share_outputs=True)[0][0]
+            encoded[index] = kept
+            if keep:
+                self._kept[key] = encoded[index].copy()
+                if len(self._kept) > _MOST_KEPT:
+                    self._kept.popitem(last=False)
         return encoded
 
 
