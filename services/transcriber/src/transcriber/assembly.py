@@ -2,32 +2,24 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from math import exp
-from typing import Any, Final
+from typing import Any
 
 from common.events import JobOptions
-
-SHORTEST: Final = 0.02  # seconds: what a segment lasts when its neighbours leave it no time at all
-# These scripts put no spaces between words, so segments are joined without one.
-_UNSPACED: Final = frozenset({"zh", "ja", "th", "lo", "my", "km", "bo", "yue"})
-
-
-def joiner(language: str | None, task: str) -> str:
-    """What stands between two segments in running text."""
-    return "" if task == "transcribe" and language in _UNSPACED else " "
+from common.intervals import in_order
+from common.text.joining import joined
 
 
 def assemble(plan: dict[str, Any], results: Sequence[dict[str, Any]], options: JobOptions) -> dict[str, Any]:
     """Merge the chunks' result documents, given in the order of the chunks, into the transcript document."""
     windows = [window for result in results for window in result["windows"]]
-    segments = list(_segments(windows, keep_words=options.word_timestamps, languages=options.multilingual))
-    separator = joiner(plan["language"], options.task)
+    segments = list(_segments(windows, plan["duration_seconds"], options))
     return {
         "version": 1,
         "language": plan["language"],
         "task": options.task,
         "duration_seconds": plan["duration_seconds"],
         "speech_seconds": plan["speech_seconds"],
-        "text": separator.join(segment["text"] for segment in segments),
+        "text": joined(segment["text"] for segment in segments),
         "engine": results[0]["engine"] if results else None,
         "options": options.model_dump(mode="json"),
         "segments": segments,
@@ -40,31 +32,26 @@ def count_words(results: Iterable[dict[str, Any]]) -> int:
     return sum(len(segment["words"]) or len(segment["text"].split()) for segment in segments)
 
 
-def _segments(windows: Iterable[dict[str, Any]], *, keep_words: bool, languages: bool) -> Iterator[dict[str, Any]]:
-    """Yield numbered segments that neither overlap nor go back in time."""
-    clock, number = 0.0, 0
-    for window in windows:
-        for segment in window["segments"]:
-            if not segment["text"]:
-                continue
-            start = round(max(segment["start"], clock), 3)
-            end = round(max(segment["end"], start + SHORTEST), 3)
-            words = segment["words"]
-            document = {
-                "id": number,
-                "start": start,
-                "end": end,
-                "text": segment["text"],
-                "avg_logprob": window["avg_logprob"],
-                "no_speech_prob": window["no_speech_prob"],
-                "confidence": _confidence(words, window["avg_logprob"]),
-            }
-            if languages:
-                document["language"] = window["language"]
-            if keep_words:
-                document["words"] = list(_words(words, start, end))
-            yield document
-            clock, number = end, number + 1
+def _segments(windows: Iterable[dict[str, Any]], duration: float, options: JobOptions) -> Iterator[dict[str, Any]]:
+    """Yield numbered segments that neither overlap, nor go back in time, nor pass the end of the recording."""
+    spoken = [(window, segment) for window in windows for segment in window["segments"] if segment["text"]]
+    times = in_order(((segment["start"], segment["end"]) for _, segment in spoken), duration)
+    for number, ((window, segment), (start, end)) in enumerate(zip(spoken, times, strict=True)):
+        words = segment["words"]
+        document = {
+            "id": number,
+            "start": start,
+            "end": end,
+            "text": segment["text"],
+            "avg_logprob": window["avg_logprob"],
+            "no_speech_prob": window["no_speech_prob"],
+            "confidence": _confidence(words, window["avg_logprob"]),
+        }
+        if options.multilingual:
+            document["language"] = window["language"]
+        if options.word_timestamps:
+            document["words"] = list(_words(words, start, end))
+        yield document
 
 
 def _confidence(words: Sequence[dict[str, Any]], avg_logprob: float) -> float:

@@ -43,16 +43,16 @@ class Timeline:
         return (self._from is None or middle >= self._from) and (self._until is None or middle < self._until)
 
     def _segments(self, result: WindowResult, words: list[Word], audio: Window) -> Iterator[dict[str, Any]]:
-        for group in segments.cut(words):
-            yield {
-                "start": group[0].start,
-                "end": group[-1].end,
-                "text": "".join(word.word for word in group).strip(),
-                "words": [asdict(word) for word in group],
-            }
         if result.text and not result.words:
-            start, end = self._interval(0.0, len(audio) / SAMPLE_RATE)
-            yield {"start": start, "end": end, "text": result.text.strip(), "words": []}
+            # Without times of words, the text is spread over its window.
+            words = [self._placed(Word(0.0, len(audio) / SAMPLE_RATE, result.text.strip(), 0.0))]
+        for group in segments.cut(words, result.language):
+            yield {
+                "start": round(group[0].start, 3),
+                "end": round(group[-1].end, 3),
+                "text": "".join(word.word for word in group).strip(),
+                "words": [asdict(word) for word in group] if result.words else [],
+            }
 
     def _placed(self, word: Word) -> Word:
         start, end = self._interval(word.start, word.end)

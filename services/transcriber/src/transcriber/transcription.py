@@ -11,6 +11,7 @@ import structlog
 from common.events import AudioRejected, ChunkTranscribed, ChunkWork, TextSegment
 from common.messaging import Broker
 from common.storage import ObjectMissing, keys
+from common.text.joining import joined
 
 from . import metrics
 from .audio import SAMPLE_RATE
@@ -152,7 +153,7 @@ class Transcriber:
 
     async def _announce(self, work: ChunkWork, meta: dict[str, Any], decoded: Decoded, delivery: int) -> None:
         said, spent = json.loads(decoded.stored)["windows"], decoded.spent
-        text = " ".join(window["text"] for window in said if window["text"])
+        text = joined(window["text"] for window in said)
         segments = [segment for window in said for segment in window["segments"] if segment["text"]]
         audio_seconds = round(sum(window["seconds"] for window in meta["windows"]), 3)
         event = ChunkTranscribed(

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .engines.base import SAMPLE_RATE, Window, Word
-from .segments import ends_clause
+from .lines import ends_clause
 
 _FRAME: Final = SAMPLE_RATE // 100
 _FRAME_SECONDS: Final = _FRAME / SAMPLE_RATE

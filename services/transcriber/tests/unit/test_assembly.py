@@ -5,11 +5,16 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from common.events import JobOptions
 from transcriber.assembly import assemble, count_words
+from transcriber.cues import cues
 from transcriber.engines.base import SAMPLE_RATE, WindowResult, Word
 from transcriber.formats import FORMATS
+from transcriber.lines import LINE_WIDTH, columns, lines
 from transcriber.timeline import Timeline
 
 PLAN: dict[str, Any] = {"language": "en", "duration_seconds": 90.0, "speech_seconds": 40.0}
@@ -25,7 +30,14 @@ def segment(text: str, start: float, end: float, words: list[dict[str, Any]] | N
 
 
 def result(*segments: dict[str, Any]) -> dict[str, Any]:
-    window = {"index": 0, "text": "", "avg_logprob": -0.5, "no_speech_prob": 0.1, "segments": list(segments)}
+    window = {
+        "index": 0,
+        "language": "en",
+        "text": "",
+        "avg_logprob": -0.5,
+        "no_speech_prob": 0.1,
+        "segments": list(segments),
+    }
     return {"engine": ENGINE, "windows": [window]}
 
 
@@ -92,7 +104,10 @@ def test_nothing_in_a_transcript_tells_which_job_it_is() -> None:
 
 
 def test_srt_has_numbered_cues_with_commas() -> None:
-    document = transcript(result(segment("One --> two\nlines.", 0, 1.5), segment("Late.", 3725.25, 3726.05)))
+    document = transcript(
+        result(segment("One --> two\nlines.", 0, 1.5), segment("Late.", 3725.25, 3726.05)),
+        plan={**PLAN, "duration_seconds": 4000.0},
+    )
     assert written("srt", document) == (
         "1\n00:00:00,000 --> 00:00:01,500\nOne → two lines.\n\n2\n01:02:05,250 --> 01:02:06,050\nLate.\n"
     )
@@ -114,7 +129,7 @@ def test_text_breaks_into_paragraphs_at_pauses() -> None:
 
 
 def test_long_text_breaks_at_the_end_of_a_sentence() -> None:
-    sentence = "word " * 40 + "end."
+    sentence = "Word " + "word " * 39 + "end."
     document = transcript(result(*(segment(sentence, second, second + 1) for second in range(8))))
     paragraphs = written("txt", document).split("\n\n")
     assert len(paragraphs) > 1
@@ -124,7 +139,43 @@ def test_long_text_breaks_at_the_end_of_a_sentence() -> None:
 def test_scripts_without_spaces_are_joined_without_them() -> None:
     spoken = result(segment("今日は。", 0, 1), segment("会議です。", 1, 2))
     assert transcript(spoken, plan={**PLAN, "language": "ja"})["text"] == "今日は。会議です。"
-    assert transcript(spoken, plan={**PLAN, "language": "ja"}, task="translate")["text"] == "今日は。 会議です。"
+    assert written("txt", transcript(spoken, plan={**PLAN, "language": "en"})) == "今日は。会議です。\n"
+
+
+def test_a_recording_that_changes_its_language_is_joined_as_each_is_written() -> None:
+    spoken = result(segment("今天很好。", 0, 1), segment("ask not", 1, 2), segment("what", 2, 3), segment("真的", 3, 4))
+    document = transcript(spoken, plan={**PLAN, "language": "zh"}, multilingual=True)
+    assert document["text"] == "今天很好。ask not what真的"
+    assert written("txt", document) == "今天很好。ask not what真的\n"
+    assert "今天很好。ask not what真的<" in FORMATS["docx"][0](document).decode("utf-8", "ignore")
+
+
+def test_nothing_ends_after_the_recording() -> None:
+    spoken = result(
+        segment("Good day.", 88.0, 90.4, [word(" Good", 88.0, 89.9), word(" day.", 89.9, 90.4)]),
+        segment("Yes, indeed it is.", 90.2, 90.3, [word(" Yes, indeed it is.", 90.2, 90.3)]),
+    )
+    document = transcript(spoken, word_timestamps=True)
+    edges = [edge for each in document["segments"] for edge in (each["start"], each["end"])]
+    assert edges == sorted(edges)
+    assert edges[-1] == 90.0
+    assert all(each["start"] <= word["end"] <= each["end"] for each in document["segments"] for word in each["words"])
+    assert written("srt", document).rstrip().splitlines()[-2].endswith("--> 00:01:30,000")
+    assert written("tsv", document).splitlines()[-1].split("\t")[1] == "90000"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["=1+1", "@SUM(A1)", '+HYPERLINK("x")', "-2+3+cmd|' /C calc'!A0", '"=1+1"', "＝1+1", "-Sheet2!A1", " =1", "\t=1"],
+)
+def test_a_spreadsheet_computes_nothing_of_what_was_said(text: str) -> None:
+    cell = written("tsv", transcript(result(segment(text, 0, 1)))).splitlines()[1].split("\t")[2]
+    assert cell == "'" + text.strip()
+
+
+@pytest.mark.parametrize("text", ["-5 degrees", "- Yes!", "+49 30 12 34", "+1 (555) 010", "-known", "a = b", "'tis"])
+def test_and_ordinary_text_stays_as_it_was_said(text: str) -> None:
+    assert written("tsv", transcript(result(segment(text, 0, 1)))) == f"start\tend\ttext\n0\t1000\t{text}\n"
 
 
 def test_words_are_counted_as_the_engine_heard_them() -> None:
@@ -194,5 +245,46 @@ def test_a_text_without_words_lasts_as_long_as_its_window() -> None:
     ]
 
 
+def test_a_long_text_without_words_is_cut_to_what_a_subtitle_holds() -> None:
+    said = "今天我们在会议上讨论了微软发布的新产品" * 6
+    segments = placed(window((5.0, 25.0)), WindowResult(said, -0.1, 0.0, (), "zh"))
+    assert "".join(each["text"] for each in segments) == said
+    assert all(columns(line) <= LINE_WIDTH for each in segments for line in lines(each["text"]))
+    assert (segments[0]["start"], segments[-1]["end"]) == (5.0, 25.0)
+
+
 def test_silence_has_no_segments() -> None:
     assert placed(window((5.0, 7.0)), WindowResult("", -0.1, 0.9, (), "en")) == []
+
+
+SPANS = st.lists(st.tuples(st.floats(0, 3), st.floats(0.1, 9)), min_size=1, max_size=4)
+SAID = st.lists(st.tuples(st.floats(0, 1), st.floats(0, 9), st.sampled_from([" so", " it ends.", "语", "。", " 3.5"])))
+
+
+@given(SPANS, SAID, st.booleans())
+def test_no_time_leaves_the_recording_whatever_the_engine_says(
+    spans: list[tuple[float, float]], said: list[tuple[float, float, str]], cut: bool
+) -> None:
+    now, placed_spans = 0.0, []
+    for gap, length in spans:
+        placed_spans.append((now + gap, now + gap + length))
+        now += gap + length
+    cut_window = window(*placed_spans)
+    if cut:  # inside speech: the last words belong to the next window
+        cut_window["words_until"] = now - 0.05
+    clock, words = 0.0, []
+    for gap, length, text in said:
+        words.append((text, clock + gap, clock + gap + length))
+        clock += gap + length
+    segments = placed(cut_window, heard(*words))
+    duration = round(now, 3)
+    results = {
+        "engine": ENGINE,
+        "windows": [{"language": "en", "avg_logprob": -0.1, "no_speech_prob": 0.0, "segments": segments}],
+    }
+    document = transcript(results, plan={**PLAN, "duration_seconds": duration}, word_timestamps=True)
+    for items in (document["segments"], [word for each in document["segments"] for word in each["words"]]):
+        edges = [edge for item in items for edge in (item["start"], item["end"])]
+        assert edges == sorted(edges)
+        assert all(0 <= edge <= duration for edge in edges)
+    assert all(cue.start <= cue.end <= duration for cue in cues(document["segments"], duration))

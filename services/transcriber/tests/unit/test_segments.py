@@ -1,12 +1,15 @@
 """Segments are caption-sized, end where sentences and breaths end, and lose no word."""
 
+import re
 from collections.abc import Iterable, Sequence
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from transcriber.engines.base import Word
-from transcriber.segments import LINE_WIDTH, MAX_SECONDS, columns, cut
+from transcriber.lines import LINE_WIDTH, columns, lines
+from transcriber.segments import MAX_SECONDS, cut
 
 
 def spoken(text: str, *, word_seconds: float = 0.3, pauses: dict[str, float] | None = None) -> list[Word]:
@@ -57,6 +60,37 @@ def test_slow_speech_is_cut_by_time() -> None:
     assert all(segment[-1].end - segment[0].start <= MAX_SECONDS for segment in segments)
 
 
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("en", "He does, and so do I.| We go home now, says Mr. Smith."),
+        ("en", "They were rounder and less spiky.| and therefore easier to read in the U.S. army."),
+        ("zh", "今天天气很好。|我们去公园玩。|大家都很高兴。"),
+        ("zh", "好。我们走了吗？|他说：“明天再来。”|再见了朋友们！"),
+        ("ja", "今日は晴れです。|「散歩に行きましょう。」|はい。そうしましょう。"),
+        ("ko", " 네. 그래요.| 저는 학생입니다.| 서울에 삽니다."),
+        ("ar", " مرحبا بكم في هذا اللقاء.| كيف حالكم اليوم يا أصدقاء؟"),
+        ("hi", " मैं आज बाज़ार गया था।| तुम लोग कहाँ गए थे?"),
+        ("am", " ዛሬ ጠዋት ወደ ገበያ ሄድኩኝ እኔ።| አንተስ ወዴት ሄድክ ዛሬ?"),
+        ("de", " Am 3. Oktober kam Dr. Meier.| Er ging z.B. Im Mai wieder."),
+        ("my", "ကျွန်တော်ကျောင်းသားပါ။|ရန်ကုန်မှာနေပါတယ်။"),
+    ],
+)
+def test_sentences_of_every_script_are_segments(language: str, text: str) -> None:
+    pieces = re.findall(r" ?[^ ]+", text.replace("|", "")) if " " in text else list(text.replace("|", ""))
+    words = [Word(index * 0.2, index * 0.2 + 0.2, piece, 0.9) for index, piece in enumerate(pieces)]
+    assert texts(cut(words, language)) == [part.strip() for part in text.split("|")]
+
+
+def test_a_word_that_no_line_holds_is_divided_with_its_time() -> None:
+    khmer = "ថ្ងៃនេះយើងនឹងនិយាយអំពីផលិតផលថ្មីនៅក្នុងកិច្ចប្រជុំ" * 3
+    segments = list(cut([Word(0.0, 9.0, khmer, 0.9)]))
+    assert "".join(texts(segments)) == khmer
+    assert all(columns(line) <= LINE_WIDTH for text in texts(segments) for line in lines(text))
+    assert segments[-1][-1].end == 9.0
+    assert len(segments) > 1
+
+
 def test_chinese_characters_count_double() -> None:
     words = [Word(index * 0.1, index * 0.1 + 0.1, "语", 0.9) for index in range(60)]
     segments = list(cut(words))
@@ -76,6 +110,6 @@ def test_segments_keep_all_words_in_order_and_fit_a_subtitle(lengths: list[tuple
         now += gap + length
     segments = list(cut(words))
     assert [word for segment in segments for word in segment] == words
-    for segment in segments:
+    for segment, text in zip(segments, texts(segments), strict=True):
         assert len(segment) == 1 or segment[-1].end - segment[0].start <= MAX_SECONDS
-        assert len(segment) == 1 or sum(columns(word.word) for word in segment) <= 2 * (LINE_WIDTH + 1)
+        assert all(columns(line) <= LINE_WIDTH for line in lines(text))

@@ -65,6 +65,30 @@ def test_a_word_stretched_over_a_noisy_pause_is_shortened() -> None:
     assert settle(heard, window)[6].start > 3.5
 
 
+@pytest.mark.parametrize(
+    ("language", "tokens", "words"),
+    [
+        (
+            "zh",
+            "今|天|Mic|ros|oft|发|布|了| Windows| |11|，|气|温|38|.|5|度|。",
+            "今|天|Microsoft|发|布|了| Windows| 11，|气|温|38.5|度。",
+        ),
+        ("zh", "他|说|：|“|好|。|”|我", "他|说：|“好。”|我"),
+        ("zh", "well|-|known|的|人", "well-known|的|人"),
+        ("ja", "彼|は|「|は|い|。|」|カ|ー|ッ|ト", "彼|は|「は|い。」|カーッ|ト"),
+        ("th", "ปร|ะช|ุม|กา|ร| |ครับ", "ประชุม|การ| ครับ"),
+        ("lo", "ສະ|ບ|າຍ|ດ|ີ", "ສະບາຍດີ"),
+        ("my", "ဟု|တ|်|တယ|်|။", "ဟုတ်|တယ်။"),
+        ("fr", " Ça| va| ?| «| Non| »", " Ça| va ?| « Non »"),
+        ("en", " well|-known| f|(x|)| (|yes|)| -| no| half—full", " well-known| f(x)| (yes)| - no| half—full"),
+    ],
+)
+def test_tokens_become_what_no_line_is_broken_in(language: str, tokens: str, words: str) -> None:
+    spoken = [Word(index * 0.2, index * 0.2 + 0.2, token, 0.9) for index, token in enumerate(tokens.split("|"))]
+    answer = result(Decoded((1,), tokens.replace("|", ""), 60.0, -0.1, 0.0), spoken, language)
+    assert "|".join(word.word for word in answer.words) == words
+
+
 @pytest.mark.parametrize("samples", [0, 10, 500])
 def test_a_tiny_window_is_no_trouble(samples: int) -> None:
     assert settle([], np.zeros(samples, np.float32)) == []

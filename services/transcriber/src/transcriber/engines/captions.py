@@ -1,16 +1,21 @@
-"""What an engine answers for a window: its text and its words, each with the punctuation that belongs to it."""
+"""What an engine answers for a window: its text and its words, each with the punctuation that belongs to it.
+
+In Chinese, Japanese, Thai, Lao and Burmese an engine gives characters or parts of them. They are joined to what no line
+is broken in: numbers, foreign words, letters with their signs, the words of Thai.
+"""
 
 import string
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
+
+from transcriber.lines import IN_WORD, breaks
 
 from . import guard
 from .base import WindowResult, Word
 from .guard import Decoded
 
 _OPENS = "\"'“¿([{-«「『"
-# Inside a word, as in "well-known", "3.5", "U.S.A.": the tokens after it carry no space.
-_INSIDE = ("-", ".", ",", "'", "’", "/", ":", "@", "_", "&")
 
 
 def result(decoded: Decoded, words: Sequence[Word], language: str) -> WindowResult:
@@ -29,22 +34,23 @@ def result(decoded: Decoded, words: Sequence[Word], language: str) -> WindowResu
     )
 
 
-def _joined(words: Iterable[Word]) -> list[Word]:
+def _joined(words: Sequence[Word]) -> list[Word]:
     """Give punctuation to the word it belongs to: opening marks to the next one, everything else to the one before."""
+    allowed = breaks("".join(word.word for word in words))
     joined: list[Word] = []
     opening: Word | None = None
-    for word in words:
+    for word, at in zip(words, accumulate((len(word.word) for word in words), initial=0), strict=False):
         current = word
         if opening is not None:
             current = Word(opening.start, word.end, opening.word + word.word, word.probability)
             opening = None
         bare = current.word.strip()
-        if current.word.startswith(" ") and bare and bare in _OPENS:
+        if current.word.startswith(" ") and bare in _OPENS:
             opening = current
-        elif joined and not current.word.startswith(" ") and _is_punctuation(bare):
+        elif joined and _is_punctuation(bare) and _clings(current.word, at, allowed):
             before = joined[-1]
             joined[-1] = Word(before.start, before.end, before.word + current.word, before.probability)
-        elif joined and current.word[:1] in _INSIDE and joined[-1].word[-1:].isalnum():
+        elif joined and not current.word.startswith(" ") and allowed.get(at, IN_WORD) >= IN_WORD:
             before = joined[-1]
             probability = min(before.probability, current.probability)
             joined[-1] = Word(before.start, current.end, before.word + current.word, probability)
@@ -53,7 +59,14 @@ def _joined(words: Iterable[Word]) -> list[Word]:
     return joined if opening is None else [*joined, opening]
 
 
-def _within(words: Iterable[Word], seconds: float) -> list[Word]:
+def _clings(text: str, at: int, allowed: Mapping[int, float]) -> bool:
+    """Whether a mark at an offset belongs to the word before it, as in "Oui !", and unlike 「 after a word."""
+    opens = unicodedata.category(text.strip()[0]) in ("Ps", "Pi")
+    first = at + len(text) - len(text.lstrip())
+    return first not in allowed or not (opens or text.startswith(" "))
+
+
+def _within(words: Sequence[Word], seconds: float) -> list[Word]:
     """Clip to the window, make times run forward, round to what the model resolves (0.02 s)."""
     clipped: list[Word] = []
     earliest = 0.0
