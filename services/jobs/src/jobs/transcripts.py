@@ -1,16 +1,17 @@
 """The transcript as far as it is there, from the ledger: what is missing is said, never passed over."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Annotated, Any, Final, Literal
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from common.intervals import in_order
+from common.text.joining import joined
+
 from .states import State
 from .tables import Chunk, Job, PastAttempt
-
-_SHORTEST: Final = 0.02  # seconds of a segment whose neighbours leave it no time, as in the assembled transcript
-_UNSPACED: Final = frozenset({"zh", "ja", "th", "lo", "my", "km", "bo", "yue"})
 
 
 class Segment(BaseModel):
@@ -70,7 +71,7 @@ def of_ledger(job: Job, past: PastAttempt | None, attempt: int, lines: Sequence[
     """Return the transcript of an attempt; `past` is its record if it is not the current one."""
     planned = job.chunks_planned if past is None else past.chunks_planned
     whole = planned is not None and len(lines) >= planned
-    items = list(_items(lines, None if whole else job.duration_seconds, whole=whole))
+    items = list(_items(lines, job.duration_seconds, whole=whole))
     segments = [item for item in items if isinstance(item, Segment)]
     task = (job.options if past is None else past.options)["task"]
     language = next((line.language for line in lines if line.language), job.language)
@@ -82,7 +83,7 @@ def of_ledger(job: Job, past: PastAttempt | None, attempt: int, lines: Sequence[
         language=language,
         task=task,
         duration_seconds=job.duration_seconds,
-        text=_joiner(language, task).join(segment.text for segment in segments),
+        text=joined(segment.text for segment in segments),
         items=items,
     )
 
@@ -96,15 +97,13 @@ def chunk_segments(line: Chunk) -> list[dict[str, Any]]:
     return [{"start": line.start_seconds, "end": line.end_seconds, "text": line.text}]
 
 
-def _items(lines: Iterable[Chunk], duration: float | None, *, whole: bool) -> Iterator[Segment | Gap]:
-    clock = edge = 0.0  # the end of the last segment, and of the last chunk
-    expected = 0
+def _items(lines: Sequence[Chunk], duration: float | None, *, whole: bool) -> Iterator[Segment | Gap]:
+    edge, expected = 0.0, 0  # the end of what has been yielded, and the next chunk
     gap: Gap | None = None
-    for line in lines:
-        segments = chunk_segments(line) if line.state == "done" else []
+    for line, segments in zip(lines, _segments(lines, duration), strict=True):
         if line.chunk != expected:
             # Results may come before the plan's announcements: chunks in between are not known yet.
-            begins = segments[0]["start"] if line.start_seconds is None and segments else line.start_seconds
+            begins = segments[0].start if line.start_seconds is None and segments else line.start_seconds
             gap = Gap(start=gap.start if gap else edge, end=begins)
         if line.state != "done":
             begins = edge if line.start_seconds is None else line.start_seconds
@@ -112,11 +111,8 @@ def _items(lines: Iterable[Chunk], duration: float | None, *, whole: bool) -> It
         elif gap is not None:
             yield gap
             gap = None
-        for segment in segments:
-            start = round(max(segment["start"], clock), 3)
-            clock = round(max(segment["end"], start + _SHORTEST), 3)
-            yield Segment(chunk=line.chunk, start=start, end=clock, text=segment["text"])
-        edge = max(edge, clock, line.end_seconds or 0.0)
+        yield from segments
+        edge = max(edge, line.end_seconds or 0.0, *(segment.end for segment in segments))
         expected = line.chunk + 1
     if not whole:
         gap = Gap(start=gap.start if gap else edge, end=duration if duration and duration > edge else None)
@@ -124,5 +120,10 @@ def _items(lines: Iterable[Chunk], duration: float | None, *, whole: bool) -> It
         yield gap
 
 
-def _joiner(language: str | None, task: str) -> str:
-    return "" if task == "transcribe" and language in _UNSPACED else " "
+def _segments(lines: Sequence[Chunk], duration: float | None) -> Iterator[list[Segment]]:
+    """The segments of each chunk, with the times that they have in the assembled transcript."""
+    spoken = [chunk_segments(line) if line.state == "done" else [] for line in lines]
+    times = iter(in_order(((said["start"], said["end"]) for each in spoken for said in each), duration))
+    for line, each in zip(lines, spoken, strict=True):
+        placed = zip(each, islice(times, len(each)), strict=True)
+        yield [Segment(chunk=line.chunk, start=start, end=end, text=said["text"]) for said, (start, end) in placed]

@@ -91,9 +91,24 @@ def test_segments_never_overlap_and_never_last_no_time() -> None:
 
 
 @pytest.mark.parametrize(
-    ("language", "task", "text"),
-    [("en", "transcribe", "one two"), ("ja", "transcribe", "onetwo"), ("ja", "translate", "one two")],
+    ("said", "text"),
+    [
+        (("one", "two"), "one two"),
+        (("今日は。", "会議です。"), "今日は。会議です。"),
+        (("ประชุม", "การตลาด"), "ประชุมการตลาด"),
+        (("네.", "그래요."), "네. 그래요."),
+        (("真的", "Americans"), "真的Americans"),
+    ],
 )
-def test_languages_without_spaces_are_joined_without(language: str, task: str, text: str) -> None:
-    lines = line(0, 0, 60, ONE, language=language), line(1, 60, 120, TWO)
-    assert transcript(*lines, planned=2, language=language, task=task).text == text
+def test_the_text_is_joined_as_its_scripts_are_written(said: tuple[str, str], text: str) -> None:
+    lines = line(0, 0, 60, (1.0, 4.0, said[0]), language="ja"), line(1, 60, 120, (61.0, 64.0, said[1]))
+    assert transcript(*lines, planned=2, language="ja").text == text
+
+
+def test_no_segment_ends_after_the_recording() -> None:
+    lines = line(0, 0, 60, (1.0, 4.0, "one"), (59.9, 60.4, "two"), (60.1, 60.2, "three"))
+    assert told(transcript(lines, planned=1, duration=60.0)) == [
+        (1.0, 4.0, "one"),
+        (59.9, 59.98, "two"),
+        (59.98, 60.0, "three"),
+    ]
