@@ -14,7 +14,6 @@ def enrich(transcript_json: bytes, keyword_limit: int, summary_sentences: int) -
     return Enriched.model_validate(
         {
             "language": transcript.language,
-            "languages": [transcript.language] if transcript.language else [],
             **asdict(statistics.measure(transcript)),
             "keywords": [asdict(keyword) for keyword in found],
             "summary": [asdict(sentence) for sentence in quoted],

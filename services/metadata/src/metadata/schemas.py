@@ -30,6 +30,7 @@ _EXAMPLE: dict[str, Any] = {
     "created_at": "2026-11-22T15:01:12Z",
     "language": "en",
     "languages": ["en"],
+    "language_seconds": {"en": 1488.1},
     "duration_seconds": 1804.2,
     "speech_seconds": 1512.8,
     "speech_ratio": 0.8385,
@@ -67,7 +68,11 @@ class Enriched(BaseModel):
 
     language: str | None = Field(description="ISO code of the language spoken; null if the recording has no speech.")
     languages: list[str] = Field(
-        description="ISO codes of all languages spoken. The language is found once per recording: there is one at most."
+        description="ISO codes of all languages spoken, the most spoken first: several with `multilingual`, else one."
+    )
+    language_seconds: dict[str, float] | None = Field(
+        default=None,
+        description="Seconds of the segments in each language; null where the metadata is older than this measurement.",
     )
     duration_seconds: float
     speech_seconds: float = Field(description="Seconds in which somebody speaks.")

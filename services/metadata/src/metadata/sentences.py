@@ -1,17 +1,15 @@
 """The sentences of a transcript, each with the second at which it begins."""
 
-import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
+
+from common.text.joining import separator
+from common.text.sentences import sentence_ends
 
 from .transcripts import Segment
 
-_WIDE = r"\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff00-\uffef"
-# After a full stop there is a space and no small letter; after the full stops of Chinese and Japanese, nothing.
-_END = re.compile(r"[.!?…؟।]+[\"'»”’)\]]*(?=\s+(?![a-zß-öø-ÿа-я]))|[。!?]+[」』”’)]*")
-_ABBREVIATION = re.compile(r"(?:^|[\s(])(?:\w|Mr|Mrs|Ms|Dr|Prof|St|Sr|Jr|vs|No|Nr|bzw|ca|Sra?|Mme|[Ee]tc)\.$")
-_GAP_IN_WIDE = re.compile(rf"(?<=[{_WIDE}、。])\s+(?=[{_WIDE}])")
 _LONGEST = 600  # characters of a sentence on average; above, the text has no full stops
 
 
@@ -23,25 +21,22 @@ class Sentence:
     text: str
 
 
-def split(segments: Sequence[Segment]) -> list[Sentence]:
+def split(segments: Sequence[Segment], language: str | None = None) -> list[Sentence]:
     """The sentences of all segments together; the segments themselves where nobody wrote full stops."""
     spoken = [Sentence(segment.start, " ".join(segment.text.split())) for segment in segments if segment.text.strip()]
-    found = list(_across(spoken))
+    found = list(_across(spoken, language))
     if found and sum(len(each.text) for each in found) / len(found) > _LONGEST:
         return spoken
     return found
 
 
-def _across(spoken: Sequence[Sentence]) -> Iterator[Sentence]:
-    text = " ".join(each.text for each in spoken)
-    beginnings = [0]
-    for each in spoken[:-1]:
-        beginnings.append(beginnings[-1] + len(each.text) + 1)
+def _across(spoken: Sequence[Sentence], language: str | None) -> Iterator[Sentence]:
+    gaps = ["", *(separator(before.text, after.text) for before, after in pairwise(spoken))]
+    text = "".join(gap + each.text for gap, each in zip(gaps, spoken, strict=False))
+    ends = accumulate(len(gap) + len(each.text) for gap, each in zip(gaps, spoken, strict=False))
+    beginnings = [end - len(each.text) for end, each in zip(ends, spoken, strict=True)]
     start = 0
-    for end in [*(match.end() for match in _END.finditer(text)), len(text)]:
-        sentence = text[start:end].strip()
-        if not sentence or _ABBREVIATION.search(sentence[-12:]):
-            continue
-        first = start + len(text[start:end]) - len(text[start:end].lstrip())
-        yield Sentence(spoken[bisect_right(beginnings, first) - 1].start, _GAP_IN_WIDE.sub("", sentence))
+    for end in sentence_ends(text, language):
+        if text[start:end].strip():
+            yield Sentence(spoken[bisect_right(beginnings, start) - 1].start, text[start:end].strip())
         start = end

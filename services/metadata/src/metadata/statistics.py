@@ -1,6 +1,7 @@
 """How much was said, and how fast."""
 
 import re
+from collections import defaultdict
 from dataclasses import dataclass
 
 from .transcripts import Transcript
@@ -19,6 +20,8 @@ class Statistics:
     segments: int
     words: int
     words_per_minute: float
+    languages: list[str]  # the most spoken first
+    language_seconds: dict[str, float]
 
 
 def count_words(text: str) -> int:
@@ -33,6 +36,7 @@ def measure(transcript: Transcript) -> Statistics:
     # Voice activity is padded at both ends, so that its sum may pass the end of a very short recording.
     speech = min(transcript.speech_seconds, duration)
     words = count_words(transcript.text)
+    languages = _languages(transcript)
     return Statistics(
         duration_seconds=round(duration, 3),
         speech_seconds=round(speech, 3),
@@ -40,4 +44,15 @@ def measure(transcript: Transcript) -> Statistics:
         segments=len(transcript.segments),
         words=words,
         words_per_minute=round(words / (speech / 60), 1) if speech else 0.0,
+        languages=list(languages),
+        language_seconds=languages,
     )
+
+
+def _languages(transcript: Transcript) -> dict[str, float]:
+    """Seconds of each language's segments; all are in the transcript's own where they do not tell theirs."""
+    seconds: defaultdict[str, float] = defaultdict(float)
+    for segment in transcript.segments:
+        if language := segment.language or transcript.language:
+            seconds[language] += segment.end - segment.start
+    return {language: round(seconds[language], 3) for language in sorted(seconds, key=lambda each: -seconds[each])}

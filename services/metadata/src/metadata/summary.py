@@ -35,7 +35,7 @@ def summarise(transcript: Transcript, limit: int) -> list[Sentence]:
     language = transcript.text_language
     if limit == 0 or language in UNREADABLE:
         return []
-    sentences = split(transcript.segments)
+    sentences = split(transcript.segments, language)
     ignored = stop_words(language, transcript.text)
     words = [_words(sentence.text, ignored) for sentence in sentences]
     graph = _Graph(words)

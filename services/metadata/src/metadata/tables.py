@@ -71,6 +71,7 @@ class Enrichment(Leased):
 
     language: Mapped[str | None] = mapped_column(Text)
     languages: Mapped[list[str] | None] = mapped_column(JSONB(none_as_null=True))
+    language_seconds: Mapped[dict[str, float] | None] = mapped_column(JSONB(none_as_null=True))
     duration_seconds: Mapped[float | None]
     speech_seconds: Mapped[float | None]
     speech_ratio: Mapped[float | None]

@@ -13,6 +13,7 @@ class Segment(BaseModel):
     start: float
     end: float
     text: str
+    language: str | None = None  # where a recording may change its language
 
 
 class Transcript(BaseModel):

@@ -146,7 +146,10 @@ async def a_transcribed_job(running: Running) -> JobTranscribed:
         "duration_seconds": 8,
         "speech_seconds": 6,
         "text": TEXT,
-        "segments": [{"start": 0, "end": 6, "text": TEXT}],
+        "segments": [
+            {"start": 0, "end": 4.5, "text": TEXT, "language": "en"},
+            {"start": 4.5, "end": 6, "text": "Ja.", "language": "de"},
+        ],
     }
     await running.store.put(event.transcript_key, json.dumps(transcript).encode(), "application/json")
     await running.broker.publish(event)
@@ -167,7 +170,8 @@ async def test_transcribed_job_is_enriched_announced_shown_and_forgotten(running
     assert body["job_id"] == str(event.job_id)
     assert body["words_per_minute"] == 150.0
     assert body["speech_ratio"] == 0.75
-    assert (body["languages"], body["analysis"]) == (["en"], None)
+    assert (body["languages"], body["language_seconds"]) == (["en", "de"], {"de": 1.5, "en": 4.5})
+    assert body["analysis"] is None
     assert body["summary"] == [{"start": 0.0, "text": "Ships leave the harbour at dawn, and the harbour sleeps again."}]
     assert body["keywords"][0] == {"keyword": "harbour", "score": 1.0}
     assert (await running.get(event.job_id, token(uuid4(), "admin"))).json() == body

@@ -6,7 +6,7 @@ import pytest
 
 from metadata.errors import TranscriptUnreadable
 from metadata.statistics import count_words, measure
-from metadata.transcripts import Transcript, parse
+from metadata.transcripts import Segment, Transcript, parse
 
 
 def transcript(text: str, duration: float = 60.0, speech: float = 30.0, **fields: object) -> Transcript:
@@ -45,6 +45,18 @@ def test_speech_is_never_longer_than_the_recording() -> None:
     statistics = measure(transcript("hi", duration=1.0, speech=1.4))
     assert statistics.speech_ratio == 1.0
     assert statistics.speech_seconds == 1.0
+
+
+def test_every_language_is_listed_with_its_seconds_the_most_spoken_first() -> None:
+    spoken = [("zh", 0.0, 4.0), ("en", 4.0, 14.5), ("zh", 15.0, 17.25), (None, 20.0, 21.0)]
+    segments = [Segment(start=start, end=end, text="…", language=language) for language, start, end in spoken]
+    statistics = measure(transcript("…", language="de").model_copy(update={"segments": segments}))
+    assert statistics.languages == ["en", "zh", "de"]
+    assert statistics.language_seconds == {"en": 10.5, "zh": 6.25, "de": 1.0}
+
+
+def test_a_recording_without_segments_has_no_language() -> None:
+    assert measure(transcript("", language="en")).languages == []
 
 
 def test_transcript_is_read_with_fields_it_does_not_need() -> None:

@@ -72,6 +72,25 @@ def test_abbreviations_end_no_sentence() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("language", "parts", "sentences"),
+    [
+        (
+            "zh",
+            ["今天天气很好。我们", "去公园玩。And so my", "fellow Americans."],
+            ["今天天气很好。", "我们去公园玩。", "And so my fellow Americans."],
+        ),
+        ("ko", ["네. 저는 오늘", "학교에 갑니다. 서울"], ["네.", "저는 오늘 학교에 갑니다.", "서울"]),
+        ("hi", ["मैं आज बाज़ार", "गया। तुम?"], ["मैं आज बाज़ार गया।", "तुम?"]),
+        ("de", ["Am 3.", "Oktober kam Dr.", "Meier. Ja."], ["Am 3. Oktober kam Dr. Meier.", "Ja."]),
+        ("en", ["So do", "I. He lives in the U.S.", "army."], ["So do I.", "He lives in the U.S. army."]),
+    ],
+)
+def test_sentences_go_across_segments_in_every_script(language: str, parts: list[str], sentences: list[str]) -> None:
+    segments = [Segment(start=at, end=at + 1, text=part) for at, part in enumerate(parts)]
+    assert [each.text for each in split(segments, language)] == sentences
+
+
 def test_at_most_a_third_of_a_short_text_is_quoted() -> None:
     assert len(summarise(transcript("We met the harbour master today. He was kind to us all."), 5)) == 1
 
