@@ -48,6 +48,7 @@ def main() -> int:
     logs_parser.add_argument("-n", "--lines", type=int, default=100)
     arguments = parser.parse_args()
 
+    os.umask(0o077)  # of everything that is written from here on: state, logs, backups
     settings = NativeSettings()
     state = StateFolder(settings.state_dir)
     actions: dict[str, Callable[[], int]] = {

@@ -40,7 +40,7 @@ def program(state: StateFolder, *, settings: Mapping[str, str] | None = None, pr
     home = state.path / NAME
     folder = binaries()
     port = state.ports(NAME)[NAME]
-    run_as = unprivileged(folder, home)
+    run_as = unprivileged(folder)
     configuration = {
         "listen_addresses": "127.0.0.1",
         "port": str(port),
@@ -60,13 +60,14 @@ def program(state: StateFolder, *, settings: Mapping[str, str] | None = None, pr
 
     return Program(
         name=NAME,
-        command=(str(folder / "postgres"), "-D", str(home / "data"), *_options(configuration)),
+        command=(str(folder / "postgres"), "-D", "{folder}/data", *_options(configuration)),
         env=env,
         ports={"sql": port},
         prepare=prepare,
         ready=ready,
         provision=provision,
         run_as=run_as,
+        folder=home,
         stop_signal=STOP,
         death_signal=STOP,
         echo=False,
@@ -114,7 +115,6 @@ def _options(configuration: Mapping[str, str]) -> list[str]:
 
 
 async def _create_cluster(home: Path, folder: Path, run_as: RunAs, env: Mapping[str, str], password: str) -> None:
-    data = home / "data"
     password_file = home / "password"
     if not _needs_cluster(home, run_as):
         return
@@ -125,11 +125,11 @@ async def _create_cluster(home: Path, folder: Path, run_as: RunAs, env: Mapping[
     builtin_locale = (
         ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"] if int(version.split(".")[0]) >= 17 else []
     )
-    command = [str(folder / "initdb"), "-D", str(data), "-U", SUPERUSER, "--pwfile", str(password_file)]
+    command = [str(folder / "initdb"), "-D", "{folder}/data", "-U", SUPERUSER, "--pwfile", "{folder}/password"]
     command += ["-A", "scram-sha-256", "-E", "UTF8", "--locale=C.UTF-8", *builtin_locale]
     command += ["--data-checksums", "--no-instructions", "--no-sync"]
     try:
-        await run(command, env=env, run_as=run_as)
+        await run(command, env=env, run_as=run_as, folder=home)
     finally:
         password_file.unlink()
 

@@ -53,6 +53,7 @@ class Program:
     provision: Step | None = None  # after it became ready or a task was done, before dependents: roles, buckets
     settled: Probe | None = None  # for a task: whether there is nothing to do, so that it is not even started
     run_as: RunAs = field(default_factory=RunAs)
+    folder: Path | None = None  # `{folder}` in the command: the program reaches it although its parents are closed
     stop_signal: signal.Signals = signal.SIGTERM
     stop_seconds: float = 20.0
     start_seconds: float = 90.0
@@ -78,27 +79,27 @@ def plain_environment(home: Path, state: Path) -> dict[str, str]:
     }
 
 
-def unprivileged(programs: Path, data: Path) -> RunAs:
-    """How a program that refuses to run as root can run and still reach its files and its own data folder.
+def unprivileged(programs: Path) -> RunAs:
+    """How a program that refuses to run as root can run and still reach its own files.
 
     As an ordinary user nothing changes. Root becomes `nobody`; where a folder on the way is closed to everybody else (a
-    checkout under /root), `nobody` keeps the one capability that passes through. User namespaces would do as well, but
-    containers and chroots forbid them.
+    checkout under /root), `nobody` keeps the one capability that passes through and reads. User namespaces would do as
+    well, but containers and chroots forbid them.
     """
     if os.geteuid() != 0:
         return RunAs()
     account = pwd.getpwnam("nobody")
     nobody = RunAs(owner=(account.pw_uid, account.pw_gid))
-    if all(folder.stat().st_mode & 0o001 for folder in {programs, *programs.parents, *data.parents}):
+    if all(folder.stat().st_mode & 0o001 for folder in (programs, *programs.parents)):
         return nobody
-    only = "-all,+dac_override"
+    only = "-all,+dac_read_search"
     wrapper = ["setpriv", f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups"]
     wrapper += [f"--inh-caps={only}", f"--ambient-caps={only}", f"--bounding-set={only}"]
     wrapper += ["--securebits=+no_setuid_fixup", "--"]  # or access(2), which PostgreSQL asks, ignores it
     if _works([*wrapper, "test", "-x", str(programs / "postgres")]):
         return RunAs(owner=nobody.owner, prefix=tuple(wrapper))
     raise ProgramError(
-        f"PostgreSQL refuses to run as root, and the account nobody cannot reach {programs} or {data}: "
+        f"PostgreSQL refuses to run as root, and the account nobody cannot reach {programs}: "
         "move the checkout out of a closed folder such as /root, or run as an ordinary user."
     )
 
@@ -107,17 +108,20 @@ def _works(command: Sequence[str]) -> bool:
     return subprocess.run(command, check=False, capture_output=True).returncode == 0
 
 
-def _launched(command: Sequence[str], run_as: RunAs, death_signal: signal.Signals) -> list[str]:
+def _launched(
+    command: Sequence[str], run_as: RunAs, death_signal: signal.Signals, folder: Path | None = None
+) -> list[str]:
     becomes = None if run_as.prefix else run_as.owner
     owner = "-" if becomes is None else f"{becomes[0]}:{becomes[1]}"
     launcher = [sys.executable, "-I", "-S", str(LAUNCHER), str(os.getpid()), str(int(death_signal)), owner]
+    launcher.append("-" if folder is None else str(folder))
     return [*run_as.prefix, *launcher, *command]
 
 
 async def spawn(program: Program, output: IO[bytes]) -> asyncio.subprocess.Process:
     """Start the row's command in a process group of its own, its output going to the given file."""
     return await asyncio.create_subprocess_exec(
-        *_launched(program.command, program.run_as, program.death_signal),
+        *_launched(program.command, program.run_as, program.death_signal, program.folder),
         env=dict(program.env),
         cwd="/",  # readable by whatever user the program becomes
         stdin=asyncio.subprocess.DEVNULL,
@@ -128,14 +132,19 @@ async def spawn(program: Program, output: IO[bytes]) -> asyncio.subprocess.Proce
 
 
 async def run(
-    command: Sequence[str], *, env: Mapping[str, str], run_as: RunAs | None = None, given: str | None = None
+    command: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    run_as: RunAs | None = None,
+    folder: Path | None = None,
+    given: str | None = None,
 ) -> str:
     """Run a short command to its end and return its output; a failing one raises with the last lines it printed.
 
-    `given` is what the command reads from its standard input.
+    `folder` stands in the command as `{folder}`; `given` is what the command reads from its standard input.
     """
     process = await asyncio.create_subprocess_exec(
-        *_launched(command, run_as or RunAs(), signal.SIGKILL),
+        *_launched(command, run_as or RunAs(), signal.SIGKILL, folder),
         env=dict(env),
         cwd="/",
         stdin=asyncio.subprocess.DEVNULL if given is None else asyncio.subprocess.PIPE,

@@ -3,6 +3,7 @@
 import asyncio
 import http.client
 import json
+import ssl
 import urllib.error
 import urllib.request
 from typing import Any
@@ -33,12 +34,12 @@ def amqp(port: int) -> Probe:
     return ready
 
 
-async def http_get(url: str, limit: float = 2.0) -> tuple[int, bytes]:
-    """Status and body of a GET; (0, b"") when nobody answers."""
+async def http_get(url: str, limit: float = 2.0, context: ssl.SSLContext | None = None) -> tuple[int, bytes]:
+    """Status and body of a GET; (0, b"") without an answer."""
 
     def ask() -> tuple[int, bytes]:
         try:
-            with urllib.request.urlopen(url, timeout=limit) as answer:  # noqa: S310 - a loopback address of our own
+            with urllib.request.urlopen(url, timeout=limit, context=context) as answer:  # noqa: S310 - a loopback address of our own
                 return int(answer.status), answer.read()
         except urllib.error.HTTPError as error:
             with error:
@@ -54,10 +55,10 @@ async def http_status(url: str) -> int:
     return (await http_get(url))[0]
 
 
-async def http_json(url: str) -> dict[str, Any]:
+async def http_json(url: str, context: ssl.SSLContext | None = None) -> dict[str, Any]:
     """The JSON object that a GET answers with, empty when it answers anything else or nothing."""
     try:
-        content = json.loads((await http_get(url))[1])
+        content = json.loads((await http_get(url, context=context))[1])
     except ValueError:
         return {}
     return content if isinstance(content, dict) else {}

@@ -1,17 +1,22 @@
-"""Private S3 server: SeaweedFS from a wheel, in its single-process `mini` form."""
+"""Private S3 server: SeaweedFS from a wheel, all its parts in one process.
+
+Clients use the S3 port, which checks signatures. Every other port belongs to the parts themselves: they speak TLS there
+and refuse whoever does not show the certificate of this state folder. Without that, anybody on the machine could delete
+the bucket over the master's HTTP interface, and read and replace objects over the filer's.
+"""
 
 import json
 import shutil
 import sysconfig
 from pathlib import Path
 
+from . import certificate
 from .programs import Program, ProgramError, Step, plain_environment
 from .readiness import http_json, http_status
 from .state import StateFolder, write_private
 
 NAME = "seaweedfs"
-PORTS = ("master", "master.grpc", "volume", "volume.grpc", "filer", "filer.grpc", "s3", "s3.grpc", "metrics", "admin")
-ADMIN_WORKER_OFFSET = 10_000  # the maintenance worker dials the admin port plus this; it cannot be told otherwise
+PORTS = ("master", "master.grpc", "volume", "volume.grpc", "filer", "filer.grpc", "s3", "s3.grpc")
 # Beyond this the kernel refuses a Unix socket's path; the server then chooses one in the temporary folder, by port.
 SOCKET_PATH_LIMIT = 107
 
@@ -31,8 +36,7 @@ def binary() -> Path:
 def ports(state: StateFolder) -> dict[str, int]:
     """Every port of the server by purpose; `s3` is the one that clients use."""
     names = {f"{NAME}-{purpose}": purpose for purpose in PORTS}
-    chosen = state.ports(*names, companions={f"{NAME}-admin": ADMIN_WORKER_OFFSET})
-    return {names[name]: port for name, port in chosen.items()}
+    return {names[name]: port for name, port in state.ports(*names).items()}
 
 
 def program(state: StateFolder, *, provision: Step | None = None, volumes: int = 0) -> Program:
@@ -42,6 +46,7 @@ def program(state: StateFolder, *, provision: Step | None = None, volumes: int =
 
     async def prepare() -> None:
         (home / "data").mkdir(parents=True, exist_ok=True)
+        certificate.ensure(*_certificate(home))
         identity = {
             "name": "verbatim",
             "credentials": [{"accessKey": state.secret("s3_access_key"), "secretKey": state.secret("s3_secret_key")}],
@@ -50,12 +55,12 @@ def program(state: StateFolder, *, provision: Step | None = None, volumes: int =
         write_private(home / "s3.json", json.dumps({"identities": [identity]}))
 
     async def ready() -> bool:
-        return await _can_place_objects(chosen)
+        return await _can_place_objects(home, chosen)
 
     return Program(
         name=NAME,
-        command=(str(binary()), "-logtostderr=true", "mini", *_options(home, chosen, volumes)),
-        env=plain_environment(home, state.path),
+        command=(str(binary()), "-logtostderr=true", "server", *_options(home, chosen, volumes)),
+        env={**plain_environment(home, state.path), **_mutual_tls(home)},
         ports=chosen,
         prepare=prepare,
         ready=ready,
@@ -65,11 +70,27 @@ def program(state: StateFolder, *, provision: Step | None = None, volumes: int =
     )
 
 
-async def _can_place_objects(chosen: dict[str, int]) -> bool:
-    """The volume server has announced room for objects, and the S3 door is open (it refuses an unsigned request)."""
-    topology = await http_json(f"http://127.0.0.1:{chosen['master']}/dir/status")
+async def _can_place_objects(home: Path, chosen: dict[str, int]) -> bool:
+    """The volume server has announced room for objects, and the S3 port answers (it refuses an unsigned request)."""
+    context = certificate.client_context(*_certificate(home))
+    topology = await http_json(f"https://127.0.0.1:{chosen['master']}/dir/status", context)
     room = topology.get("Topology", {}).get("Max", 0)
     return room > 0 and await http_status(f"http://127.0.0.1:{chosen['s3']}/") in {200, 403}
+
+
+def _certificate(home: Path) -> tuple[Path, Path]:
+    return home / "certificate.pem", home / "key.pem"
+
+
+def _mutual_tls(home: Path) -> dict[str, str]:
+    """Settings by which every part demands the certificate of its callers, and shows it to those that it calls."""
+    shown, key = map(str, _certificate(home))
+    settings = {"WEED_GRPC_CA": shown, "WEED_HTTPS_CLIENT_ENABLED": "true"}
+    for part in ("MASTER", "VOLUME", "FILER", "S3", "CLIENT"):
+        settings |= {f"WEED_GRPC_{part}_CERT": shown, f"WEED_GRPC_{part}_KEY": key}
+    for part in ("MASTER", "VOLUME", "FILER", "CLIENT"):
+        settings |= {f"WEED_HTTPS_{part}_CERT": shown, f"WEED_HTTPS_{part}_KEY": key, f"WEED_HTTPS_{part}_CA": shown}
+    return settings
 
 
 def _options(home: Path, chosen: dict[str, int], volumes: int) -> list[str]:
@@ -77,17 +98,20 @@ def _options(home: Path, chosen: dict[str, int], volumes: int) -> list[str]:
         "dir": home / "data",
         "ip": "127.0.0.1",  # both: by default it announces the host's address and listens everywhere
         "ip.bind": "127.0.0.1",
-        "metricsIp": "127.0.0.1",
-        "metricsPort": chosen["metrics"],
         "master.port": chosen["master"],
         "master.port.grpc": chosen["master.grpc"],
         "master.telemetry": "false",  # on by default
         "master.volumeSizeLimitMB": 1024,
         "volume.max": volumes,
+        "volume.preStopSeconds": 1,
+        "filer": "true",
+        "filer.disableHttp": "true",  # nothing of ours uses it: S3 talks to the filer over gRPC
         "volume.port": chosen["volume"],
         "volume.port.grpc": chosen["volume.grpc"],
         "filer.port": chosen["filer"],
         "filer.port.grpc": chosen["filer.grpc"],
+        "s3": "true",
+        "s3.iam": "false",
         "s3.port": chosen["s3"],
         "s3.port.grpc": chosen["s3.grpc"],
         "s3.port.iceberg": 0,
@@ -95,9 +119,6 @@ def _options(home: Path, chosen: dict[str, int], volumes: int) -> list[str]:
         "s3.config": home / "s3.json",
         "s3.autoCreateBucket": "false",  # these two defaults would hide mistakes that other S3 servers show
         "s3.allowDeleteBucketNotEmpty": "false",
-        "admin.port": chosen["admin"],
-        "admin.ui": "false",
-        "webdav": "false",
     }
     if len(str(home)) < SOCKET_PATH_LIMIT - len("/filer.sock"):
         options["filer.localSocket"] = home / "filer.sock"

@@ -11,6 +11,7 @@ import secrets
 import shutil
 import signal
 import socket
+import stat
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -47,16 +48,16 @@ def port_is_free(port: int) -> bool:
 
 
 def write_private(path: Path, content: str) -> None:
-    """Write a file that its owner alone may read; never for an instant anybody else."""
+    """Write a file that its owner alone may read, from its first byte on."""
     path.unlink(missing_ok=True)
     path.touch(mode=0o600)
     path.write_text(content)
 
 
-def free_port(taken: Iterable[int] = (), *, companion: int = 0) -> int:
-    """A random free loopback port outside `taken`; with `companion`, the port that far above it is free as well."""
-    port = _reserve_any(taken, companion)
-    _release(port, port + companion)
+def free_port(taken: Iterable[int] = ()) -> int:
+    """A random free loopback port outside `taken`."""
+    port = _reserve_any(taken)
+    _release(port)
     return port
 
 
@@ -65,30 +66,27 @@ def free_port(taken: Iterable[int] = (), *, companion: int = 0) -> int:
 _reserved: dict[int, socket.socket] = {}
 
 
-def _reserve_any(taken: Iterable[int], companion: int) -> int:
+def _reserve_any(taken: Iterable[int]) -> int:
     avoid = {*taken, *_reserved}
     for port in random.sample(PORT_RANGE, len(PORT_RANGE)):
-        wanted = {port, port + companion}
-        if not wanted & avoid and max(wanted) < PORT_RANGE.stop and _reserve(*wanted):
+        if port not in avoid and _reserve(port):
             return port
     raise RuntimeError("no free loopback port is left on this machine")
 
 
-def _reserve(*ports: int) -> bool:
-    """Whether all of these ports are free and nobody else's choice; from here on they are this process's."""
-    for port in ports:
-        if port not in _reserved:
-            name = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-            try:
-                name.bind(f"\0verbatim-port-{port}")
-            except OSError:
-                name.close()
-                _release(*ports)
-                return False
-            _reserved[port] = name
-    if all(port_is_free(port) for port in ports):
+def _reserve(port: int) -> bool:
+    """Whether the port is free and no other process has chosen it; from here on it is this process's."""
+    if port not in _reserved:
+        name = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            name.bind(f"\0verbatim-port-{port}")
+        except OSError:
+            name.close()
+            return False
+        _reserved[port] = name
+    if port_is_free(port):
         return True
-    _release(*ports)
+    _release(port)
     return False
 
 
@@ -109,8 +107,9 @@ class StateFolder:
     def __init__(self, path: Path) -> None:
         self.path = path.resolve()
         self.path.mkdir(parents=True, exist_ok=True)
-        # As root the database runs as another user, who must be able to pass through; what is secret is 0600 in itself.
-        self.path.chmod(0o711 if os.geteuid() == 0 else 0o700)
+        # Before anything is in it. What is below is private as well: a process of another account that was given an
+        # open folder, as PostgreSQL is, reaches nothing else through it.
+        self.path.chmod(0o700)
         self.logs = self.folder("log")
         self._lock_file: int | None = None
         self._ports: dict[str, int] = {}  # settled for this run: our own servers listen there now
@@ -118,7 +117,7 @@ class StateFolder:
     def folder(self, name: str) -> Path:
         """A subfolder, created when missing."""
         path = self.path / name
-        path.mkdir(parents=True, exist_ok=True)
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
         return path
 
     def log(self, name: str) -> Path:
@@ -142,6 +141,16 @@ class StateFolder:
         os.ftruncate(handle, 0)
         os.write(handle, str(os.getpid()).encode())
         self._lock_file = handle
+        self._take_from_others()
+
+    def _take_from_others(self) -> None:
+        """Withdraw what a former version, or one of the programs, let other accounts read or list."""
+        for folder, names, files in os.walk(self.path):
+            for name in (*names, *files):
+                path = Path(folder, name)
+                mode = path.lstat().st_mode
+                if not stat.S_ISLNK(mode) and stat.S_IMODE(mode) & 0o077:
+                    path.chmod(stat.S_IMODE(mode) & ~0o077)
 
     def unlock(self) -> None:
         """Let another fleet have the folder."""
@@ -176,21 +185,18 @@ class StateFolder:
             self.write(CREDENTIALS, known)
         return str(known[name])
 
-    def ports(self, *names: str, companions: dict[str, int] | None = None) -> dict[str, int]:
+    def ports(self, *names: str) -> dict[str, int]:
         """A loopback port for each name, the same as last time unless something else listens there by now.
 
-        Where a fleet runs in this folder it is that fleet who listens: its ports stay. `companions` names ports whose
-        program also uses the port that far above.
+        Where a fleet runs in this folder it is that fleet who listens: its ports stay.
         """
         known: dict[str, int] = self.read("ports.json")
-        offsets = companions or {}
         new = [name for name in names if name not in self._ports]
         in_use = bool(new) and self._lock_file is None and self.holder() is not None
         for name in new:
-            offset = offsets.get(name, 0)
             port = known.get(name)
-            if port is None or not (in_use or _reserve(port, port + offset)):
-                known[name] = _reserve_any((value for key, value in known.items() if key != name), offset)
+            if port is None or not (in_use or _reserve(port)):
+                known[name] = _reserve_any(value for key, value in known.items() if key != name)
             self._ports[name] = known[name]
         if new:
             self.write("ports.json", known)

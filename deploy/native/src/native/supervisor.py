@@ -386,7 +386,7 @@ class Supervisor:
         path = self._state.log(name)
         if path.exists() and path.stat().st_size > LOG_LIMIT_BYTES:
             path.replace(path.with_suffix(".log.1"))
-        return path.open("ab")
+        return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600), "ab")
 
     def _explain(self, run: Run, why: str) -> str:
         path = self._state.log(run.program.name)

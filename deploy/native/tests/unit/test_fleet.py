@@ -96,12 +96,12 @@ def test_there_is_a_worker_per_core_and_the_cores_are_shared_out(
 
 def test_an_ordinary_user_runs_the_database_as_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    assert programs.unprivileged(tmp_path, tmp_path / "data") == RunAs()
+    assert programs.unprivileged(tmp_path) == RunAs()
 
 
 def test_root_runs_the_database_as_nobody_where_nobody_can_go(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    owner = programs.unprivileged(Path("/usr/bin"), Path("/var/lib/data")).owner
+    owner = programs.unprivileged(Path("/usr/bin")).owner
     assert owner is not None
     assert owner[0] != 0
 
@@ -111,9 +111,9 @@ def test_nobody_keeps_one_capability_where_folders_are_closed(tmp_path: Path, mo
     closed.mkdir(mode=0o700)
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(programs, "_works", lambda _: True)
-    run_as = programs.unprivileged(Path("/usr/bin"), closed / "data")
+    run_as = programs.unprivileged(closed)
     assert run_as.owner is not None
-    assert "--inh-caps=-all,+dac_override" in run_as.prefix
+    assert "--inh-caps=-all,+dac_read_search" in run_as.prefix
     monkeypatch.setattr(programs, "_works", lambda _: False)
     with pytest.raises(programs.ProgramError, match="the account nobody cannot reach"):
-        programs.unprivileged(Path("/usr/bin"), closed / "data")
+        programs.unprivileged(closed)

@@ -48,12 +48,6 @@ def test_a_port_stays_while_our_own_server_listens_on_it(tmp_path: Path) -> None
     state.unlock()
 
 
-def test_a_port_with_a_companion_has_both_free(tmp_path: Path) -> None:
-    port = StateFolder(tmp_path).ports("admin", companions={"admin": 10_000})["admin"]
-    with listener(port + 10_000):
-        assert StateFolder(tmp_path).ports("admin", companions={"admin": 10_000})["admin"] != port
-
-
 def test_a_port_that_another_fleet_has_chosen_is_not_free_before_anything_listens_there(tmp_path: Path) -> None:
     mine, other = StateFolder(tmp_path / "mine"), StateFolder(tmp_path / "other")
     port = mine.ports("a")["a"]
