@@ -1,6 +1,6 @@
 """One certificate and key of a state folder, by which the object store's own parts recognise each other."""
 
-import datetime
+import datetime as dt
 import ipaddress
 import ssl
 from pathlib import Path
@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from .state import write_private
 
 # It never leaves the machine and its folder is its only trust anchor: it lasts as long as the folder does.
-_FROM, _UNTIL = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC), datetime.datetime(2120, 1, 1, tzinfo=datetime.UTC)
+_FROM, _UNTIL = dt.datetime(2020, 1, 1, tzinfo=dt.UTC), dt.datetime(2120, 1, 1, tzinfo=dt.UTC)
 
 
 def ensure(certificate: Path, key: Path) -> None:

@@ -89,6 +89,11 @@ class Hosted:
         """A program's port by purpose."""
         return self._programs[name].ports[purpose]
 
+    @property
+    def ports(self) -> dict[int, tuple[str, str]]:
+        """Every port that the programs may listen on: by number, the program and the purpose."""
+        return {port: (name, purpose) for name, row in self._programs.items() for purpose, port in row.ports.items()}
+
     def url(self, name: str) -> str:
         """The base URL of a program that speaks HTTP."""
         return f"http://127.0.0.1:{self.port(name)}"

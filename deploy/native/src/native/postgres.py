@@ -11,7 +11,7 @@ from urllib.parse import quote
 import asyncpg
 
 from .programs import Program, ProgramError, RunAs, Step, plain_environment, run, unprivileged
-from .state import StateFolder, write_private
+from .state import StateFolder, private_folder, write_private
 
 NAME = "postgres"
 SUPERUSER = "verbatim"
@@ -136,8 +136,7 @@ async def _create_cluster(home: Path, folder: Path, run_as: RunAs, env: Mapping[
 
 def _needs_cluster(home: Path, run_as: RunAs) -> bool:
     """Make the folder fit for the user that the server runs as, and say whether `initdb` must fill it."""
-    home.mkdir(parents=True, exist_ok=True)
-    home.chmod(0o700)
+    private_folder(home).chmod(0o700)
     run_as.adopt(home)
     if (home / "data" / "PG_VERSION").exists():
         return False

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from .programs import Program, ProgramError, plain_environment, run
 from .readiness import amqp, exchange
-from .state import StateFolder, write_private
+from .state import StateFolder, private_folder, write_private
 
 NAME = "rabbitmq"
 EPMD = "epmd"
@@ -162,7 +162,7 @@ def _binary(text: str) -> str:
 
 def _write_configuration(home: Path, port: int, password: str, cookie: str) -> None:
     for folder in ("mnesia", "log", "config"):
-        (home / folder).mkdir(parents=True, exist_ok=True)
+        private_folder(home / folder)
     write_private(home / ".erlang.cookie", cookie)
     write_private(home / "env.conf", "")
     write_private(home / "advanced.config", "[].\n")

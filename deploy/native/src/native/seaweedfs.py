@@ -13,7 +13,7 @@ from pathlib import Path
 from . import certificate
 from .programs import Program, ProgramError, Step, plain_environment
 from .readiness import http_json, http_status
-from .state import StateFolder, write_private
+from .state import StateFolder, private_folder, write_private
 
 NAME = "seaweedfs"
 PORTS = ("master", "master.grpc", "volume", "volume.grpc", "filer", "filer.grpc", "s3", "s3.grpc")
@@ -45,7 +45,7 @@ def program(state: StateFolder, *, provision: Step | None = None, volumes: int =
     chosen = ports(state)
 
     async def prepare() -> None:
-        (home / "data").mkdir(parents=True, exist_ok=True)
+        private_folder(home / "data")
         certificate.ensure(*_certificate(home))
         identity = {
             "name": "verbatim",
@@ -100,6 +100,7 @@ def _options(home: Path, chosen: dict[str, int], volumes: int) -> list[str]:
         "ip.bind": "127.0.0.1",
         "master.port": chosen["master"],
         "master.port.grpc": chosen["master.grpc"],
+        "master.peers": "none",  # no election: it would take up to ten seconds of each start
         "master.telemetry": "false",  # on by default
         "master.volumeSizeLimitMB": 1024,
         "volume.max": volumes,

@@ -54,6 +54,14 @@ def write_private(path: Path, content: str) -> None:
     path.write_text(content)
 
 
+def private_folder(path: Path) -> Path:
+    """Make a folder, and those above it that are missing, that their owner alone may list and pass through."""
+    for folder in (*reversed(path.parents), path):
+        if not folder.is_dir():
+            folder.mkdir(mode=0o700, exist_ok=True)
+    return path
+
+
 def free_port(taken: Iterable[int] = ()) -> int:
     """A random free loopback port outside `taken`."""
     port = _reserve_any(taken)
@@ -105,8 +113,7 @@ class StateFolder:
     """One fleet's folder. Everything in it may be deleted to start from nothing."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path.resolve()
-        self.path.mkdir(parents=True, exist_ok=True)
+        self.path = private_folder(path.resolve())
         # Before anything is in it. What is below is private as well: a process of another account that was given an
         # open folder, as PostgreSQL is, reaches nothing else through it.
         self.path.chmod(0o700)
@@ -116,9 +123,7 @@ class StateFolder:
 
     def folder(self, name: str) -> Path:
         """A subfolder, created when missing."""
-        path = self.path / name
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return path
+        return private_folder(self.path / name)
 
     def log(self, name: str) -> Path:
         """The file that holds what a program printed."""
