@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import asyncpg
 import httpx
 
+from common.events import SERVICES
 from common.settings import StorageSettings
 from common.storage import ObjectStore
 from native import bootstrap, postgres, rabbitmq, seaweedfs
@@ -211,10 +212,11 @@ async def until(look: Callable[[], Awaitable[T | None]], what: str, *, timeout: 
 
 def storage(state: StateFolder, port: int) -> StorageSettings:
     """The fleet's bucket behind a port."""
+    access, secret = seaweedfs.credentials(state)
     return StorageSettings(
         s3_endpoint=f"http://127.0.0.1:{port}",
-        aws_access_key_id=state.secret("s3_access_key"),
-        aws_secret_access_key=state.secret("s3_secret_key"),
+        aws_access_key_id=access,
+        aws_secret_access_key=secret,
         s3_bucket=BUCKET,
     )
 
@@ -248,6 +250,7 @@ def faulty_platform(
 
 
 def _through(state: StateFolder, proxies: Proxies) -> dict[str, dict[str, str]]:
+    brokers = {service: {"BROKER_URL": rabbitmq.url(state, proxies.broker.port, user=service)} for service in SERVICES}
     databases = {
         service: {
             "DB_URL": postgres.service_url(
@@ -256,11 +259,9 @@ def _through(state: StateFolder, proxies: Proxies) -> dict[str, dict[str, str]]:
         }
         for service in WITH_DATABASE
     }
-    everybody = {
-        "BROKER_URL": rabbitmq.url(state, proxies.broker.port),
-        "S3_ENDPOINT": f"http://127.0.0.1:{proxies.store.port}",
-    }
-    return databases | {"*": everybody, "gateway": {"JOBS_URL": f"http://127.0.0.1:{proxies.jobs.port}"}}
+    everybody = {"S3_ENDPOINT": f"http://127.0.0.1:{proxies.store.port}"}
+    gateway = {"JOBS_URL": f"http://127.0.0.1:{proxies.jobs.port}"}
+    return _merged(brokers, databases, {"*": everybody, "gateway": gateway})
 
 
 def _merged(*parts: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:

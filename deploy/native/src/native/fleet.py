@@ -19,7 +19,7 @@ from pathlib import Path
 
 from common.settings import StorageSettings
 
-from . import bootstrap, postgres, rabbitmq, schema_stamps, seaweedfs
+from . import bootstrap, postgres, rabbitmq, rights, schema_stamps, seaweedfs
 from .backup import Places
 from .hosting import Hosted, silent
 from .programs import STATE_VARIABLE, Program
@@ -30,8 +30,8 @@ from .supervisor import Say
 
 GATEWAY = "gateway"
 WITH_DATABASE = ("auth", "jobs", "metadata", "cleanup")
-WITH_STORAGE = (GATEWAY, "metadata", "cleanup", "transcriber")
-BUCKET = "verbatim"
+WITH_STORAGE = tuple(rights.STORE)
+BUCKET = seaweedfs.BUCKET
 OPENAI_KEY = "OPENAI_API_KEY"
 
 # Variables for the services on top of the fleet's own: by the name of the service or of its row, "*" for all.
@@ -54,7 +54,7 @@ class Fleet(Hosted):
 
     @property
     def storage(self) -> StorageSettings:
-        """The object store as clients see it."""
+        """The object store with the fleet's own account, which may do everything in it."""
         return _Wiring(self.state, self.settings, {}).storage()
 
     @property
@@ -153,12 +153,13 @@ class _Wiring:
         password = bootstrap.role_password(self.state, service)
         return postgres.service_url(self._port(postgres.NAME), service, password, bootstrap.DATABASE)
 
-    def storage(self) -> StorageSettings:
-        """The object store as clients see it."""
+    def storage(self, account: str = seaweedfs.OWNER) -> StorageSettings:
+        """The object store as a service sees it, or the fleet itself."""
+        access, secret = seaweedfs.credentials(self.state, account)
         return StorageSettings(
             s3_endpoint=f"http://127.0.0.1:{seaweedfs.ports(self.state)['s3']}",
-            aws_access_key_id=self.state.secret("s3_access_key"),
-            aws_secret_access_key=self.state.secret("s3_secret_key"),
+            aws_access_key_id=access,
+            aws_secret_access_key=secret,
             s3_bucket=BUCKET,
         )
 
@@ -174,13 +175,14 @@ class _Wiring:
             "INSTANCE": row,
             "LOG_FORMAT": "console",  # for the terminal; the files in LOG_DIR hold the records as JSON
             "LOG_DIR": str(self.state.folder(f"log/{row}")),
-            "BROKER_URL": rabbitmq.url(self.state, self._port(rabbitmq.NAME)),
+            "BROKER_URL": rabbitmq.url(self.state, self._port(rabbitmq.NAME), user=service),
+            "BROKER_DECLARES": "false",  # the broker's definitions have it all
             "JWKS_URL": f"{self._url('auth')}/.well-known/jwks.json",
         }
         if service in WITH_DATABASE:
             env["DB_URL"] = self.database(service)
         if service in WITH_STORAGE:
-            storage = self.storage()
+            storage = self.storage(service)
             env["S3_ENDPOINT"] = storage.s3_endpoint
             env["AWS_ACCESS_KEY_ID"] = storage.aws_access_key_id
             env["AWS_SECRET_ACCESS_KEY"] = storage.aws_secret_access_key.get_secret_value()

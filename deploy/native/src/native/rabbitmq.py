@@ -7,6 +7,9 @@ import signal
 from pathlib import Path
 from urllib.parse import quote
 
+from common.events import SERVICES
+
+from . import rights
 from .programs import Program, ProgramError, plain_environment, run
 from .readiness import amqp, exchange
 from .state import StateFolder, private_folder, write_private
@@ -58,7 +61,9 @@ def programs(state: StateFolder) -> list[Program]:
     ports = state.ports(NAME, EPMD, "rabbitmq-nodes")
 
     async def prepare() -> None:
-        _write_configuration(home, ports[NAME], state.secret("rabbitmq"), state.secret("erlang_cookie"))
+        _write_configuration(home, ports[NAME], state.secret("erlang_cookie"))
+        passwords = {name: state.secret(_secret(name)) for name in (USER, *SERVICES)}
+        write_private(home / "definitions.json", rights.definitions(USER, passwords))
 
     async def epmd_ready() -> bool:
         return bool(await exchange(ports[EPMD], b"\x00\x01n"))  # "tell me the names": answers with its own port
@@ -90,9 +95,9 @@ def programs(state: StateFolder) -> list[Program]:
     ]
 
 
-def url(state: StateFolder, port: int, vhost: str = "/") -> str:
-    """The AMQP URL of a virtual host."""
-    return f"amqp://{USER}:{quote(state.secret('rabbitmq'), safe='')}@127.0.0.1:{port}/{quote(vhost, safe='')}"
+def url(state: StateFolder, port: int, vhost: str = "/", user: str = USER) -> str:
+    """The AMQP URL of a virtual host, for the account of a service or the fleet's own, which may do everything."""
+    return f"amqp://{user}:{quote(state.secret(_secret(user)), safe='')}@127.0.0.1:{port}/{quote(vhost, safe='')}"
 
 
 async def control(state: StateFolder, *arguments: str) -> str:
@@ -156,11 +161,15 @@ async def _asked(state: StateFolder, expression: str) -> str:
     return answer.removeprefix("{ok, ").removesuffix("}")
 
 
+def _secret(user: str) -> str:
+    return NAME if user == USER else f"{NAME}_{user}"
+
+
 def _binary(text: str) -> str:
     return f'<<"{text}">>'
 
 
-def _write_configuration(home: Path, port: int, password: str, cookie: str) -> None:
+def _write_configuration(home: Path, port: int, cookie: str) -> None:
     for folder in ("mnesia", "log", "config"):
         private_folder(home / folder)
     write_private(home / ".erlang.cookie", cookie)
@@ -171,9 +180,8 @@ def _write_configuration(home: Path, port: int, password: str, cookie: str) -> N
     write_private(
         home / "rabbitmq.conf",
         f"listeners.tcp.1 = 127.0.0.1:{port}\n"
-        f"default_user = {USER}\n"
-        f"default_pass = {password}\n"
-        "default_vhost = /\n"
+        # Read at every start, before the first client may connect: a broker that lost everything is whole again.
+        f"load_definitions = {home / 'definitions.json'}\n"
         "vm_memory_high_watermark.absolute = 1GB\n"
         "disk_free_limit.absolute = 200MB\n"
         "log.console = true\n"  # into the fleet's log of this program

@@ -10,12 +10,14 @@ import shutil
 import sysconfig
 from pathlib import Path
 
-from . import certificate
+from . import certificate, rights
 from .programs import Program, ProgramError, Step, plain_environment
 from .readiness import http_json, http_status
 from .state import StateFolder, private_folder, write_private
 
 NAME = "seaweedfs"
+BUCKET = "verbatim"
+OWNER = "verbatim"
 PORTS = ("master", "master.grpc", "volume", "volume.grpc", "filer", "filer.grpc", "s3", "s3.grpc")
 # Beyond this the kernel refuses a Unix socket's path; the server then chooses one in the temporary folder, by port.
 SOCKET_PATH_LIMIT = 107
@@ -47,12 +49,9 @@ def program(state: StateFolder, *, provision: Step | None = None, volumes: int =
     async def prepare() -> None:
         private_folder(home / "data")
         certificate.ensure(*_certificate(home))
-        identity = {
-            "name": "verbatim",
-            "credentials": [{"accessKey": state.secret("s3_access_key"), "secretKey": state.secret("s3_secret_key")}],
-            "actions": ["Admin", "Read", "Write", "List", "Tagging"],
-        }
-        write_private(home / "s3.json", json.dumps({"identities": [identity]}))
+        owner = _identity(state, OWNER, ["Admin", "Read", "Write", "List", "Tagging"])
+        services = [_identity(state, each, rights.store_actions(each, BUCKET)) for each in rights.STORE]
+        write_private(home / "s3.json", json.dumps({"identities": [owner, *services]}))
 
     async def ready() -> bool:
         return await _can_place_objects(home, chosen)
@@ -76,6 +75,17 @@ async def _can_place_objects(home: Path, chosen: dict[str, int]) -> bool:
     topology = await http_json(f"https://127.0.0.1:{chosen['master']}/dir/status", context)
     room = topology.get("Topology", {}).get("Max", 0)
     return room > 0 and await http_status(f"http://127.0.0.1:{chosen['s3']}/") in {200, 403}
+
+
+def credentials(state: StateFolder, account: str = OWNER) -> tuple[str, str]:
+    """Access key and secret key of a service's account, or of the fleet's own, which may do everything."""
+    prefix = "s3" if account == OWNER else f"s3_{account}"
+    return state.secret(f"{prefix}_access_key"), state.secret(f"{prefix}_secret_key")
+
+
+def _identity(state: StateFolder, account: str, actions: list[str]) -> dict[str, object]:
+    access, secret = credentials(state, account)
+    return {"name": account, "credentials": [{"accessKey": access, "secretKey": secret}], "actions": actions}
 
 
 def _certificate(home: Path) -> tuple[Path, Path]:

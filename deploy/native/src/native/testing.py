@@ -156,10 +156,11 @@ class ObjectStoreServer(_Server):
         """Settings with which `common.storage` reaches it; the bucket may not exist yet."""
         from common.settings import StorageSettings  # noqa: PLC0415 - only tests that use the store need it
 
+        access, secret = seaweedfs.credentials(self.programs.state)
         return StorageSettings(
             s3_endpoint=f"http://127.0.0.1:{self.programs.port(seaweedfs.NAME, 's3')}",
-            aws_access_key_id=self.programs.state.secret("s3_access_key"),
-            aws_secret_access_key=self.programs.state.secret("s3_secret_key"),
+            aws_access_key_id=access,
+            aws_secret_access_key=secret,
             s3_bucket=bucket,
         )
 

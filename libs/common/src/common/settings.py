@@ -119,6 +119,11 @@ class BrokerSettings(_Part):
         examples=["amqp://verbatim:password@127.0.0.1:5672/"],
         description="The RabbitMQ server, as `amqp://user:password@host:port/vhost`.",
     )
+    broker_declares: bool = Field(
+        default=True,
+        description="Whether this process declares the exchanges and queues that services share; `false` where whoever "
+        "runs the broker has declared them, and this process's account may not.",
+    )
     broker_connect_attempts: int = Field(default=20, ge=1, description="Tries to reach the broker at the start.")
     broker_ping_timeout: float = Field(
         default=10.0, gt=0, description="Seconds that the broker may take to answer before it counts as away."

@@ -108,7 +108,7 @@ async def test_a_patient_publisher_waits_for_the_broker(broker: Broker, rabbitmq
 
 async def test_a_message_that_no_queue_takes_is_refused(broker: Broker) -> None:
     with pytest.raises(PublishRefused):
-        await broker.send(Envelope("", "nowhere", "an-id", "a.type", "c", None, b""))
+        await broker.send(Envelope("test.own", "nowhere", "an-id", "a.type", "c", None, b""))
     event = a_job_transcribed()
     await broker.publish(JobStarted(job_id=event.job_id, owner_id=event.owner_id, attempt=1))
 

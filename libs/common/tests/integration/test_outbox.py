@@ -257,7 +257,7 @@ async def test_a_row_that_the_broker_refuses_does_not_hold_up_the_others(
         outbox.add(session, a_job_transcribed("unroutable"))
     async with session_factory.begin() as session:
         # Straight to a queue that does not exist: the broker returns it.
-        await session.execute(update(Outbox).values(exchange="", routing_key="nowhere"))
+        await session.execute(update(Outbox).values(exchange="jobs.own", routing_key="nowhere"))
         outbox.add(session, a_job_transcribed("fine"))
     ledger = Ledger()
     async with (
@@ -282,7 +282,9 @@ async def test_the_age_of_the_oldest_unpublished_message_is_measured(
         outbox.add(session, a_job_transcribed())
     async with session_factory.begin() as session:
         await session.execute(
-            update(Outbox).values(exchange="", routing_key="nowhere", available_at=func.now() - timedelta(minutes=5))
+            update(Outbox).values(
+                exchange="jobs.own", routing_key="nowhere", available_at=func.now() - timedelta(minutes=5)
+            )
         )
     await broker.close()
     async with running(OutboxRelay(engine, session_factory, broker, Outbox)):

@@ -14,7 +14,7 @@ from .errors import BrokerUnavailable, NotNow, PublishFailed, PublishRefused
 from .listener import Listener
 from .logs import LogPublisher, records_of
 from .queue_consumer import DeadLetterConsumer, QueueConsumer, RawMessage
-from .topology import ListenExchange
+from .topology import ListenExchange, straight_to
 from .work_consumer import Delivery, WorkConsumer
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ __all__ = [
     "WorkConsumer",
     "outbox",
     "records_of",
+    "straight_to",
     "tell_archived",
 ]
 

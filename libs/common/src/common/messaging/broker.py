@@ -19,7 +19,18 @@ from . import metrics
 from .envelope import Envelope
 from .errors import BrokerUnavailable, PublishFailed, PublishRefused
 from .listener import Listener
-from .topology import CONTROL, EVENTS, EXCHANGES, WORK, ListenExchange, QueueSpec, standing_queues, work_queue
+from .topology import (
+    CONTROL,
+    EVENTS,
+    EXCHANGES,
+    LISTENED,
+    WORK,
+    ListenExchange,
+    QueueSpec,
+    own_exchange,
+    standing_queues,
+    work_queue,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -168,7 +179,7 @@ class Broker:
             f"{self._name}.{exchange}.{uuid4().hex[:12]}", exclusive=True, auto_delete=True
         )
         for key in keys:
-            await queue.bind(exchange, key)
+            await queue.bind(LISTENED[exchange], key)
         listener = Listener(exchange, channel, queue, callback)
         await listener.start()
         return listener
@@ -182,7 +193,16 @@ class Broker:
         """Declare a queue with its bindings unless this process has already done so."""
         async with self._declaring:
             if spec.name not in self._declared:
-                self._declared[spec.name] = await declare(self._topology, spec)
+                self._declared[spec.name] = await self.declare(self._topology, spec)
+
+    async def declare(self, channel: AbstractRobustChannel, spec: QueueSpec) -> AbstractRobustQueue:
+        """Declare a queue with its bindings, or see that it is there; the channel repeats it after every reconnect."""
+        if spec.standing and not self._settings.broker_declares:
+            return await channel.declare_queue(spec.name, passive=True)
+        queue = await channel.declare_queue(spec.name, durable=True, arguments=spec.arguments)
+        for exchange, key in spec.bindings:
+            await queue.bind(exchange, key)
+        return queue
 
     async def consuming_channel(self) -> AbstractRobustChannel:
         """Open a channel for a consumer."""
@@ -194,7 +214,11 @@ class Broker:
         """Declare a queue that is not declared again after a reconnect; raises PublishFailed."""
         try:
             async with asyncio.timeout(_CONFIRM_TIMEOUT):
-                await self._topology.declare_queue(spec.name, durable=True, arguments=spec.arguments, robust=False)
+                queue = await self._topology.declare_queue(
+                    spec.name, durable=True, arguments=spec.arguments, robust=False
+                )
+                for exchange, key in spec.bindings:
+                    await queue.bind(exchange, key, robust=False)
         except _TROUBLE as error:
             raise PublishFailed(f"the broker did not declare {spec.name}: {_say(error)}") from error
 
@@ -210,26 +234,19 @@ class Broker:
             )
         publishing, _ = self._connections
         self._topology = await self.consuming_channel()
-        for name, kind in EXCHANGES.items():
-            await self._topology.declare_exchange(name, kind, durable=True)
-        for spec in standing_queues():
-            await self.ensure_queue(spec)
+        exchanges = EXCHANGES | {own_exchange(self._name): "direct"}
+        if self._settings.broker_declares:
+            for name, kind in exchanges.items():
+                await self._topology.declare_exchange(name, kind, durable=True)
+            for spec in standing_queues():
+                await self.ensure_queue(spec)
         self._confirmed = publishing.channel(publisher_confirms=True, on_return_raises=True)
         self._best_effort = publishing.channel(publisher_confirms=False)
         await self._confirmed.initialize()
         await self._best_effort.initialize()
-        self._exchanges[""] = self._confirmed.default_exchange
-        for name in EXCHANGES:
+        for name in exchanges:
             self._exchanges[name] = await self._confirmed.get_exchange(name, ensure=False)
             self._best_effort_exchanges[name] = await self._best_effort.get_exchange(name, ensure=False)
-
-
-async def declare(channel: AbstractRobustChannel, spec: QueueSpec) -> AbstractRobustQueue:
-    """Declare a queue with its bindings; the channel repeats it after every reconnect."""
-    queue = await channel.declare_queue(spec.name, durable=True, arguments=spec.arguments)
-    for exchange, key in spec.bindings:
-        await queue.bind(exchange, key)
-    return queue
 
 
 def _message(envelope: Envelope, mode: DeliveryMode) -> Message:

@@ -19,7 +19,7 @@ from . import metrics
 from .broker import Broker
 from .envelope import Envelope
 from .errors import PublishFailed, PublishRefused
-from .topology import EVENTS
+from .topology import EVENTS, straight_to
 from .witness import Witness
 
 log = structlog.get_logger(__name__)
@@ -223,9 +223,10 @@ class OutboxRelay:
 
 
 def _envelope(row: Any) -> Envelope:
+    # Rows of former versions name the default exchange for what goes straight into a queue.
+    address = (row.exchange, row.routing_key) if row.exchange else straight_to(row.routing_key)
     return Envelope(
-        exchange=row.exchange,
-        routing_key=row.routing_key,
+        *address,
         message_id=str(row.message_id),
         message_type=row.message_type,
         correlation_id=row.correlation_id,

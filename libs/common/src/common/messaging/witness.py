@@ -20,7 +20,7 @@ class Witness:
         """Tell whether the broker still has the mark; raises PublishFailed when it cannot be asked."""
         # Not by a passive declaration: the broker answers that by closing the channel.
         try:
-            await self._broker.send(Envelope("", self._queue.name, uuid4().hex, "witness", "", None, b""))
+            await self._broker.send(Envelope(*self._queue.straight, uuid4().hex, "witness", "", None, b""))
         except PublishRefused:
             return False
         return True

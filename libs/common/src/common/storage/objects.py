@@ -19,6 +19,7 @@ from common.settings import StorageSettings
 
 from .client import BeyondTheEndError, Client
 from .errors import StoreUnavailable
+from .keys import CHECKED
 from .parts import SMALLEST_PART, PartStore
 from .upload import Upload
 
@@ -65,9 +66,9 @@ class ObjectStore:
         self._client.close()
 
     async def check(self) -> None:
-        """Raise StoreUnavailable unless the bucket can be reached."""
-        if not await self._client.call(self._s3.bucket_exists, self._bucket):
-            raise StoreUnavailable(f"no bucket {self._bucket}")
+        """Raise StoreUnavailable unless the bucket can be reached with these credentials."""
+        # Not by asking for the bucket itself: an account that may not list all of it is refused that.
+        await self._client.call(lambda: next(iter(self._s3.list_objects(self._bucket, prefix=CHECKED)), None))
 
     async def ensure_bucket(self) -> None:
         """Create the bucket unless it exists."""

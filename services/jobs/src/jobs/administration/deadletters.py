@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from common import context
 from common.events import BY_ROUTING_KEY, COMMANDS, AssembleWork, ChunkWork, Command, PlanWork
-from common.messaging import outbox
+from common.messaging import outbox, straight_to
 from common.web import Identity
 from jobs.repository import JobRepository, LedgerRepository
 from jobs.resources import Resources
@@ -177,11 +177,12 @@ class DeadLetterOffice:
         if not isinstance(body, dict) or letter.routing_key not in BY_ROUTING_KEY:
             raise ReplayImpossible("this is no message that any service could read")
         message_id = uuid4()
+        exchange, routing_key = straight_to(letter.queue)
         self._session.add(
             Outbox(
                 message_id=message_id,
-                exchange="",
-                routing_key=letter.queue,
+                exchange=exchange,
+                routing_key=routing_key,
                 message_type=letter.routing_key,
                 correlation_id=str(body.get("correlation_id") or context.correlation_id()),
                 traceparent=context.traceparent(),

@@ -1,0 +1,164 @@
+"""What each service may do at the broker and in the object store: what its code does there, and nothing else.
+
+The broker's rights follow from the catalogue of messages. A right to configure is a right to declare and to delete, so
+the fleet declares what services share, and a service only what comes and goes with it: the queues by which it listens,
+its witness, and the queues of work on a model.
+"""
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from common.events import ALL, SENDERS, SERVICES, SUBSCRIBERS, TAKERS
+from common.messaging import topology
+from common.storage import keys
+
+NOTHING = "^$"
+VHOST = "/"
+# Commands have takers in the catalogue; whoever decides that work is to be done publishes them.
+DISPATCHER = "jobs"
+KEEPER = "jobs"  # of logs and dead letters
+# To what each service listens, beside the control exchange, to which all do.
+LISTENS = MappingProxyType({"gateway": ("archive",)})
+
+# Actions of the object store's accounts; a star stands for any characters, a slash as well.
+STORE = MappingProxyType(
+    {
+        "gateway": (
+            *(f"{action}:{{bucket}}/{keys.UPLOADS}*" for action in ("Read", "Write")),
+            *(f"{action}:{{bucket}}/{keys.RESUMABLE}*" for action in ("Read", "Write", "List")),
+            f"Read:{{bucket}}/{keys.TRANSCRIPTS}*",
+            f"Read:{{bucket}}/{keys.JOBS}*/chunks/*",
+        ),
+        "transcriber": (
+            f"Read:{{bucket}}/{keys.UPLOADS}*",
+            *(f"{action}:{{bucket}}/{keys.JOBS}*" for action in ("Read", "Write")),
+            f"Write:{{bucket}}/{keys.TRANSCRIPTS}*",
+        ),
+        "metadata": (
+            f"Read:{{bucket}}/{keys.TRANSCRIPTS}*",
+            f"Write:{{bucket}}/{keys.TRANSCRIPTS}*/metadata.json",
+        ),
+        "cleanup": ("Read:{bucket}", "Write:{bucket}", "List:{bucket}"),
+    }
+)
+
+
+@dataclass(frozen=True)
+class BrokerRights:
+    """Regular expressions as RabbitMQ takes them: of names, and for each topic exchange of routing keys."""
+
+    configure: str
+    write: str
+    read: str
+    topics: Mapping[str, tuple[str, str]]  # exchange → keys to write with, keys to read with
+
+
+def broker_rights(service: str) -> BrokerRights:
+    """What a service may do at the broker."""
+    name = re.escape(service)
+    published = [event.routing_key for event in ALL if event.__module__.rpartition(".")[2] == service]
+    subscribed = [event.routing_key for event, services in SUBSCRIBERS.items() if service in services]
+    notices = [notice.name for notice, senders in SENDERS.items() if service in senders]
+    takes_work, gives_work = service in TAKERS.values(), service == DISPATCHER
+    listening = [*LISTENS.get(service, ()), "control"]
+
+    own = [rf"{name}\.({'|'.join(listening)})\.[0-9a-f]+"]
+    shared_writes, shared_reads = [topology.LOGS, topology.CONTROL], [topology.LISTENED[each] for each in listening]
+    buried: list[str] = []
+    if subscribed:
+        own.append(rf"{name}\.witness")
+        shared_writes.append(topology.own_exchange(service))
+        shared_reads += [topology.own_exchange(service), topology.event_queue(service).name]
+        buried += [*map(re.escape, subscribed), rf"{name}\.events"]
+    if published:
+        shared_writes.append(topology.EVENTS)
+    if gives_work or takes_work:
+        own.append(r"work\.(chunk|verify)\..+")
+        # A queue that dead-letters is declared by who may read it, and write where it dead-letters to.
+        shared_writes += [topology.WORK, topology.DEAD]
+        shared_reads.append(topology.WORK)
+    if takes_work:
+        shared_reads += [spec.name for spec in topology.standing_queues() if spec.name.startswith("work.")]
+        buried.append(r"work\..+")
+    if buried:
+        shared_writes.append(topology.DEAD)
+    if service == KEEPER:
+        # It puts dead letters that an administrator replays straight into the queue where they died.
+        shared_writes += [topology.ARCHIVE, *map(topology.own_exchange, topology.SUBSCRIBED)]
+        shared_reads += [topology.JOBS_LOGS.name, topology.DEAD_LETTERS.name]
+    return BrokerRights(
+        configure=_any_of(own),
+        write=_any_of([*own, *map(re.escape, shared_writes)]),
+        read=_any_of([*own, *map(re.escape, shared_reads)]),
+        topics={
+            topology.EVENTS: (_any_of(map(re.escape, published)), NOTHING),
+            topology.LOGS: (rf"^{name}\.", NOTHING),
+            topology.CONTROL: (_any_of(map(re.escape, notices)), ".*"),
+            topology.DEAD: (_any_of(buried), NOTHING),
+        },
+    )
+
+
+def definitions(owner: str, passwords: Mapping[str, str]) -> str:
+    """The broker's definitions (JSON): accounts with their rights, and all exchanges and queues that services share.
+
+    `passwords` are by account: the owner's, who may do everything, and each service's.
+    """
+    all_rights = BrokerRights(".*", ".*", ".*", {})
+    rights = {owner: all_rights} | {service: broker_rights(service) for service in SERVICES}
+    queues = list(topology.standing_queues())
+    content: dict[str, Any] = {
+        "vhosts": [{"name": VHOST}],
+        "users": [_user(name, password, is_owner=name == owner) for name, password in passwords.items()],
+        "permissions": [
+            {"user": name, "vhost": VHOST, "configure": of.configure, "write": of.write, "read": of.read}
+            for name, of in rights.items()
+        ],
+        "topic_permissions": [
+            {"user": name, "vhost": VHOST, "exchange": exchange, "write": write, "read": read}
+            for name, of in rights.items()
+            for exchange, (write, read) in of.topics.items()
+        ],
+        "exchanges": [
+            {"name": name, "vhost": VHOST, "type": kind, "arguments": {}}
+            | {"durable": True, "auto_delete": False, "internal": False}
+            for name, kind in topology.EXCHANGES.items()
+        ],
+        "queues": [
+            {"name": spec.name, "vhost": VHOST, "durable": True, "auto_delete": False, "arguments": spec.arguments}
+            for spec in queues
+        ],
+        "bindings": [
+            {"source": exchange, "vhost": VHOST, "destination": spec.name, "destination_type": "queue"}
+            | {"routing_key": key, "arguments": {}}
+            for spec in queues
+            for exchange, key in spec.bindings
+        ],
+    }
+    return json.dumps(content, indent=2)
+
+
+def store_actions(service: str, bucket: str) -> list[str]:
+    """What a service may do in the object store, as SeaweedFS names it; the readiness check lists an empty prefix."""
+    actions = [action.format(bucket=bucket) for action in STORE[service]]
+    return actions if f"List:{bucket}" in actions else [*actions, f"List:{bucket}/{keys.CHECKED}*"]
+
+
+def _user(name: str, password: str, *, is_owner: bool) -> dict[str, str]:
+    # The salt need not be random: passwords are generated, and the hashes stay in the folder that holds them as well.
+    salt = hashlib.sha256(name.encode()).digest()[:4]
+    digest = base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
+    tags = "administrator" if is_owner else ""
+    return {"name": name, "password_hash": digest, "hashing_algorithm": "rabbit_password_hashing_sha256", "tags": tags}
+
+
+def _any_of(patterns: Iterable[str]) -> str:
+    """A regular expression that matches whole names; none of them when there are no patterns."""
+    alternatives = "|".join(dict.fromkeys(patterns))
+    return f"^({alternatives})$" if alternatives else NOTHING
