@@ -10,7 +10,7 @@ PYTEST = $(BIN)/pytest -n $(WORKERS) --no-loadscope-reorder $(PYTEST_ARGS)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup dev models demo up down status migrate backup restore test lint lint-types lint-rest fmt contracts settings lock test-unit \
-	test-integration test-e2e test-chaos soak fuzz bench clean clean-data
+	test-integration test-e2e test-chaos test-web soak fuzz bench clean clean-data
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,7 +39,7 @@ status: ## Show what runs, where, and whether it is well
 migrate: setup ## Bring the four database schemas up to date (`make up` does it at every start)
 	@$(BIN)/python -m native migrate
 
-test: lint ## Linters, types, contracts; unit, integration and end-to-end tests; a short soak (all faults: test-chaos)
+test: lint test-web ## Linters, types, contracts; the page's own tests; unit, integration and end-to-end tests; a short soak (all faults: test-chaos)
 	@$(BIN)/python -m models get $(MODEL)
 	$(PYTEST) -m "not chaos or soak"
 
@@ -73,6 +73,10 @@ lock: dev ## Pin the dependencies again after a change (needs the network)
 
 test-unit: dev ## Tests that need nothing but the code
 	$(PYTEST) -m "not integration and not e2e and not chaos"
+
+test-web: dev ## The web page's own tests; they need Node.js
+	@if [ -d web/node_modules ]; then cd web && npm test --silent; \
+	else echo "No Node.js here: the web page's own tests are not run."; fi
 
 test-integration: dev ## Each member against real PostgreSQL, RabbitMQ and object store, started by the run
 	@$(BIN)/python -m models get $(MODEL)

@@ -51,7 +51,7 @@ def main() -> None:
     state = fingerprint()
     packages_done = stamp.get("dev" if dev else "runtime") == state and PYTHON.exists()
     with ThreadPoolExecutor(1) as beside:
-        page = beside.submit(build_page)
+        page = beside.submit(build_page, dev)
         if not packages_done:
             make_environment()
             install_packages(dev)
@@ -208,8 +208,11 @@ def as_root() -> list[str] | None:
 # -- the web page ------------------------------------------------------------------------------------------------------
 
 
-def build_page() -> None:
-    """Build the web page when Node.js is here and the page's sources changed; without it the API serves alone."""
+def build_page(dev: bool) -> None:
+    """Build the web page when Node.js is here and the page's sources changed; without it the API serves alone.
+
+    A page that cannot be built is an error where the tests are set up, and costs the page elsewhere.
+    """
     web = ROOT / "web"
     if not (web / "package-lock.json").exists():
         return
@@ -225,6 +228,8 @@ def build_page() -> None:
         done = subprocess.run(command, cwd=web, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
         if done.returncode != 0:
             sys.stderr.write(done.stdout.decode(errors="replace")[-2000:])
+            if dev:
+                fail(f"the web page cannot be built: `{' '.join(command)}` in {web} failed, see above")
             say("The web page could not be built; the API serves alone.")
             return
     stamp.write_text(state)

@@ -44,10 +44,6 @@ STORE_REQUESTS = [
 ]
 
 
-def known(fleet: Fleet, program: str, purpose: str) -> int:
-    return next(port for port, where in fleet.ports.items() if where == (program, purpose))
-
-
 def found(fleet: Fleet) -> set[Listener]:
     return listeners(fleet.state.leftovers())
 
@@ -72,7 +68,7 @@ def test_every_port_has_a_check_here(quick_fleet: Fleet) -> None:
 
 def test_unix_sockets_are_the_object_stores_and_closed_to_other_accounts(quick_fleet: Fleet) -> None:
     paths = [Path(listener.address) for listener in found(quick_fleet) if not listener.port]
-    ports = "|".join(str(known(quick_fleet, seaweedfs.NAME, purpose)) for purpose in seaweedfs.PORTS)
+    ports = "|".join(str(quick_fleet.port(seaweedfs.NAME, purpose)) for purpose in seaweedfs.PORTS)
     expected = re.compile(rf".*/(seaweedfs/(filer|s3)\.sock|seaweedfs-[a-z0-9-]+-({ports})\.sock)")
     assert paths
     for path in paths:
@@ -85,7 +81,7 @@ def test_unix_sockets_are_the_object_stores_and_closed_to_other_accounts(quick_f
 async def test_the_database_wants_a_password(
     quick_fleet: Fleet, tmp_path: Path, user: str, password: str | None
 ) -> None:
-    port, no_file = known(quick_fleet, postgres.NAME, "sql"), tmp_path / "no-passwords"
+    port, no_file = quick_fleet.port(postgres.NAME, "sql"), tmp_path / "no-passwords"
     for database in ("postgres", bootstrap.DATABASE):
         with pytest.raises(asyncpg.InvalidAuthorizationSpecificationError):
             await asyncpg.connect(
@@ -95,7 +91,7 @@ async def test_the_database_wants_a_password(
 
 @pytest.mark.parametrize("login", ["guest:guest", "verbatim:", "verbatim:guest", "gateway:", "jobs:jobs"])
 async def test_the_broker_wants_a_password(quick_fleet: Fleet, login: str) -> None:
-    port = known(quick_fleet, rabbitmq.NAME, "amqp")
+    port = quick_fleet.port(rabbitmq.NAME, "amqp")
     with pytest.raises(AMQPConnectionError):
         await aio_pika.connect(f"amqp://{login}@127.0.0.1:{port}/")
 
@@ -110,7 +106,7 @@ async def test_the_brokers_node_wants_its_cookie(quick_fleet: Fleet, tmp_path: P
 
 
 async def test_the_port_mapper_tells_names_and_obeys_nobody(quick_fleet: Fleet) -> None:
-    port = known(quick_fleet, rabbitmq.EPMD, "epmd")
+    port = quick_fleet.port(rabbitmq.EPMD, "epmd")
 
     async def ask(request: bytes) -> bytes:
         return await exchange(port, struct.pack(">H", len(request)) + request)
@@ -122,7 +118,7 @@ async def test_the_port_mapper_tells_names_and_obeys_nobody(quick_fleet: Fleet) 
 
 @pytest.mark.parametrize("part", STORE_PARTS)
 async def test_every_part_of_the_object_store_wants_the_certificate(quick_fleet: Fleet, part: str) -> None:
-    port = known(quick_fleet, seaweedfs.NAME, part)
+    port = quick_fleet.port(seaweedfs.NAME, part)
     stranger = ssl.create_default_context()
     stranger.check_hostname, stranger.verify_mode = False, ssl.CERT_NONE
     async with httpx.AsyncClient(verify=stranger, trust_env=False) as client:
@@ -143,13 +139,13 @@ async def test_who_shows_the_certificate_is_answered(quick_fleet: Fleet) -> None
     home = quick_fleet.state.path / seaweedfs.NAME
     context = certificate.client_context(home / "certificate.pem", home / "key.pem")
     async with httpx.AsyncClient(verify=context, trust_env=False) as client:
-        answer = await client.get(f"https://127.0.0.1:{known(quick_fleet, seaweedfs.NAME, 'master')}/dir/status")
+        answer = await client.get(f"https://127.0.0.1:{quick_fleet.port(seaweedfs.NAME, 'master')}/dir/status")
     assert "Topology" in answer.json()
 
 
 async def test_the_object_store_wants_a_signature(quick_fleet: Fleet) -> None:
     store, key = ObjectStore(quick_fleet.storage), f"uploads/{uuid4()}/source"
-    url = f"http://127.0.0.1:{known(quick_fleet, seaweedfs.NAME, 's3')}"
+    url = f"http://127.0.0.1:{quick_fleet.port(seaweedfs.NAME, 's3')}"
     bucket = f"{url}/{quick_fleet.storage.s3_bucket}"
     await store.put(key, b"as it was")
     signed = {"Authorization": "AWS verbatim:c2lnbmF0dXJl", "Date": "Sun, 29 Nov 2026 00:00:00 GMT"}
@@ -199,7 +195,7 @@ def _asks_who(operation: dict[str, object]) -> bool:
 
 @pytest.mark.parametrize("service", SERVICES)
 async def test_the_port_of_the_metrics_serves_at_most_metrics(quick_fleet: Fleet, service: str) -> None:
-    url = f"http://127.0.0.1:{known(quick_fleet, service, 'metrics')}"
+    url = f"http://127.0.0.1:{quick_fleet.port(service, 'metrics')}"
     async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
         for method, path in [("GET", "/metrics"), ("PUT", "/metrics"), ("GET", "/jobs"), ("DELETE", "/jobs")]:
             answer = await client.request(method, path)

@@ -79,3 +79,32 @@ def test_a_broken_stamp_means_that_nothing_is_done_yet(
     assert setup.read_stamp() == {}
     setup.write_stamp({"runtime": "x"})
     assert setup.read_stamp() == json.loads(setup.STAMP.read_text()) == {"runtime": "x"}
+
+
+@pytest.fixture
+def broken_page(setup: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkout whose page has an error of types, as its build says it."""
+    (tmp_path / "web").mkdir()
+    (tmp_path / "web/package-lock.json").write_text("{}")
+    for name, script in (("node", "echo v22.0.0"), ("npm", "echo 'App.tsx(1,7): error TS2322: no.'; [ $1 = ci ]")):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setattr(setup, "ROOT", tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+
+
+@pytest.mark.usefixtures("broken_page")
+def test_a_page_that_cannot_be_built_ends_the_set_up_for_tests(
+    setup: ModuleType, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="the web page cannot be built: `npm run build"):
+        setup.build_page(dev=True)
+    assert "error TS2322" in capfd.readouterr().err
+
+
+@pytest.mark.usefixtures("broken_page")
+def test_a_page_that_cannot_be_built_does_not_keep_the_platform_from_running(
+    setup: ModuleType, capfd: pytest.CaptureFixture[str]
+) -> None:
+    setup.build_page(dev=False)
+    assert "the API serves alone" in "".join(capfd.readouterr())

@@ -14,7 +14,7 @@ import os
 import sys
 import threading
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
@@ -65,6 +65,14 @@ class LogSink:
         """Take out up to `limit` records, the oldest first."""
         with self._lock:
             return [self._records.popleft() for _ in range(min(limit, len(self._records)))]
+
+    def put_back(self, records: Sequence[Record]) -> None:
+        """Take in again, as the oldest, what was drained and could not be published; what does not fit is dropped."""
+        with self._lock:
+            room = max(0, self._capacity - len(self._records))
+            kept = records[len(records) - room :] if room < len(records) else records
+            self.dropped += len(records) - len(kept)
+            self._records.extendleft(reversed(kept))
 
     async def wait(self) -> None:
         """Return as soon as there is something to drain."""

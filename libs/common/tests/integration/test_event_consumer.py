@@ -118,7 +118,7 @@ async def test_events_survive_an_outage_of_the_database(
             await broker.publish(a_job_transcribed(f"{number:02d}"))
         await asyncio.sleep(2)  # each event is tried several times in vain
         await postgres_server.start()
-        await eventually(lambda: _number(session_factory, 20), seconds=30)
+        await eventually(lambda: _number(session_factory, 20))
         assert dead == []
 
 

@@ -116,7 +116,7 @@ async def test_messages_are_published_in_the_order_of_insertion(
         consuming(broker, session_factory, ledger),
         running(OutboxRelay(engine, session_factory, broker, Outbox)),
     ):
-        await eventually(lambda: len(ledger.calls) == 500, seconds=30)
+        await eventually(lambda: len(ledger.calls) == 500)
     assert await notes(session_factory) == expected
 
 

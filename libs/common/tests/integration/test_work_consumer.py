@@ -129,7 +129,7 @@ async def test_work_goes_on_when_the_broker_dies_and_the_redelivery_attaches_to_
         await rabbitmq_server.kill()
         await eventually(lambda: _fails(consumer))
         await rabbitmq_server.start()
-        await eventually(lambda: consumed("reattached", "work.plan", "work.plan") == reattached + 1, seconds=30)
+        await eventually(lambda: consumed("reattached", "work.plan", "work.plan") == reattached + 1)
         await consumer.check()
         assert worker.cancelled == []
         worker.go.set()
@@ -152,7 +152,7 @@ async def test_work_finished_while_the_broker_was_away_is_not_done_again(
         worker.go.set()
         await eventually(lambda: len(worker.finished) == 1)
         await rabbitmq_server.start()
-        await eventually(lambda: consumed("duplicate", "work.plan", "work.plan") == duplicates + 1, seconds=30)
+        await eventually(lambda: consumed("duplicate", "work.plan", "work.plan") == duplicates + 1)
     assert len(worker.deliveries) == 1
 
 

@@ -236,6 +236,21 @@ def test_a_full_sink_drops_the_oldest_and_counts() -> None:
     assert sink.drain(2) == []
 
 
+def test_what_is_put_back_comes_first_again_and_loses_to_newer_records_when_there_is_no_room() -> None:
+    sink = logging.LogSink(capacity=4)
+    for number in range(3):
+        sink.put({"number": number})
+    taken = sink.drain(2)
+    sink.put({"number": 3})
+    sink.put_back(taken)
+    assert [record["number"] for record in sink.drain(9)] == [0, 1, 2, 3]
+    for number in range(4, 7):
+        sink.put({"number": number})
+    sink.put_back(taken)
+    assert [record["number"] for record in sink.drain(9)] == [1, 4, 5, 6]
+    assert sink.dropped == 1
+
+
 async def test_waiting_ends_at_once_when_something_is_there() -> None:
     sink = logging.LogSink()
     sink.put({})

@@ -31,22 +31,30 @@ class LogPublisher:
         """Publish until cancelled; while the broker is away the sink keeps the latest records."""
         while True:
             await self._sink.wait()
-            if not self._broker.connected:
-                await asyncio.sleep(_PAUSE_WITHOUT_BROKER)
-                continue
-            await self._send(self._sink.drain(_BATCH))
+            sent = self._broker.connected and await self._send(self._sink.drain(_BATCH))
             dropped = self._sink.dropped
             metrics.LOGS_LOST.inc(dropped - self._dropped)
             self._dropped = dropped
-            await asyncio.sleep(_REST_SECONDS)
+            await asyncio.sleep(_REST_SECONDS if sent else _PAUSE_WITHOUT_BROKER)
 
-    async def _send(self, records: list[dict[str, Any]]) -> None:
+    async def _send(self, records: list[dict[str, Any]]) -> bool:
+        """Publish records; those that did not leave the process go back into the sink.
+
+        A connection counts as up before its channels are open again: what is sent in between fails. A record whose
+        sending took too long may have left all the same; the archive drops the second by its id.
+        """
         together: dict[str, list[dict[str, Any]]] = {}
         for record in records:
             together.setdefault(_routing_key(record), []).append(record)
-        for key, of_key in together.items():
-            if not await self._broker.send_best_effort(_envelope(key, of_key)):
-                metrics.LOGS_LOST.inc(len(of_key))
+        sent: set[str] = set()
+        try:
+            for key, of_key in together.items():
+                if not await self._broker.send_best_effort(_envelope(key, of_key)):
+                    return False
+                sent.add(key)
+            return True
+        finally:
+            self._sink.put_back([record for record in records if _routing_key(record) not in sent])
 
 
 def records_of(body: bytes) -> list[bytes]:
