@@ -1,8 +1,8 @@
 """What each service may do at the broker and in the object store: what its code does there, and nothing else.
 
 The broker's rights follow from the catalogue of messages. A right to configure is a right to declare and to delete, so
-the fleet declares what services share, and a service only what comes and goes with it: the queues by which it listens,
-its witness, and the queues of work on a model.
+the fleet declares the exchanges and all queues that are there from the start, and a service only the queues from which
+it consumes: it brings them back when they are lost.
 """
 
 import base64
@@ -69,38 +69,41 @@ def broker_rights(service: str) -> BrokerRights:
     listening = [*LISTENS.get(service, ()), "control"]
 
     own = [rf"{name}\.({'|'.join(listening)})\.[0-9a-f]+"]
-    shared_writes, shared_reads = [topology.LOGS, topology.CONTROL], [topology.LISTENED[each] for each in listening]
+    writes, reads = [topology.LOGS, topology.CONTROL], [topology.LISTENED[each] for each in listening]
     buried: list[str] = []
+    gathered = NOTHING  # the keys of logs and dead letters to bind a queue with
     if subscribed:
-        own.append(rf"{name}\.witness")
-        shared_writes.append(topology.own_exchange(service))
-        shared_reads += [topology.own_exchange(service), topology.event_queue(service).name]
+        own += [rf"{name}\.events", rf"{name}\.witness"]
+        writes.append(topology.own_exchange(service))
+        reads += [topology.EVENTS, topology.own_exchange(service)]
         buried += [*map(re.escape, subscribed), rf"{name}\.events"]
     if published:
-        shared_writes.append(topology.EVENTS)
-    if gives_work or takes_work:
-        own.append(r"work\.(chunk|verify)\..+")
-        # A queue that dead-letters is declared by who may read it, and write where it dead-letters to.
-        shared_writes += [topology.WORK, topology.DEAD]
-        shared_reads.append(topology.WORK)
+        writes.append(topology.EVENTS)
     if takes_work:
-        shared_reads += [spec.name for spec in topology.standing_queues() if spec.name.startswith("work.")]
+        own.append(r"work\..+")
         buried.append(r"work\..+")
-    if buried:
-        shared_writes.append(topology.DEAD)
+    if gives_work:
+        own.append(r"work\.(chunk|verify)\..+")  # there may be no transcriber for the model yet
+    if gives_work or takes_work:
+        writes.append(topology.WORK)
+        reads.append(topology.WORK)
+    if buried or gives_work:
+        writes.append(topology.DEAD)  # also to declare a queue that dead-letters there
     if service == KEEPER:
+        own += [topology.JOBS_LOGS.name, topology.DEAD_LETTERS.name]
+        reads += [topology.LOGS, topology.DEAD]
+        gathered = "^#$"
         # It puts dead letters that an administrator replays straight into the queue where they died.
-        shared_writes += [topology.ARCHIVE, *map(topology.own_exchange, topology.SUBSCRIBED)]
-        shared_reads += [topology.JOBS_LOGS.name, topology.DEAD_LETTERS.name]
+        writes += [topology.ARCHIVE, *map(topology.own_exchange, topology.SUBSCRIBED)]
     return BrokerRights(
         configure=_any_of(own),
-        write=_any_of([*own, *map(re.escape, shared_writes)]),
-        read=_any_of([*own, *map(re.escape, shared_reads)]),
+        write=_any_of([*own, *map(re.escape, writes)]),
+        read=_any_of([*own, *map(re.escape, reads)]),
         topics={
-            topology.EVENTS: (_any_of(map(re.escape, published)), NOTHING),
-            topology.LOGS: (rf"^{name}\.", NOTHING),
+            topology.EVENTS: (_any_of(map(re.escape, published)), _any_of(map(re.escape, subscribed))),
+            topology.LOGS: (rf"^{name}\.", gathered),
             topology.CONTROL: (_any_of(map(re.escape, notices)), ".*"),
-            topology.DEAD: (_any_of(buried), NOTHING),
+            topology.DEAD: (_any_of(buried), gathered),
         },
     )
 

@@ -33,11 +33,11 @@ def test_a_notice_is_sent_by_its_senders_and_heard_by_all(notice: type) -> None:
     assert who("read", topology.CONTROL) == set(SERVICES)
 
 
-def test_a_queue_is_read_by_one_service_and_deleted_by_none() -> None:
+def test_a_queue_is_read_and_declared_by_one_service_and_an_exchange_by_none() -> None:
     for spec in topology.standing_queues():
         reader = "transcriber" if spec.name.startswith("work.") else spec.name.partition(".")[0]
-        assert who("read", spec.name) == {"jobs" if spec is topology.DEAD_LETTERS else reader}
-        assert who("configure", spec.name) == set()
+        for right in ("read", "configure", "write"):
+            assert who(right, spec.name) == {"jobs" if spec is topology.DEAD_LETTERS else reader}
     for exchange in topology.EXCHANGES:
         assert who("configure", exchange) == set()
 

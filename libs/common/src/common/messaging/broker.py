@@ -190,19 +190,12 @@ class Broker:
             consuming.reconnect_callbacks.add(lambda *_: callback())
 
     async def ensure_queue(self, spec: QueueSpec) -> None:
-        """Declare a queue with its bindings unless this process has already done so."""
+        """Declare a queue with its bindings unless this process, or the broker's owner, has already done so."""
+        if spec.standing and not self._settings.broker_declares:
+            return
         async with self._declaring:
             if spec.name not in self._declared:
-                self._declared[spec.name] = await self.declare(self._topology, spec)
-
-    async def declare(self, channel: AbstractRobustChannel, spec: QueueSpec) -> AbstractRobustQueue:
-        """Declare a queue with its bindings, or see that it is there; the channel repeats it after every reconnect."""
-        if spec.standing and not self._settings.broker_declares:
-            return await channel.declare_queue(spec.name, passive=True)
-        queue = await channel.declare_queue(spec.name, durable=True, arguments=spec.arguments)
-        for exchange, key in spec.bindings:
-            await queue.bind(exchange, key)
-        return queue
+                self._declared[spec.name] = await declare(self._topology, spec)
 
     async def consuming_channel(self) -> AbstractRobustChannel:
         """Open a channel for a consumer."""
@@ -247,6 +240,14 @@ class Broker:
         for name in exchanges:
             self._exchanges[name] = await self._confirmed.get_exchange(name, ensure=False)
             self._best_effort_exchanges[name] = await self._best_effort.get_exchange(name, ensure=False)
+
+
+async def declare(channel: AbstractRobustChannel, spec: QueueSpec) -> AbstractRobustQueue:
+    """Declare a queue with its bindings; the channel repeats it after every reconnect."""
+    queue = await channel.declare_queue(spec.name, durable=True, arguments=spec.arguments)
+    for exchange, key in spec.bindings:
+        await queue.bind(exchange, key)
+    return queue
 
 
 def _message(envelope: Envelope, mode: DeliveryMode) -> Message:

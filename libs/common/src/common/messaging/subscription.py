@@ -9,7 +9,7 @@ import structlog
 from aio_pika.abc import AbstractIncomingMessage, AbstractRobustChannel, AbstractRobustQueue
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 
-from .broker import Broker
+from .broker import Broker, declare
 from .envelope import Envelope
 from .errors import BrokerUnavailable, PublishFailed
 from .topology import DEAD, QueueSpec
@@ -50,7 +50,7 @@ class Subscription:
         try:
             self._channel = await self._broker.consuming_channel()
             await self._channel.set_qos(prefetch_count=self._prefetch)
-            self._queue = await self._broker.declare(self._channel, self._spec)
+            self._queue = await declare(self._channel, self._spec)
             self._tag = await self._queue.consume(self._callback)
         except _TROUBLE as error:
             await self.close()

@@ -49,7 +49,7 @@ class QueueSpec:
     """A durable queue: its name, its arguments, and the (exchange, key) pairs it is bound with.
 
     Declaring a queue again with other arguments is refused by the broker: a changed queue needs a new name. `standing`
-    queues are there from the start: where the broker's owner declares them, the services do not.
+    queues are there from the start; where the broker's owner declares them, only who consumes from one does so too.
     """
 
     name: str
