@@ -121,8 +121,8 @@ class BrokerSettings(_Part):
     )
     broker_declares: bool = Field(
         default=True,
-        description="Whether this process declares all exchanges and queues of the platform; `false` where the broker's "
-        "owner has declared them: then it declares only the queues from which it consumes.",
+        description="Whether this process declares all exchanges and queues of the platform; `false` where the "
+        "broker's owner has declared them: then it declares only the queues from which it consumes.",
     )
     broker_connect_attempts: int = Field(default=20, ge=1, description="Tries to reach the broker at the start.")
     broker_ping_timeout: float = Field(
