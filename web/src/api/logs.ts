@@ -4,6 +4,8 @@ const FIRST_PAUSE = 1_000;
 const LONGEST_PAUSE = 15_000;
 /** The server's close code for a token that has expired. */
 export const TOKEN_EXPIRED = 4401;
+/** The same for a user who has too many streams open. */
+const TOO_MANY = 4429;
 
 export type LogState = "connecting" | "live" | "waiting" | "ended";
 
@@ -54,6 +56,7 @@ export class LogConnection {
         return;
       }
       this.listener.onState("waiting");
+      if (event.code === TOO_MANY) this.pause = LONGEST_PAUSE;
       this.timer = setTimeout(() => this.connect(), this.pause);
       this.pause = Math.min(this.pause * 2, LONGEST_PAUSE);
     };

@@ -43,6 +43,12 @@ class ServiceSettings(_Part):
     request_head_seconds: float = Field(
         default=20.0, gt=0, description="Seconds in which a request's head must arrive, or its connection is closed."
     )
+    answer_stall_seconds: float = Field(
+        default=120.0,
+        gt=0,
+        description="Seconds in which a client must read some of the answer that waits for it, or its connection is"
+        " closed.",
+    )
     instance: str = Field(
         default_factory=_instance, description="Name of this process in logs; left out: host name and process id."
     )

@@ -19,7 +19,7 @@ from . import cors, health, pages, relays, surface
 from .api_keys import ApiKeys
 from .bus import Bus
 from .credentials import Credentials, Doorkeeper
-from .errors import StoreDown
+from .errors import StoreDown, TooManyStreams, TooManyUploads
 from .file_routes import router as file_router
 from .limits import RateLimit
 from .loghub import LogHub
@@ -32,6 +32,7 @@ from .revocations import Revocations
 from .routes import router
 from .security import SecurityHeaders
 from .settings import Settings
+from .streams import OpenConnections
 from .throttle import RequestLimits, Throttle
 from .union import united
 from .uploads import UploadLimits
@@ -75,6 +76,8 @@ def create_app(settings: Settings) -> FastAPI:
             background.start("expired uploads", resumable.sweep)
 
             app.state.verifier = verifier
+            exempts_admins = settings.rate_limits_exempt_admins
+            streams = OpenConnections(settings.streams_per_user, TooManyStreams, exempts_admins=exempts_admins)
             keys = ApiKeys(upstreams.auth, revocations, RateLimit(settings.logins_per_minute))
             app.state.doorkeeper = Doorkeeper(revocations, keys)
             app.state.resources = Resources(
@@ -82,8 +85,10 @@ def create_app(settings: Settings) -> FastAPI:
                 version=metrics.service_version(NAME),
                 upstreams=upstreams,
                 store=store,
-                logs=LogStream(hub, upstreams.jobs, verifier, settings.allowed_origins),
+                logs=LogStream(hub, upstreams.jobs, verifier, settings.allowed_origins, streams),
                 logins=RateLimit(settings.logins_per_minute),
+                streams=streams,
+                sending=OpenConnections(settings.uploads_per_user, TooManyUploads, exempts_admins=exempts_admins),
                 uploads=limits,
                 health_checks=health.service_checks(upstreams, settings.api_health_timeout)
                 | {"object_store": lambda _: store.check(), "message_bus": lambda _: bus.check()},

@@ -5,9 +5,10 @@ gateway check the token itself, and its scopes.
 """
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 
-from starlette.requests import ClientDisconnect, HTTPConnection
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from common.web import bearer_token
@@ -17,6 +18,8 @@ from .logstream import BEARER_PREFIX, TOKEN_EXPIRED
 from .revocations import Claims, Revocations
 
 KEY_HEADER = "x-api-key"
+# For the end of a stream to leave, where the client does not read; its connection is closed later.
+LAST_WORD_SECONDS = 5.0
 #: Where passwords and refresh tokens are tried. Whatever else such a request carries does not count.
 LOGIN_PATHS = frozenset({"/token", "/token/refresh", "/register"})
 
@@ -58,11 +61,11 @@ class Credentials:
         # In place: what wraps us reads from the same scope which route was found.
         others = [(name, value) for name, value in scope["headers"] if name not in (b"authorization", b"x-api-key")]
         scope["headers"] = [*others, (b"authorization", f"Bearer {token}".encode())]
-        if scope["type"] == "websocket":
-            with doorkeeper.revocations.watch(claims) as ended:
+        with doorkeeper.revocations.watch(claims) as ended:
+            if scope["type"] == "websocket":
                 await self._app(scope, *_until_ended(receive, send, ended))
-        else:
-            await self._app(scope, receive, _stream_until_ended(send, doorkeeper.revocations, claims))
+            else:
+                await _Answer(receive, send, ended).of(self._app, scope)
 
 
 def _shown(caller: HTTPConnection) -> tuple[str | None, bool]:
@@ -103,18 +106,52 @@ def _until_ended(receive: Receive, send: Send, ended: asyncio.Event) -> tuple[Re
     return receive_until_ended, send_unless_ended
 
 
-def _stream_until_ended(send: Send, revocations: Revocations, claims: Claims) -> Send:
-    """An endless answer (server-sent events) that stops when access ends; one with an end may finish."""
-    endless = False
+class _Answer:
+    """An answer that stops when access ends, if it is one without an end (server-sent events); others may finish."""
 
-    async def send_unless_ended(message: Message) -> None:
-        nonlocal endless
+    def __init__(self, receive: Receive, send: Send, ended: asyncio.Event) -> None:
+        self._receive_next = receive
+        self._send_next = send
+        self._ended = ended
+        self._endless = asyncio.Event()
+        self._has_body = True
+        self._complete = False
+
+    async def of(self, app: ASGIApp, scope: Scope) -> None:
+        """Have the application answer the request."""
+        await app(scope, self._receive, self._send)
+        if self._endless.is_set() and not self._complete:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LAST_WORD_SECONDS):
+                    await self._send_next({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _receive(self) -> Message:
+        """The request's body, then the client's leave; to an endless answer the end of access looks the same.
+
+        So it ends also while it waits, for something to happen or for the client to read.
+        """
+        if self._has_body:
+            message = await self._receive_next()
+            self._has_body = message.get("more_body", False)
+            return message
+        receiving, stopping = asyncio.ensure_future(self._receive_next()), asyncio.ensure_future(self._stopped())
+        try:
+            await asyncio.wait({receiving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            return {"type": "http.disconnect"} if stopping.done() else receiving.result()
+        finally:
+            receiving.cancel()
+            stopping.cancel()
+
+    async def _stopped(self) -> None:
+        await self._endless.wait()
+        await self._ended.wait()
+
+    async def _send(self, message: Message) -> None:
+        if self._endless.is_set() and self._ended.is_set():
+            return
         if message["type"] == "http.response.start":
             headers = dict(message.get("headers", []))
-            endless = headers.get(b"content-type", b"").startswith(b"text/event-stream")
-        elif endless and revocations.has_ended(claims):
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
-            raise ClientDisconnect
-        await send(message)
-
-    return send_unless_ended
+            if headers.get(b"content-type", b"").startswith(b"text/event-stream"):
+                self._endless.set()
+        await self._send_next(message)
+        self._complete = message["type"] == "http.response.body" and not message.get("more_body", False)

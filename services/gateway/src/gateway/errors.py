@@ -156,6 +156,22 @@ class RateLimited(TooManyRequests):
     title = "Too many requests"
 
 
+class TooManyStreams(TooManyRequests):
+    """This user has as many event streams and log sockets open at this replica as one user may."""
+
+    code = "too_many_streams"
+    title = "Too many open streams"
+    default_headers: ClassVar[Mapping[str, str]] = {"Retry-After": "5"}
+
+
+class TooManyUploads(TooManyRequests):
+    """This user sends as many recordings at once to this replica as one user may."""
+
+    code = "too_many_uploads"
+    title = "Too many uploads at once"
+    default_headers: ClassVar[Mapping[str, str]] = {"Retry-After": "5"}
+
+
 class TooManyViewers(Unavailable):
     """This replica streams logs to as many viewers as it may."""
 

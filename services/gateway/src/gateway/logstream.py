@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from contextlib import ExitStack
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -13,8 +14,9 @@ from common.messaging import ArchivedLine
 from common.web import Identity, TokenVerifier, Unauthorized, bearer_token
 
 from . import metrics
-from .errors import ForeignOrigin
+from .errors import ForeignOrigin, TooManyStreams
 from .loghub import SYSTEM, LogHub, Viewer
+from .streams import OpenConnections
 from .upstreams import Refusal, Upstream
 
 log = structlog.get_logger(__name__)
@@ -24,13 +26,17 @@ BEARER_PREFIX = "bearer."
 PAGE = 500
 # Who is dropped for reading slowly needs time to read what is on its way before the reason.
 CLOSE_SECONDS = 10.0
-TOKEN_EXPIRED, TOO_SLOW = 4401, 4408
+TOKEN_EXPIRED, TOO_SLOW, TOO_MANY = 4401, 4408, 4429
 
 
 class LogStream:
     """Serves the viewers of this replica."""
 
-    def __init__(self, hub: LogHub, jobs: Upstream, verifier: TokenVerifier, origins: list[str]) -> None:
+    def __init__(
+        self, hub: LogHub, jobs: Upstream, verifier: TokenVerifier, origins: list[str], streams: OpenConnections
+    ) -> None:
+        """`streams` counts the sockets of each user, together with their event streams."""
+        self._streams = streams
         self._hub = hub
         self._jobs = jobs
         self._verifier = verifier
@@ -50,11 +56,19 @@ class LogStream:
     async def _serve(self, socket: WebSocket, path: str, stream: str, after: int) -> None:
         check_origin(socket, self._origins)
         identity = await self._verifier.verify(_token(socket))
-        with self._hub.watch(stream) as viewer:
+        with ExitStack() as open_for_this:
+            try:
+                open_for_this.enter_context(self._streams.hold(identity))
+            except TooManyStreams as refusal:
+                # A page learns a close code; of an answer before the handshake it would learn nothing.
+                await socket.accept(_subprotocol(socket))
+                await _close(socket, TOO_MANY, refusal.detail)
+                return
+            viewer = open_for_this.enter_context(self._hub.watch(stream))
             sender = _Sender(socket, _Archive(socket, self._jobs, path, identity.token), viewer, after)
             # Nothing is sent yet: this is where the jobs service may refuse.
             await sender.prepare()
-            await socket.accept(SUBPROTOCOL if SUBPROTOCOL in _subprotocols(socket) else None)
+            await socket.accept(_subprotocol(socket))
             code, reason = await _until_over(socket, sender, viewer, _seconds_left(identity))
             if code is not None:
                 await _close(socket, code, reason)
@@ -192,6 +206,10 @@ def check_origin(socket: WebSocket, allowed: list[str]) -> None:
 def _subprotocols(socket: WebSocket) -> list[str]:
     offered: list[str] = socket.scope.get("subprotocols", [])
     return offered
+
+
+def _subprotocol(socket: WebSocket) -> str | None:
+    return SUBPROTOCOL if SUBPROTOCOL in _subprotocols(socket) else None
 
 
 def _token(socket: WebSocket) -> str:

@@ -9,7 +9,7 @@ from common.web import Identity
 from common.web.addresses import address_group, client_address
 from common.web.identity import limited_identity
 
-from .resources import ResourcesDep
+from .resources import COUNTED_STREAM, ResourcesDep
 from .surface import Operation
 
 
@@ -18,7 +18,10 @@ def router(operations: Iterable[Operation]) -> APIRouter:
     made = APIRouter(include_in_schema=False)
     for operation in operations:
         endpoint = _with_token(operation) if operation.needs_token else _open(operation)
-        made.add_api_route(operation.route, endpoint, methods=[operation.method], name=operation.name)
+        counted = [COUNTED_STREAM] if operation.is_stream else []
+        made.add_api_route(
+            operation.route, endpoint, methods=[operation.method], name=operation.name, dependencies=counted
+        )
     return made
 
 

@@ -1,5 +1,6 @@
 """What one gateway process holds while it runs."""
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -7,6 +8,8 @@ from fastapi import Depends, Request, WebSocket
 from starlette.requests import HTTPConnection
 
 from common.storage import ObjectStore
+from common.web import Identity
+from common.web.identity import limited_identity
 
 from .health import Check
 from .limits import RateLimit
@@ -14,6 +17,7 @@ from .logstream import LogStream
 from .pages import WebPage
 from .resumable.service import ResumableUploads
 from .settings import Settings
+from .streams import OpenConnections
 from .uploads import UploadLimits
 from .upstreams import Upstreams
 
@@ -28,6 +32,8 @@ class Resources:
     store: ObjectStore
     logs: LogStream
     logins: RateLimit
+    streams: OpenConnections
+    sending: OpenConnections
     uploads: UploadLimits
     health_checks: dict[str, Check]
     page: WebPage | None
@@ -48,6 +54,23 @@ def of_socket(socket: WebSocket) -> Resources:
     """The process's resources, for a WebSocket."""
     return _resources(socket)
 
+
+async def _upload(
+    identity: Annotated[Identity, Depends(limited_identity)], resources: Annotated[Resources, Depends(of_request)]
+) -> AsyncIterator[None]:
+    with resources.sending.hold(identity):
+        yield
+
+
+async def _stream(
+    identity: Annotated[Identity, Depends(limited_identity)], resources: Annotated[Resources, Depends(of_request)]
+) -> AsyncIterator[None]:
+    with resources.streams.hold(identity):
+        yield
+
+
+#: For routes whose request or answer takes long: they count from before the route to the end of the answer.
+COUNTED_UPLOAD, COUNTED_STREAM = Depends(_upload), Depends(_stream)
 
 ResourcesDep = Annotated[Resources, Depends(of_request)]
 SocketResourcesDep = Annotated[Resources, Depends(of_socket)]

@@ -71,7 +71,7 @@ class Revocations:
         self._remember = REMEMBER_SECONDS
         self._sessions: dict[UUID, float] = {}
         self._generations: dict[UUID, tuple[int, float]] = {}
-        self._watched: list[tuple[Claims, asyncio.Event]] = []
+        self._watched: dict[asyncio.Event, Claims] = {}
         self._reading = asyncio.Lock()
         self._tried = float("-inf")
         self._known = False
@@ -100,12 +100,12 @@ class Revocations:
     @contextmanager
     def watch(self, claims: Claims) -> Iterator[asyncio.Event]:
         """An event that is set as soon as tokens with these claims are taken back."""
-        watched = (claims, asyncio.Event())
-        self._watched.append(watched)
+        ended = asyncio.Event()
+        self._watched[ended] = claims
         try:
-            yield watched[1]
+            yield ended
         finally:
-            self._watched.remove(watched)
+            del self._watched[ended]
 
     async def on_notice(self, key: str, body: bytes) -> None:
         """Take in what auth tells everybody; other notices are not meant for us."""
@@ -162,7 +162,7 @@ class Revocations:
             highest, _ = self._generations.get(user_id, (0, 0.0))
             self._generations[user_id] = (max(highest, generation), until)
         metrics.REVOCATIONS.set(len(self._sessions) + len(self._generations))
-        for claims, ended in self._watched:
+        for ended, claims in self._watched.items():
             if self.has_ended(claims):
                 ended.set()
 

@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Path, Query, Request, Response, WebSocket
 
 from common import metrics
-from common.web import AdminDep, IdentityDep
+from common.web import AdminDep, IdentityDep, problems
 
 from . import downloads, health, provenance, surface, uploads, verification
 from .downloads import Disposition, Format
@@ -20,13 +20,14 @@ from .errors import (
     InvalidForm,
     ProvenanceUnknown,
     StoreDown,
+    TooManyUploads,
     TranscriptNotReady,
     UploadTooLarge,
 )
 from .health import Health
 from .openapi import TRANSCRIPT, UPLOAD_FORM, merged, one_or_several, signed_in
 from .provenance import Provenance
-from .resources import ResourcesDep, SocketResourcesDep
+from .resources import COUNTED_UPLOAD, ResourcesDep, SocketResourcesDep
 from .union import body_of, passed_on
 
 router = APIRouter()
@@ -53,8 +54,10 @@ JobId = Annotated[UUID, Path(description="The job's id.", examples=["4b2f7c1e-8d
     responses=merged(
         CREATED,
         signed_in(BadUpload, UploadTooLarge, InvalidForm, IdempotencyKeyReused, IdempotencyKeyInFlight, StoreDown),
+        problems(TooManyUploads),
     ),
     openapi_extra=UPLOAD_FORM,
+    dependencies=[COUNTED_UPLOAD],
 )
 async def create_job(request: Request, _: IdentityDep, resources: ResourcesDep) -> Response:
     """All recordings of a form become jobs, or none does: one is answered as its job, several as {"items": [...]}.

@@ -50,7 +50,15 @@ class Settings(ServiceSettings, BrokerSettings, StorageSettings, IdentitySetting
         default=3000, ge=0, description="The same per address, of requests without a valid token; 0 = any number."
     )
     rate_limits_exempt_admins: bool = Field(
-        default=True, description="Whether the limit per user leaves administrators alone."
+        default=True, description="Whether the limits per user leave administrators alone."
+    )
+    streams_per_user: int = Field(
+        default=100,
+        ge=0,
+        description="Event streams and log sockets that one user may have open at each replica; 0 = any number.",
+    )
+    uploads_per_user: int = Field(
+        default=100, ge=0, description="Uploads that one user may send at once to each replica; 0 = any number."
     )
     log_viewers: int = Field(default=2000, ge=1, description="Live log viewers at once on this replica.")
     log_viewer_buffer: int = Field(default=5000, ge=1, description="Records a viewer may lag behind; more drops it.")

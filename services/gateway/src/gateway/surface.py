@@ -15,6 +15,7 @@ SERVICES = ("auth", "jobs", "metadata", "cleanup")
 # Operations with this tag are for other services and never reachable from outside.
 INTERNAL = "internal"
 
+EVENT_STREAM = "text/event-stream"
 METHODS = ("get", "head", "put", "post", "delete", "patch")
 _PARAMETER = re.compile(r"{([^}]+)}")
 
@@ -49,6 +50,11 @@ class Operation:
     def takes_body(self) -> bool:
         """Whether a request may carry a body."""
         return "requestBody" in self.described
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether its answer goes on for as long as something happens."""
+        return EVENT_STREAM in self.media_types
 
     @property
     def is_open_door(self) -> bool:

@@ -9,7 +9,15 @@ from typing import Any
 from common.web.answers import Responses, add_problems, operations
 from common.web.errors import MEDIA_TYPE
 
-from .errors import BadUpstreamAnswer, BodyTooLarge, BodyTooSlow, RateLimited, ServiceUnavailable, TooManyLogins
+from .errors import (
+    BadUpstreamAnswer,
+    BodyTooLarge,
+    BodyTooSlow,
+    RateLimited,
+    ServiceUnavailable,
+    TooManyLogins,
+    TooManyStreams,
+)
 from .surface import Document, Documents, Operation
 
 _SCHEMAS = "#/components/schemas/"
@@ -80,6 +88,8 @@ def _add_trouble(operation: Operation, described: dict[str, Any]) -> None:
         add_problems(described, BodyTooLarge, BodyTooSlow)
     if operation.is_open_door:
         add_problems(described, TooManyLogins)
+    if operation.is_stream:
+        add_problems(described, TooManyStreams)
     _name_speaker(described)
 
 

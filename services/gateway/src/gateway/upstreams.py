@@ -61,22 +61,15 @@ class Upstream:
 
     def __init__(self, name: str, base_url: str, timeout: float) -> None:
         self.name = name
-        self._client = httpx.AsyncClient(
-            base_url=base_url.rstrip("/"),
-            timeout=httpx.Timeout(timeout, connect=min(CONNECT_SECONDS, timeout)),
-            # A proxy named in the environment is for the outside world, not for the services next door.
-            trust_env=False,
-            transport=httpx.AsyncHTTPTransport(
-                retries=1,
-                limits=httpx.Limits(
-                    max_connections=MAX_CONNECTIONS, max_keepalive_connections=20, keepalive_expiry=KEEPALIVE_SECONDS
-                ),
-            ),
-        )
+        self._client = _client(base_url, timeout, MAX_CONNECTIONS)
+        # Of their own, so that streams take no request's connection. Their number is limited per user here, and
+        # altogether by the service, which says so; a full pool would only let them wait.
+        self._streams = _client(base_url, timeout, None)
 
     async def close(self) -> None:
         """Close the connections."""
         await self._client.aclose()
+        await self._streams.aclose()
 
     async def send(
         self,
@@ -106,7 +99,7 @@ class Upstream:
             headers=headers,
             timeout=httpx.USE_CLIENT_DEFAULT if timeout is None else timeout,
         )
-        response = await self._send(request)
+        response = await self._send(request, self._client)
         return self._checked(response, {"application/json"})
 
     async def relay(self, caller: Request, operation: Operation, *, token: str | None = None) -> Response:
@@ -124,7 +117,7 @@ class Upstream:
             content=_limited(caller.stream()) if operation.takes_body else None,
             headers=_headers(caller, names, token) | _declared_length(caller, operation),
         )
-        response = await self._send(request, stream=True)
+        response = await self._send(request, self._streams if operation.is_stream else self._client, stream=True)
         try:
             self._checked(response, operation.media_types)
         except BaseException:
@@ -147,11 +140,11 @@ class Upstream:
         if correlation_id := context.correlation_id():
             headers["x-correlation-id"] = correlation_id
         request = self._client.build_request(method, path, json=json, headers=headers, timeout=timeout)
-        return self._checked(await self._send(request), {"application/json"})
+        return self._checked(await self._send(request, self._client), {"application/json"})
 
-    async def _send(self, request: httpx.Request, *, stream: bool = False) -> httpx.Response:
+    async def _send(self, request: httpx.Request, client: httpx.AsyncClient, *, stream: bool = False) -> httpx.Response:
         try:
-            return await self._client.send(request, stream=stream)
+            return await client.send(request, stream=stream)
         except httpx.HTTPError as error:
             sent = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
             log.warning("service does not answer", upstream=self.name, error=repr(error), sent=sent)
@@ -174,6 +167,21 @@ class Upstream:
             log.error("service gave an unusable answer", upstream=self.name, status=response.status_code, kind=kind)
             raise BadUpstreamAnswer(f"The {self.name} service gave an unusable answer.", upstream=self.name)
         return response
+
+
+def _client(base_url: str, timeout: float, max_connections: int | None) -> httpx.AsyncClient:
+    return httpx.AsyncClient(
+        base_url=base_url.rstrip("/"),
+        timeout=httpx.Timeout(timeout, connect=min(CONNECT_SECONDS, timeout)),
+        # A proxy named in the environment is for the outside world, not for the services next door.
+        trust_env=False,
+        transport=httpx.AsyncHTTPTransport(
+            retries=1,
+            limits=httpx.Limits(
+                max_connections=max_connections, max_keepalive_connections=20, keepalive_expiry=KEEPALIVE_SECONDS
+            ),
+        ),
+    )
 
 
 class RelayedAnswer(StreamingResponse):

@@ -1,5 +1,6 @@
 """HTTP in."""
 
+from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response, status
@@ -87,10 +88,11 @@ def verifying(request: Request, session: SessionDep) -> Verifying:
     return Verifying(session, request.app.state.resources)
 
 
-def watching(request: Request) -> Watchers:
-    """This process's watchers, who outlive any transaction."""
+async def watching(request: Request, _: IdentityDep) -> AsyncIterator[Watchers]:
+    """This process's watchers, who outlive any transaction; the request counts as one until its answer has ended."""
     watchers: Watchers = request.app.state.watchers
-    return watchers
+    with watchers.place():
+        yield watchers
 
 
 CatalogueDep = Annotated[JobCatalogue, Depends(catalogue, scope="function")]

@@ -1,13 +1,16 @@
 """Following a job: its events as a stream that a client can resume anywhere, without gap or duplicate.
 
 Events are rows; a watcher only remembers the number of the last one it sent. So a watcher costs the same however slow
-its client is, and any replica can continue what another began.
+its client is, and any replica can continue what another began. One that waits costs nothing: a single query looks
+after all of them, and those that read share a few connections, so that they leave the others to requests.
 """
 
 import asyncio
 import json
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Final
 from uuid import UUID
@@ -33,6 +36,15 @@ _PAGE: Final = 100
 # A notification may be lost with its connection; nobody should wait longer than this for that reason.
 _LOOK_SECONDS: Final = 5.0
 _POLL_SECONDS: Final = 1.0
+_READERS: Final = 4  # of the connections to the database, of which there are 10 to 20
+
+
+@dataclass(eq=False, slots=True)
+class _Watcher:
+    """One client: the number of the last event that it was sent, and what wakes it."""
+
+    seq: int
+    bell: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Watchers:
@@ -51,17 +63,47 @@ class Watchers:
         self._resources = resources
         self._settings = resources.settings
         self._readiness = readiness
-        self._waiting: dict[UUID, set[asyncio.Event]] = defaultdict(set)
+        self._waiting: dict[UUID, set[_Watcher]] = defaultdict(set)
         self._watchers = 0
+        self._reading = asyncio.Semaphore(_READERS)
 
     async def run(self) -> None:
         """Wake watchers for ever: those of the jobs that something happened to."""
+        looked = monotonic()
         async with Notifications(self._engine, WAKE_WATCHERS) as doorbell:
             while True:
                 await doorbell.wait(_POLL_SECONDS)
                 for job_id in doorbell.details():
-                    for bell in self._waiting.get(UUID(job_id), ()):
-                        bell.set()
+                    for watcher in self._waiting.get(UUID(job_id), ()):
+                        watcher.bell.set()
+                if monotonic() - looked >= _LOOK_SECONDS:
+                    await self._look()
+                    looked = monotonic()
+
+    async def _look(self) -> None:
+        """Wake those whose job has events that they were not sent, or is gone."""
+        if not self._waiting:
+            return
+        async with self._sessions() as session:
+            rows = await session.execute(select(Job.id, Job.last_event).where(Job.id.in_(list(self._waiting))))
+            last = {row.id: row.last_event for row in rows}
+        for job_id, watchers in self._waiting.items():
+            for watcher in watchers:
+                if job_id not in last or watcher.seq < last[job_id]:
+                    watcher.bell.set()
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Count one watcher while the block runs; raises TooManyWatchers."""
+        if self._watchers >= self._settings.event_watchers:
+            raise TooManyWatchers("This replica streams to as many clients as it may; try again in a moment.")
+        self._watchers += 1
+        metrics.EVENT_WATCHERS.inc()
+        try:
+            yield
+        finally:
+            self._watchers -= 1
+            metrics.EVENT_WATCHERS.dec()
 
     async def is_over(self, who: Identity, job_id: UUID, after: int) -> bool:
         """Tell whether a job has ended and nothing happened to it after an event that a client has seen.
@@ -72,59 +114,54 @@ class Watchers:
             job = await JobCatalogue(session, self._resources).get(who, job_id)
         return State(job.state).final and job.last_event <= after
 
-    def follow(self, job_id: UUID, after: int) -> AsyncIterator[str]:
-        """The job's events that follow a number, as server-sent events; raises TooManyWatchers.
+    async def follow(self, job_id: UUID, seq: int) -> AsyncIterator[str]:
+        """The job's events that follow a number, as server-sent events.
 
         Ends after the event of the job's end, when the job is deleted, when the service stops, and after an hour,
         when clients come back by themselves and continue where they were.
         """
-        if self._watchers >= self._settings.event_watchers:
-            raise TooManyWatchers("this replica streams to as many clients as it may; try again in a moment")
-        return self._follow(job_id, after)
-
-    async def _follow(self, job_id: UUID, seq: int) -> AsyncIterator[str]:
-        bell = asyncio.Event()
-        self._watchers += 1
-        metrics.EVENT_WATCHERS.inc()
-        self._waiting[job_id].add(bell)
+        watcher = _Watcher(seq)
+        self._waiting[job_id].add(watcher)
         try:
             yield "retry: 2000\n\n"
             ends = monotonic() + self._settings.event_stream_seconds
             heard = monotonic()
+            watcher.bell.set()
             while monotonic() < ends and not self._readiness.draining:
-                bell.clear()
-                page, over = await self._read(job_id, seq)
-                for event, chunk in page:
-                    seq = event.seq
-                    yield _message(event, chunk)
-                if page:
-                    heard = monotonic()
-                elif over:
-                    return
-                elif monotonic() - heard >= self._settings.event_heartbeat_seconds:
+                if watcher.bell.is_set():
+                    watcher.bell.clear()
+                    page, over = await self._read(job_id, watcher.seq)
+                    for event, chunk in page:
+                        watcher.seq = event.seq
+                        yield _message(event, chunk)
+                    if over and not page:
+                        return
+                    if over or len(page) == _PAGE:
+                        watcher.bell.set()
+                    if page:
+                        heard = monotonic()
+                if monotonic() - heard >= self._settings.event_heartbeat_seconds:
                     heard = monotonic()
                     yield ": still here\n\n"
-                if len(page) < _PAGE and not over:
-                    await _rung(bell)
+                patience = min(_LOOK_SECONDS, self._settings.event_heartbeat_seconds, ends - monotonic())
+                await _rung(watcher.bell, patience)
         finally:
-            self._watchers -= 1
-            metrics.EVENT_WATCHERS.dec()
-            self._waiting[job_id].discard(bell)
+            self._waiting[job_id].discard(watcher)
             if not self._waiting[job_id]:
                 del self._waiting[job_id]
 
     async def _read(self, job_id: UUID, seq: int) -> tuple[list[tuple[JobEvent, Chunk | None]], bool]:
         """Events that follow, and whether none can follow them."""
-        async with self._sessions() as session:
+        async with self._reading, self._sessions() as session:
             # First the state: what happens between the two questions is then seen by the next look.
             state = await session.scalar(select(Job.state).where(Job.id == job_id))
             page = await HistoryRepository(session).after(job_id, seq, _PAGE)
         return page, state is None or State(state).final
 
 
-async def _rung(bell: asyncio.Event) -> None:
+async def _rung(bell: asyncio.Event, seconds: float) -> None:
     try:
-        async with asyncio.timeout(_LOOK_SECONDS):
+        async with asyncio.timeout(seconds):
             await bell.wait()
     except TimeoutError:
         return

@@ -1,5 +1,6 @@
 """The HTTP server of a process: uvicorn, one worker, with a graceful end."""
 
+import resource
 import signal
 from types import FrameType
 
@@ -15,6 +16,8 @@ GRACE_SECONDS = 20  # for answers in progress, below the 30 s that orchestrators
 # WebSockets here carry short text to many viewers: compressing it for each of them costs more than it saves, and nobody
 # has much to say in return.
 SOCKET_MESSAGE_BYTES = 16 * 1024
+# Programs that close every descriptor that they may have, as children do on old kernels, need an end.
+MOST_DESCRIPTORS = 2**20
 KEEP_ALIVE_SECONDS = 30  # longer than our HTTP clients keep idle connections, so that they are the ones to close
 
 # How a process ends that an administrator told to end; supervisors decide by it.
@@ -28,12 +31,13 @@ def serve(app: FastAPI, settings: ServiceSettings) -> None:
     A signal makes the service not ready, then answers in progress get up to 20 s, then the lifespan ends.
     Exits with a code other than 0 if the start fails, and with the one given to `end`.
     """
+    raise_descriptor_limit()
     metrics_server = metrics.serve(settings.metrics_port, settings.host) if settings.metrics_port else None
     config = uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
-        http=patient(settings.request_head_seconds),
+        http=patient(settings.request_head_seconds, settings.answer_stall_seconds),
         log_config=None,
         access_log=False,
         server_header=False,
@@ -51,6 +55,17 @@ def serve(app: FastAPI, settings: ServiceSettings) -> None:
             metrics_server.stop()
     if server.exit_code:
         raise SystemExit(server.exit_code)
+
+
+def raise_descriptor_limit() -> None:
+    """Let this process open as many files and connections as the system allows it.
+
+    The soft limit is often 1,024, for the sake of programs that use select(); each stream takes one or two descriptors.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MOST_DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def end(app: FastAPI, exit_code: int) -> None:

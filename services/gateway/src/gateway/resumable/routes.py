@@ -7,9 +7,9 @@ from uuid import UUID
 from fastapi import APIRouter, Header, Path, Request, Response
 
 from common.web import IdentityDep
-from gateway.errors import BadUpload, InvalidForm, StoreDown, UploadTooLarge
+from gateway.errors import BadUpload, InvalidForm, StoreDown, TooManyUploads, UploadTooLarge
 from gateway.openapi import merged, signed_in
-from gateway.resources import ResourcesDep
+from gateway.resources import COUNTED_UPLOAD, ResourcesDep
 from gateway.routes import REFUSED_UPLOAD
 
 from .errors import (
@@ -74,8 +74,9 @@ async def upload_abilities(resources: ResourcesDep) -> Response:
     responses=merged(
         {201: {"description": "Begun; `Location` says where."}},
         _ENDED,
-        signed_in(VersionNotSupported, NotUploadBytes, UploadBusy, StoreDown),
+        signed_in(VersionNotSupported, NotUploadBytes, UploadBusy, StoreDown, TooManyUploads),
     ),
+    dependencies=[COUNTED_UPLOAD],
 )
 async def create_upload(
     *,
@@ -124,9 +125,10 @@ async def read_upload(
         {204: {"description": "Stored; after the last piece `X-Verbatim-Job` names the job."}},
         _KNOWN,
         _ENDED,
-        signed_in(OffsetMismatch, NotUploadBytes),
+        signed_in(OffsetMismatch, NotUploadBytes, TooManyUploads),
     ),
     openapi_extra=_PIECE_BODY,
+    dependencies=[COUNTED_UPLOAD],
 )
 async def append_to_upload(
     *,
