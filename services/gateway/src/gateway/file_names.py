@@ -1,9 +1,11 @@
 """File names: what a client calls a recording, made safe to show and to send back; never a path or a key."""
 
+import binascii
+import re
 import unicodedata
-from email.message import Message
-from email.utils import collapse_rfc2231_value
-from urllib.parse import quote
+from collections.abc import Iterator, Mapping
+from itertools import count
+from urllib.parse import quote, unquote_to_bytes
 
 MAX_LENGTH = 200
 UNNAMED = "recording"
@@ -40,19 +42,110 @@ def stem(name: str) -> str:
     return front if dot and front else name
 
 
+# A parameter of a header. Its quantifiers are possessive: no character is tried twice, so that the work grows with the
+# length of the header and not with its square.
+_PARAMETER = re.compile(r';[ \t]*+([^\s;="]++)[ \t]*+=[ \t]*+(?:"((?:[^"\\]++|\\.)*+)"|([^;]*+))', re.DOTALL)
+_QUOTED_PAIR = re.compile(r'\\(["\\])')
+# What browsers do to the characters that would end the quotes or the line (HTML, multipart/form-data encoding).
+_BROWSER_ESCAPE = re.compile(r"%(22|0D|0A)", re.IGNORECASE)
+# An encoded word of RFC 2047, with RFC 2231's language.
+_WORD = re.compile(r"=\?([\w.:-]{1,40})(?:\*[\w-]{0,20})?\?([bq])\?([^?]*+)\?=", re.IGNORECASE | re.ASCII)
+# Codecs of Python that are no character sets, or take longer than their input is long.
+_NO_CHARSETS = frozenset({"idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined"})
+
+
 def disposition_parameters(header: bytes) -> tuple[str | None, str | None]:
     """Field name and file name of a part's Content-Disposition; None for what is missing.
 
-    The plain `filename` wins over RFC 5987's `filename*`, which RFC 7578 forbids here but older clients send alone.
+    Of several file names the one that can say most counts: `filename*` (RFC 8187), its pieces (RFC 2231), `filename`.
+    RFC 7578 forbids the first two here, but clients send them, and beside them a `filename` in which letters are lost.
     """
-    message = Message()
-    message["content-disposition"] = header.decode("utf-8", "replace")
-    found: dict[str, str] = {}
-    for name, value in message.get_params(header="content-disposition") or []:
-        found.setdefault(name.lower(), collapse_rfc2231_value(value))
-    file_name = found.get("filename")
-    # The one escape that browsers use inside the quotes (HTML, "multipart/form-data encoding algorithm").
-    return found.get("name"), file_name.replace("%22", '"') if file_name is not None else None
+    found: dict[str, bytes] = {}
+    for name, quoted, token in _PARAMETER.findall(header.decode("latin-1")):
+        value = _QUOTED_PAIR.sub(r"\1", quoted) if quoted else token.strip().strip('"')
+        found.setdefault(name.lower(), value.encode("latin-1"))
+    field = found.get("name")
+    return None if field is None else _text(field), _file_name(found)
+
+
+def given_name(raw: bytes) -> str:
+    """A file name as a client sent it: UTF-8, or else Latin-1, in which encoded words (RFC 2047) may stand."""
+    return _without_words(_text(raw))
+
+
+def _file_name(found: Mapping[str, bytes]) -> str | None:
+    pieces = list(_pieces(found))
+    extended = _extended(found.get("filename*", b"")) or _extended(b"".join(pieces))
+    if extended:
+        return extended
+    plain = found.get("filename", b"" if pieces or "filename*" in found else None)
+    return None if plain is None else _BROWSER_ESCAPE.sub(lambda escape: chr(int(escape[1], 16)), given_name(plain))
+
+
+def _pieces(found: Mapping[str, bytes]) -> Iterator[bytes]:
+    """RFC 2231's pieces `filename*0`, `filename*1*` and so on, as one value of RFC 8187."""
+    for number in count():
+        encoded, plain = found.get(f"filename*{number}*"), found.get(f"filename*{number}")
+        if encoded is None and plain is None:
+            return
+        if number == 0 and encoded is None:
+            yield b"utf-8''"
+        yield encoded if encoded is not None else quote(plain or b"").encode()
+
+
+def _extended(value: bytes) -> str | None:
+    """The text of a value of RFC 8187, `charset'language'percent-encoded`; None if it is not one."""
+    charset, *rest = value.split(b"'", 2)
+    if len(rest) != 2:
+        return None
+    try:
+        return unquote_to_bytes(rest[1]).decode(_charset(charset.decode("latin-1")))
+    except (LookupError, UnicodeError):
+        return None
+
+
+def _charset(name: str) -> str:
+    if name.lower().replace("-", "_") in _NO_CHARSETS:
+        raise LookupError(f"{name} is no character set")
+    return name
+
+
+def _text(raw: bytes) -> str:
+    """UTF-8, and where it is not that, what old clients of the West send."""
+    for charset in ("utf-8", "cp1252"):
+        try:
+            return raw.decode(charset)
+        except UnicodeDecodeError:
+            continue
+    return raw.decode("latin-1")
+
+
+def _without_words(text: str) -> str:
+    """The text with its encoded words decoded; spaces between two of them are no part of it."""
+    decoded: list[str] = []
+    run: list[re.Match[str]] = []
+    end = 0
+    for word in _WORD.finditer(text):
+        gap = text[end : word.start()]
+        is_joined = bool(run) and not gap.strip()
+        if not is_joined or run[0][1].lower() != word[1].lower():
+            decoded += (_decoded(run), "" if is_joined else gap)
+            run = []
+        run.append(word)
+        end = word.end()
+    return "".join((*decoded, _decoded(run), text[end:]))
+
+
+def _decoded(words: list[re.Match[str]]) -> str:
+    """Words of one charset, which may share a character; as they stand if they cannot be decoded."""
+    try:
+        raw = b"".join(
+            binascii.a2b_base64(word[3] + "==") if word[2] in "bB" else binascii.a2b_qp(word[3], header=True)
+            for word in words
+        )
+        return raw.decode(_charset(words[0][1]), "replace") if words else ""
+    except (LookupError, ValueError):
+        return "".join(word[0] for word in words)
 
 
 def content_disposition(kind: str, name: str) -> str:

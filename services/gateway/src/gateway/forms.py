@@ -12,6 +12,11 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from .errors import BadUpload
 from .file_names import disposition_parameters
 
+# More than a form of MAX_FILES recordings and all option fields has.
+MAX_PARTS = 64
+# Room for a name of 255 letters that take three bytes each, sent in two encodings beside each other.
+HEAD_BYTES = 4608
+HEAD_LINES = 8
 # A client that sends less than this within its patience holds a connection and no conversation.
 DRIP_BYTES = 1024
 
@@ -34,7 +39,8 @@ class FormReader:
 
     `async for part in reader` yields heads; `reader.data()` then yields the bytes of the current part. What is not read
     of a part is skipped. The body is only pulled when a byte is asked for, so a slow reader slows the client down.
-    Raises BadUpload when the body is not what its content type says.
+    Raises BadUpload when the body is not what its content type says, or has more parts or longer heads than any form of
+    ours. So the work for everything but the recordings' own bytes is limited, whatever is sent.
     """
 
     def __init__(self, content_type: str | None, body: AsyncIterator[bytes]) -> None:
@@ -42,6 +48,10 @@ class FormReader:
         boundary = options.get(b"boundary")
         if kind != b"multipart/form-data" or not boundary:
             raise BadUpload("Send the recording as multipart/form-data with a boundary.")
+        self._delimiter = b"\r\n--" + boundary
+        self._delimiters = 0
+        self._parts = 0
+        self._head_bytes = 0
         self._events: deque[Part | _PartEnd | bytes] = deque()
         self._headers: dict[str, bytes] = {}
         self._header_name = b""
@@ -52,7 +62,7 @@ class FormReader:
             self._parser = MultipartParser(
                 boundary,
                 {
-                    "on_part_begin": self._headers.clear,
+                    "on_part_begin": self._on_part_begin,
                     "on_header_field": self._on_header_field,
                     "on_header_value": self._on_header_value,
                     "on_header_end": self._on_header_end,
@@ -61,6 +71,8 @@ class FormReader:
                     "on_part_end": self._on_part_end,
                     "on_end": self._on_end,
                 },
+                max_header_count=HEAD_LINES,
+                max_header_size=HEAD_BYTES,
             )
         except FormParserError as error:
             raise BadUpload(f"The form's boundary is not usable: {error}.") from error
@@ -86,11 +98,22 @@ class FormReader:
                 if not self._complete:
                     raise BadUpload("The form ends in the middle; was the upload interrupted?")
                 return None
+            # What only looks like the end of a part takes the parser long, so it counts like one.
+            self._delimiters += block.count(self._delimiter)
+            if self._delimiters > MAX_PARTS:
+                raise _too_many_parts()
             try:
                 self._parser.write(block)
             except FormParserError as error:
                 raise BadUpload(f"The form cannot be read: {error}.") from error
         return self._events.popleft()
+
+    def _on_part_begin(self) -> None:
+        self._headers.clear()
+        self._head_bytes = 0
+        self._parts += 1
+        if self._parts > MAX_PARTS:
+            raise _too_many_parts()
 
     def _on_header_field(self, data: bytes, start: int, end: int) -> None:
         self._header_name += data[start:end]
@@ -99,6 +122,9 @@ class FormReader:
         self._header_value += data[start:end]
 
     def _on_header_end(self) -> None:
+        self._head_bytes += len(self._header_name) + len(self._header_value)
+        if self._head_bytes > HEAD_BYTES:
+            raise BadUpload(f"The head of a part is longer than {HEAD_BYTES} bytes.")
         self._headers[self._header_name.decode("latin-1").lower()] = self._header_value
         self._header_name = self._header_value = b""
 
@@ -115,6 +141,10 @@ class FormReader:
 
     def _on_end(self) -> None:
         self._complete = True
+
+
+def _too_many_parts() -> BadUpload:
+    return BadUpload(f"The form has more than {MAX_PARTS} parts.")
 
 
 async def with_idle_timeout(body: AsyncIterator[bytes], seconds: float) -> AsyncIterator[bytes]:

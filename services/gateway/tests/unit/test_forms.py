@@ -1,15 +1,17 @@
 """Forms are read part by part while they arrive, however they are cut into blocks."""
 
 import asyncio
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from itertools import pairwise
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import BadUpload
-from gateway.forms import FormReader, Part, with_idle_timeout
+from gateway.forms import HEAD_BYTES, HEAD_LINES, MAX_PARTS, FormReader, Part, with_idle_timeout
 
 CONTENT_TYPE = 'multipart/form-data; boundary="xx"'
 RECORDING = b"\r\n--x almost a boundary\r\n--x\r\n\x00\xff" * 3
@@ -89,6 +91,39 @@ async def test_garbage_and_endless_heads_are_refused() -> None:
     for body in (b"GET / HTTP/1.1\r\n\r\n", b"--xx\r\n" + b"X-Long: " + b"a" * 100_000):
         with pytest.raises(BadUpload):
             await read(blocks(body))
+
+
+def head(line: bytes) -> bytes:
+    return b"--xx\r\nContent-Disposition: form-data; " + line + b"\r\n\r\n1\r\n"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        head(b"name=model") * (MAX_PARTS + 1),
+        head(b"name=model") + b"\r\n--xxy" * (MAX_PARTS + 1),
+        head(b'name="model"; x="' + b";" * HEAD_BYTES),
+        head(b"name=model" + b"\r\nX-More: " * HEAD_LINES),
+        head(b"name=model\r\nX-More: " + b"x" * (HEAD_BYTES // 2) + b"\r\nX-Most: " + b"x" * (HEAD_BYTES // 2)),
+    ],
+    ids=["parts", "delimiters", "line", "lines", "head"],
+)
+async def test_forms_beyond_every_use_are_refused(body: bytes) -> None:
+    for cut in (65_536, 7):
+        with pytest.raises(BadUpload):
+            await read(blocks(body + b"--xx--\r\n", *range(cut, len(body), cut)))
+
+
+async def test_as_many_parts_as_allowed_are_read() -> None:
+    assert len(await read(blocks(head(b"name=model") * MAX_PARTS + b"--xx--\r\n"))) == MAX_PARTS
+
+
+async def test_long_names_in_two_encodings_fit_into_a_head() -> None:
+    name = "\u4f1a" * 251 + ".wav"
+    word = b64encode(name.encode()).decode()
+    line = f"name=file; filename=\"=?utf-8?B?{word}?=\"; filename*=utf-8''{quote(name)}"
+    [(part, _)] = await read(blocks(head(line.encode()) + b"--xx--\r\n"))
+    assert part.file_name == name
 
 
 async def test_silent_client_is_given_up() -> None:
