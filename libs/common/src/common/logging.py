@@ -33,7 +33,7 @@ SINK_CAPACITY = 5_000
 EXCEPTION_CAPACITY = 16_000  # characters; the end of a traceback says more than its beginning
 
 # These would talk about every message or request they carry, and httpx prints whole URLs, signatures included.
-_QUIET = ("aio_pika", "aiormq", "httpx", "httpcore", "sqlalchemy", "urllib3", "asyncio", "multipart")
+_QUIET = ("aio_pika", "aiormq", "httpx", "httpcore", "sqlalchemy", "urllib3", "asyncio", "python_multipart")
 # What these say while publishing a log record must not become the next log record to publish.
 _OFF_THE_BUS = ("aio_pika", "aiormq", "common.messaging.logs")
 
@@ -116,6 +116,10 @@ def configure(settings: ServiceSettings, service: str) -> LogSink:
     root.setLevel(settings.log_level)
     for name in _QUIET:
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
+    server = logging.getLogger("uvicorn.error")
+    # At DEBUG the library of the WebSockets writes the headers of every handshake here, tokens included.
+    server.setLevel(max(logging.INFO, root.level))
+    server.addFilter(_without_query)
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):  # all through the root, whoever configured them before
         logging.getLogger(name).handlers.clear()
         logging.getLogger(name).propagate = True
@@ -127,6 +131,16 @@ def configure(settings: ServiceSettings, service: str) -> LogSink:
         cache_logger_on_first_use=True,
     )
     return _sink
+
+
+def _without_query(record: logging.LogRecord) -> bool:
+    """Cut the query off the addresses that the server logs for WebSockets: clients put tokens there."""
+    if isinstance(record.args, tuple):
+        record.args = tuple(
+            argument.partition("?")[0] if isinstance(argument, str) and argument.startswith("/") else argument
+            for argument in record.args
+        )
+    return True
 
 
 # structlog only hands over; the handlers below do the work, because only they see everybody's records.

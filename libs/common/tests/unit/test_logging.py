@@ -330,3 +330,12 @@ def test_logging_from_the_garbage_collector_inside_the_sink_does_not_deadlock(co
     thread.join(10)
     assert not thread.is_alive()
     assert only(sink)["event"] == "collected"
+
+
+def test_the_server_logs_addresses_of_web_sockets_without_their_query(configure: Configure) -> None:
+    sink = configure(log_level="DEBUG")
+    server = stdlib.getLogger("uvicorn.error")
+    server.info('%s - "WebSocket %s" [accepted]', "127.0.0.1:5", "/ws/logs/x?token=secret")
+    assert only(sink)["event"] == '127.0.0.1:5 - "WebSocket /ws/logs/x" [accepted]'
+    server.debug("< %s: %s", "authorization", "Bearer secret")
+    assert sink.drain(10) == []

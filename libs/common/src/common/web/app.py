@@ -1,6 +1,7 @@
 """The frame of a service's web application: middleware, error answers, health and version."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
@@ -30,9 +31,15 @@ class NotReady(Unavailable):
 class Readiness:
     """Whether a service should get traffic: asks what it depends on, and says no once it drains."""
 
-    def __init__(self, timeout: float = 5.0) -> None:
-        """A check that takes longer than `timeout` seconds counts as failed."""
+    def __init__(self, timeout: float = 5.0, kept: float = 0.0) -> None:
+        """A check that takes longer than `timeout` seconds counts as failed.
+
+        With `kept`, what the checks found is the answer for so many seconds: for a service that anybody may ask.
+        """
         self._timeout = timeout
+        self._kept = kept
+        self._asking = asyncio.Lock()
+        self._known: tuple[float, list[str]] | None = None
         self._checks: dict[str, Callable[[], Awaitable[None]]] = {}
         self._failing: list[str] = []
         self._draining = False
@@ -61,6 +68,14 @@ class Readiness:
         """The names of the checks that fail now, "draining" while shutting down; empty means ready."""
         if self._draining:
             return ["draining"]
+        if not self._kept:
+            return await self._ask()
+        async with self._asking:
+            if self._known is None or time.monotonic() - self._known[0] >= self._kept:
+                self._known = (time.monotonic(), await self._ask())
+            return self._known[1]
+
+    async def _ask(self) -> list[str]:
         outcomes = await asyncio.gather(*(self._passes(name) for name in self._checks))
         failing = sorted(name for name, passes in zip(self._checks, outcomes, strict=True) if not passes)
         if failing != self._failing:
