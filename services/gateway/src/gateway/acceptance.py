@@ -1,5 +1,6 @@
 """The end of every kind of upload: what the client chose is read, and the jobs service hears of the recording."""
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from pydantic import ValidationError
 
 from common.events import JobOptions
 from common.storage import keys
+from models.languages import UnknownLanguage, language_code, language_for, languages_of
 
 from .errors import BadUpstreamAnswer, InvalidForm, ServiceUnavailable
 from .upstreams import Refusal, Upstream
@@ -23,9 +25,9 @@ log = structlog.get_logger(__name__)
 #: The fields that a client may send beside the recording.
 OPTION_FIELDS = frozenset(JobOptions.model_fields)
 FIELDS = OPTION_FIELDS | {"priority", "tags", "callback_url"}
+_LONG = {"initial_prompt", "hotwords"}
 ANY_CONTENT_TYPE = "application/octet-stream"
 _CONTENT_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,63}/[a-z0-9][a-z0-9!#$&^_.+-]{0,63}")
-_LANGUAGE = re.compile(r"[a-z]{2,3}")
 
 
 class Undecided(Exception):
@@ -47,28 +49,48 @@ class Recording:
     sha256: str
 
 
-def options_of(fields: Mapping[str, str], default_language: str) -> JobOptions:
+def options_of(fields: Mapping[str, str], default_language: str = "auto") -> JobOptions:
     """The options that the fields choose; raises InvalidForm."""
     # An empty field is how an HTML form says "not chosen".
     chosen = {name: value for name, value in fields.items() if name in OPTION_FIELDS and value.strip()}
-    language = chosen.pop("language", default_language).strip().lower()
-    if language != "auto":
-        if not _LANGUAGE.fullmatch(language):
-            raise InvalidForm("The field language must be an ISO 639 code such as en, or auto to have it detected.")
-        chosen["language"] = language
+    language = chosen.pop("language", "").strip()
     try:
-        return JobOptions.model_validate(chosen)
+        if language.lower() not in ("", "auto"):
+            # The model may come in a later field than the language.
+            chosen["language"] = (
+                language_for(chosen["model"], language) if "model" in chosen else language_code(language)
+            )
+        options = JobOptions.model_validate(chosen)
+    except UnknownLanguage as error:
+        problem = {"location": "language", "message": str(error)}
+        raise InvalidForm(f"The form is not valid: {error}", errors=[problem]) from error
     except ValidationError as error:
         errors = [{"location": ".".join(map(str, item["loc"])), "message": item["msg"]} for item in error.errors()]
         sentence = "; ".join(f"{item['location']}: {item['message']}" for item in errors)
         raise InvalidForm(f"The form is not valid: {sentence}.", errors=errors) from error
+    if not language and default_language in languages_of(options.model):
+        return options.model_copy(update={"language": default_language})
+    return options
 
 
 def choices_of(fields: Mapping[str, str], default_language: str) -> dict[str, Any]:
     """Everything that the fields choose, as the jobs service reads it; raises InvalidForm for impossible options."""
+    options = options_of({"model": JobOptions().model} | dict(fields), default_language)
+    return {"options": options.model_dump(mode="json"), **_further(fields)}
+
+
+def choices_so_far(fields: Mapping[str, str]) -> dict[str, Any]:
+    """The same while fields may still follow: without defaults, and without long texts, which fit every model.
+
+    Raises InvalidForm for what is impossible already.
+    """
+    options = options_of(fields).model_dump(mode="json", exclude_unset=True, exclude=_LONG)
+    return {"options": options, **_further(fields)}
+
+
+def _further(fields: Mapping[str, str]) -> dict[str, Any]:
     chosen = {name: fields.get(name, "").strip() for name in ("priority", "callback_url")}
     return {
-        "options": options_of(fields, default_language).model_dump(mode="json"),
         "tags": [tag for tag in fields.get("tags", "").split(",") if tag.strip()],
         **{name: value for name, value in chosen.items() if value},
     }
@@ -80,20 +102,23 @@ def content_type_of(declared: str | None) -> str:
     return kind if _CONTENT_TYPE.fullmatch(kind) else ANY_CONTENT_TYPE
 
 
-async def require_admission(request: Request, jobs: Upstream, size: int) -> None:
-    """Ask whether a recording of so many bytes, or more, would be taken; raises the jobs service's Refusal if not.
+async def require_admission(request: Request, jobs: Upstream, size: int, choices: Mapping[str, Any]) -> None:
+    """Ask whether a recording of so many bytes, or more, would be taken, under the choices if any are known already.
 
-    Nothing is reserved: what is decided is decided when the job is created. But a client who has too much already is
-    told so before it sends gigabytes.
+    Raises the jobs service's Refusal if not. Nothing is reserved: what is decided is decided when the job is created.
+    But a client who has too much already, or asks for what cannot be, learns it before it sends gigabytes.
     """
-    answer = await jobs.send(request, "GET", "/admissions", params=[("size_bytes", str(size))])
+    asked = [("size_bytes", str(size)), ("choices", json.dumps(choices))]
+    answer = await jobs.send(request, "GET", "/admissions", params=asked)
     if answer.is_error:
         raise Refusal(answer)
 
 
-async def begin_upload(request: Request, jobs: Upstream, job_id: UUID, size: int, lifetime: timedelta) -> None:
+async def begin_upload(
+    request: Request, jobs: Upstream, job_id: UUID, *, size: int, lifetime: timedelta, choices: Mapping[str, Any]
+) -> None:
     """Have the bytes of a resumable upload counted from now on; raises the jobs service's Refusal."""
-    body = {"job_id": str(job_id), "size_bytes": size, "lifetime_seconds": lifetime.total_seconds()}
+    body = {"job_id": str(job_id), "size_bytes": size, "lifetime_seconds": lifetime.total_seconds(), **choices}
     answer = await jobs.send(request, "POST", "/uploads", json=body)
     if answer.is_error:
         raise Refusal(answer)
@@ -110,25 +135,27 @@ async def end_upload(request: Request, jobs: Upstream, job_id: UUID) -> None:
             log.warning("the end of an upload was refused", status=answer.status_code)
 
 
-async def create_job(request: Request, jobs: Upstream, recording: Recording, options: JobOptions) -> httpx.Response:
-    """The jobs service's answer, whatever it is; raises Undecided when nobody knows whether it accepted the job.
-
-    Creating the same job twice gives the same job, so anybody who does not know may ask again.
-    """
-    body = _described(recording) | {"options": options.model_dump(mode="json")}
-    return await _asked_twice(request, jobs, "/jobs", body)
-
-
 async def create_jobs(
     request: Request,
     jobs: Upstream,
     recordings: Sequence[Recording],
-    choices: dict[str, Any],
-    claim: dict[str, str] | None,
+    choices: Mapping[str, Any],
+    claim: dict[str, str] | None = None,
 ) -> httpx.Response:
-    """The same for several recordings, all or none, under a claimed Idempotency-Key if there is one."""
-    body = {"jobs": [_described(recording) | choices for recording in recordings], "claim": claim}
-    return await _asked_twice(request, jobs, "/jobs/batch", body)
+    """Have jobs created, all or none, under a claimed Idempotency-Key if there is one.
+
+    Returns the jobs service's answer, whatever it is; raises Undecided when it is not known whether it accepted.
+    Creating the same jobs twice gives the same jobs, so the question may be repeated.
+    """
+    body = {"jobs": [{**_described(recording), **choices} for recording in recordings], "claim": claim}
+    try:
+        return await _post(request, jobs, body)
+    except Undecided:
+        log.warning("no clear answer about the job; asking again")
+    try:
+        return await _post(request, jobs, body)
+    except ServiceUnavailable as error:
+        raise Undecided(error) from error
 
 
 def _described(recording: Recording) -> dict[str, Any]:
@@ -142,21 +169,10 @@ def _described(recording: Recording) -> dict[str, Any]:
     }
 
 
-async def _asked_twice(request: Request, jobs: Upstream, path: str, body: dict[str, Any]) -> httpx.Response:
-    try:
-        return await _post(request, jobs, path, body)
-    except Undecided:
-        log.warning("no clear answer about the job; asking again")
-    try:
-        return await _post(request, jobs, path, body)
-    except ServiceUnavailable as error:
-        raise Undecided(error) from error
-
-
-async def _post(request: Request, jobs: Upstream, path: str, body: dict[str, Any]) -> httpx.Response:
+async def _post(request: Request, jobs: Upstream, body: dict[str, Any]) -> httpx.Response:
     """The jobs service's clear answer; raises Undecided when it may have accepted the job without saying so."""
     try:
-        answer = await jobs.send(request, "POST", path, json=body)
+        answer = await jobs.send(request, "POST", "/jobs/batch", json=body)
     except BadUpstreamAnswer as error:
         raise Undecided(error) from error
     except ServiceUnavailable as error:

@@ -15,12 +15,14 @@ from common.storage import ObjectStore, StoreUnavailable
 from common.web import Readiness, TokenVerifier, build_app
 from common.web.errors import problem_response
 
-from . import cors, health, pages, relays, surface
+from . import cors, pages, relays, surface
 from .api_keys import ApiKeys
 from .bus import Bus
 from .credentials import Credentials, Doorkeeper
 from .errors import StoreDown, TooManyStreams, TooManyUploads
 from .file_routes import router as file_router
+from .heads import Heads
+from .health import HealthReport, service_checks
 from .limits import RateLimit
 from .loghub import LogHub
 from .logstream import LogStream
@@ -45,7 +47,7 @@ NAME = "gateway"
 
 def create_app(settings: Settings) -> FastAPI:
     """The gateway; nothing connects before the application starts."""
-    readiness = Readiness()
+    readiness = Readiness(kept=1.0)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -71,6 +73,9 @@ def create_app(settings: Settings) -> FastAPI:
             background.start("bus", bus.run)
             background.start("presence", lambda: attend(settings, settings, service=NAME, app=app))
 
+            checks = service_checks(upstreams, settings.api_health_timeout)
+            checks |= {"object_store": lambda _: store.check(), "message_bus": lambda _: bus.check()}
+
             limits = UploadLimits(settings.max_upload_size, settings.upload_idle_timeout, settings.whisper_language)
             resumable = ResumableUploads(store, upstreams.jobs, limits, settings.upload_lifetime)
             background.start("expired uploads", resumable.sweep)
@@ -81,8 +86,6 @@ def create_app(settings: Settings) -> FastAPI:
             keys = ApiKeys(upstreams.auth, revocations, RateLimit(settings.logins_per_minute))
             app.state.doorkeeper = Doorkeeper(revocations, keys)
             app.state.resources = Resources(
-                settings=settings,
-                version=metrics.service_version(NAME),
                 upstreams=upstreams,
                 store=store,
                 logs=LogStream(hub, upstreams.jobs, verifier, settings.allowed_origins, streams),
@@ -90,8 +93,7 @@ def create_app(settings: Settings) -> FastAPI:
                 streams=streams,
                 sending=OpenConnections(settings.uploads_per_user, TooManyUploads, exempts_admins=exempts_admins),
                 uploads=limits,
-                health_checks=health.service_checks(upstreams, settings.api_health_timeout)
-                | {"object_store": lambda _: store.check(), "message_bus": lambda _: bus.check()},
+                health=HealthReport(checks, settings.api_health_timeout, metrics.service_version(NAME)),
                 page=page,
                 resumable=resumable,
             )
@@ -128,6 +130,7 @@ def _guard(app: FastAPI, settings: Settings) -> None:
     app.user_middleware.append(Middleware(Credentials))
     app.state.request_limits = RequestLimits(settings)
     app.user_middleware.append(Middleware(Throttle))
+    app.user_middleware.append(Middleware(Heads))
     if settings.allowed_origins:
         cors.let_in(app, settings.allowed_origins)
     app.add_middleware(SecurityHeaders)

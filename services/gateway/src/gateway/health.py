@@ -21,6 +21,10 @@ Check = Callable[[Request], Awaitable[None]]
 ESSENTIAL = frozenset({"auth", "jobs", "object_store"})
 
 
+# Short enough for those who watch, whose probes come every few seconds.
+KEPT_SECONDS = 1.0
+
+
 class ServiceHealth(BaseModel):
     """One service; `milliseconds` is how long it took to say so."""
 
@@ -58,8 +62,32 @@ class Health(BaseModel):
     services: dict[str, ServiceHealth]
 
 
-async def overall(request: Request, checks: dict[str, Check], timeout: float, version: str) -> Health:
-    """Ask everybody at once; who has not answered within `timeout` seconds is unavailable."""
+class HealthReport:
+    """What is known about the platform: asked once for all who want to know at the same time, and kept for a moment.
+
+    Anybody may ask, and asking everybody costs the whole fleet.
+    """
+
+    def __init__(self, checks: dict[str, Check], timeout: float, version: str) -> None:
+        """A service that has not answered within `timeout` seconds is unavailable."""
+        self._checks = checks
+        self._timeout = timeout
+        self._version = version
+        self._asking = asyncio.Lock()
+        self._known: Health | None = None
+        self._until = 0.0
+
+    async def now(self, request: Request) -> Health:
+        """The report, at most KEPT_SECONDS old."""
+        async with self._asking:
+            if self._known is None or time.monotonic() >= self._until:
+                self._known = await _overall(request, self._checks, self._timeout, self._version)
+                self._until = time.monotonic() + KEPT_SECONDS
+            return self._known
+
+
+async def _overall(request: Request, checks: dict[str, Check], timeout: float, version: str) -> Health:
+    """Ask everybody at once."""
     answers = await asyncio.gather(*(_ask(request, name, check, timeout) for name, check in checks.items()))
     services = dict(zip(checks, answers, strict=True))
     down = [health for health in services.values() if health.status != "ok"]

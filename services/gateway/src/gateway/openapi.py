@@ -57,7 +57,8 @@ UPLOAD_FORM = _form(
         "language": {
             "type": "string",
             "default": "auto",
-            "description": "ISO 639 code, or auto to have it detected; left out: WHISPER_LANGUAGE decides, else auto.",
+            "description": "ISO 639 code (also with a region: pt-BR), English name, or auto to have it detected; left"
+            " out: WHISPER_LANGUAGE decides, else auto.",
             "examples": ["en"],
         },
         "task": {"type": "string", "enum": ["transcribe", "translate"], "default": "transcribe"},

@@ -11,12 +11,11 @@ from common.storage import ObjectStore
 from common.web import Identity
 from common.web.identity import limited_identity
 
-from .health import Check
+from .health import HealthReport
 from .limits import RateLimit
 from .logstream import LogStream
 from .pages import WebPage
 from .resumable.service import ResumableUploads
-from .settings import Settings
 from .streams import OpenConnections
 from .uploads import UploadLimits
 from .upstreams import Upstreams
@@ -26,8 +25,6 @@ from .upstreams import Upstreams
 class Resources:
     """Everything the routes work with."""
 
-    settings: Settings
-    version: str
     upstreams: Upstreams
     store: ObjectStore
     logs: LogStream
@@ -35,7 +32,7 @@ class Resources:
     streams: OpenConnections
     sending: OpenConnections
     uploads: UploadLimits
-    health_checks: dict[str, Check]
+    health: HealthReport
     page: WebPage | None
     resumable: ResumableUploads
 

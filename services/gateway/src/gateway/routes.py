@@ -123,9 +123,7 @@ async def verify(job_id: JobId, request: Request, _: IdentityDep, resources: Res
     responses={503: {"model": Health, "description": "An essential part is down."}},
 )
 async def platform_health(request: Request, response: Response, resources: ResourcesDep) -> Health:
-    patience = resources.settings.api_health_timeout
-    overall = await health.overall(request, resources.health_checks, patience, resources.version)
-    return health.respond(overall, response)
+    return health.respond(await resources.health.now(request), response)
 
 
 @router.get(

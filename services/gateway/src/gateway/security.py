@@ -1,5 +1,7 @@
 """Headers that tell browsers to trust an answer as little as possible."""
 
+from urllib.parse import urlsplit, urlunsplit
+
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -42,8 +44,16 @@ class SecurityHeaders:
                 headers["Content-Security-Policy"] = PAGE_POLICY if is_page else DATA_POLICY
                 if scope["scheme"] == "https":
                     headers["Strict-Transport-Security"] = f"max-age={ONE_YEAR}"
+                if "location" in headers:
+                    headers["Location"] = _relative(headers["Location"])
                 if "cache-control" not in headers:
                     headers["Cache-Control"] = "no-store"
             await send(message)
 
         await self._app(scope, receive, send_guarded)
+
+
+def _relative(location: str) -> str:
+    """The address without a host. We redirect to this server only, and the client names its host as it likes."""
+    parts = urlsplit(location)
+    return urlunsplit(("", "", "/" + parts.path.lstrip("/"), parts.query, parts.fragment))

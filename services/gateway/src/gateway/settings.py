@@ -1,6 +1,5 @@
 """What the gateway can be told through its environment."""
 
-import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from common.settings import BrokerSettings, IdentitySettings, ServiceSettings, StorageSettings
+from models.languages import UnknownLanguage, language_code
 
 GIB = 1024**3
 
@@ -58,7 +58,7 @@ class Settings(ServiceSettings, BrokerSettings, StorageSettings, IdentitySetting
         description="Event streams and log sockets that one user may have open at each replica; 0 = any number.",
     )
     uploads_per_user: int = Field(
-        default=100, ge=0, description="Uploads that one user may send at once to each replica; 0 = any number."
+        default=200, ge=0, description="Uploads that one user may send at once to each replica; 0 = any number."
     )
     log_viewers: int = Field(default=2000, ge=1, description="Live log viewers at once on this replica.")
     log_viewer_buffer: int = Field(default=5000, ge=1, description="Records a viewer may lag behind; more drops it.")
@@ -73,9 +73,10 @@ class Settings(ServiceSettings, BrokerSettings, StorageSettings, IdentitySetting
     @field_validator("whisper_language")
     @classmethod
     def _language(cls, value: str) -> str:
-        if not re.fullmatch(r"auto|[a-z]{2,3}", value.lower()):
-            raise ValueError("use an ISO 639 code such as en, or auto to have it detected")
-        return value.lower()
+        try:
+            return "auto" if value.lower() == "auto" else language_code(value)
+        except UnknownLanguage:
+            raise ValueError("use an ISO 639 code such as en, or auto to have it detected") from None
 
     @field_validator("cors_origins")
     @classmethod

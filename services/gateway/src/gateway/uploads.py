@@ -15,7 +15,18 @@ from common import context
 from common.storage import ObjectStore, PutResult, StoreUnavailable, keys
 
 from . import metrics
-from .acceptance import FIELDS, Recording, Undecided, choices_of, content_type_of, create_jobs, require_admission
+from .acceptance import (
+    FIELDS,
+    OPTION_FIELDS,
+    Recording,
+    Undecided,
+    choices_of,
+    choices_so_far,
+    content_type_of,
+    create_jobs,
+    options_of,
+    require_admission,
+)
 from .errors import InvalidForm, UploadTooLarge
 from .file_names import display_name
 from .forms import FormReader, Part, with_idle_timeout
@@ -31,6 +42,8 @@ MAX_FIELD_BYTES = 16 * 1024
 MAX_FIELDS_BYTES = 64 * 1024
 # What a form needs around the recording: heads of parts, boundaries and all option fields.
 FORM_OVERHEAD = 256 * 1024
+# Of recordings of this size it is asked whether they are too much before the form's head has arrived.
+EARLY_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +111,14 @@ async def receive(request: Request, store: ObjectStore, jobs: Upstream, limits: 
             answer = claim.answered.to(form.fingerprint())
             return Response(_shaped(answer), 201, {"Idempotency-Replayed": "true"}, "application/json")
         try:
-            await require_admission(request, jobs, max(0, _declared_size(request) - FORM_OVERHEAD))
-            await _read(reader, form, store.put_stream, limits.max_bytes)
+            declared = max(0, _declared_size(request) - FORM_OVERHEAD)
+            if declared > EARLY_BYTES:
+                await require_admission(request, jobs, declared, {})
+
+            async def admit() -> None:
+                await require_admission(request, jobs, declared, choices_so_far(form.fields))
+
+            await _read(reader, form, store.put_stream, limits.max_bytes, admit)
             choices = choices_of(form.fields, limits.default_language)
             named = None if claim is None else claim.document() | {"fingerprint": form.fingerprint()}
             created = await create_jobs(request, jobs, [each.recording() for each in form.recordings], choices, named)
@@ -144,10 +163,15 @@ async def _bounded(body: AsyncIterator[bytes], max_bytes: int) -> AsyncIterator[
         yield block
 
 
-async def _read(reader: FormReader, form: _Form, keep: _Keep, max_bytes: int) -> None:
+async def _read(
+    reader: FormReader, form: _Form, keep: _Keep, max_bytes: int, admit: Callable[[], Awaitable[None]] | None = None
+) -> None:
+    """Take in the form; `admit` is asked before the first recording, and may raise."""
     left = max_bytes
     async for part in reader:
         if part.name == FILE_FIELD:
+            if admit is not None and not form.recordings:
+                await admit()
             left -= await _keep_file(reader, part, form, keep, (left, max_bytes))
         elif part.name not in FIELDS:
             raise InvalidForm(f"There is no field {part.name!r}; send {FILE_FIELD} and {', '.join(sorted(FIELDS))}.")
@@ -159,6 +183,8 @@ async def _read(reader: FormReader, form: _Form, keep: _Keep, max_bytes: int) ->
             raise InvalidForm(f"The field {part.name} was sent twice.")
         else:
             form.fields[part.name] = await _text(reader, part.name)
+        if part.name in OPTION_FIELDS:
+            options_of(form.fields)
     if not form.recordings:
         raise InvalidForm(f"The field {FILE_FIELD} with the recording is missing.")
 
@@ -197,7 +223,7 @@ async def _limited(chunks: AsyncIterator[bytes], left: int, max_bytes: int) -> A
 
 
 async def _text(reader: FormReader, name: str) -> str:
-    value = b""
+    value = bytearray()
     async for chunk in reader.data():
         value += chunk
         if len(value) > MAX_FIELD_BYTES:

@@ -50,6 +50,22 @@ async def test_transcript_has_its_type_and_the_recordings_name(
     assert unquote(disposition.rpartition("''")[2]) == f"Zoë's talk.v2.{fmt}"
 
 
+@pytest.mark.parametrize("path", ["/jobs/{}/download?format=txt", "/jobs/{}/audio", "/jobs/{}", "/log/{}", "/jobs"])
+async def test_head_tells_what_a_download_would_be(client: httpx.AsyncClient, finished_job: str, path: str) -> None:
+    whole, head = [await client.request(method, path.format(finished_job)) for method in ("GET", "HEAD")]
+    assert (head.status_code, head.content) == (200, b"")
+    for name in ("content-type", "content-length", "content-disposition", "etag", "cache-control"):
+        assert head.headers.get(name) == whole.headers.get(name), name
+    missing = await client.head(path.format("4b2f7c1e-8d0a-4c55-9a58-0d7e6c1b2f10"))
+    assert missing.status_code == (200 if path == "/jobs" else 404)
+
+
+async def test_head_of_a_stream_does_not_wait_for_its_events(client: httpx.AsyncClient) -> None:
+    waiting = (await client.post("/jobs", files={"file": ("a.mp3", b"sound")})).json()["id"]
+    head = await client.head(f"/jobs/{waiting}/events", timeout=20)
+    assert (head.status_code, head.headers["content-type"].partition(";")[0]) == (200, "text/event-stream")
+
+
 async def test_transcript_can_be_shown_in_the_browser(client: httpx.AsyncClient, finished_job: str) -> None:
     answer = await client.get(f"/jobs/{finished_job}/download", params={"disposition": "inline"})
     assert answer.headers["content-disposition"].startswith("inline; ")

@@ -157,3 +157,24 @@ async def test_document_describes_errors_as_problems_with_examples(gateway: Gate
     assert large["examples"]["upload_too_large"]["value"]["status"] == 413
     assert large["schema"]["$ref"].endswith("/ProblemDocument")
     assert "ProblemDocument" in document["components"]["schemas"]
+
+
+@pytest.mark.parametrize("path", ["/app", "/version/", "/jobs/", "/health/live/"])
+async def test_redirects_name_no_host(gateway: Gateway, web_dir: Path, path: str) -> None:
+    client = gateway(web_dir=web_dir)
+    for host in ("elsewhere.example", "elsewhere.example:80", "a b"):
+        answer = await client.get(f"{path}?a=b", headers={"Host": host})
+        wanted = "/app/" if path == "/app" else path.rstrip("/")
+        assert (answer.status_code, answer.headers["location"]) == (307, f"{wanted}?a=b")
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/version", "/health/live", "/openapi.json", "/nowhere", "/app/", "/jobs", "/me"]
+)
+async def test_head_is_get_without_the_body(gateway: Gateway, web_dir: Path, path: str) -> None:
+    client = gateway(web_dir=web_dir)
+    whole, head = await client.get(path), await client.head(path)
+    assert (head.status_code, head.content) == (whole.status_code, b"")
+    own = {"x-request-id", "x-correlation-id", "traceparent"}
+    for name in whole.headers.keys() - own - ({"content-length"} if whole.is_error else set()):
+        assert head.headers[name] == whole.headers[name], name

@@ -96,6 +96,13 @@ class IdempotencyKeyInFlight(Conflict):
     default_headers: ClassVar[Mapping[str, str]] = {"Retry-After": "5"}
 
 
+class LanguageNotKnown(Invalid):
+    """The model does not know the language; choose another model, or leave the language out."""
+
+    code = "unsupported_language"
+    title = "Language not known to the model"
+
+
 class TooManyWatchers(Unavailable):
     """This replica streams events to as many clients as it may."""
 

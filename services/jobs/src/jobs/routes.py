@@ -20,6 +20,7 @@ from .errors import (
     JobNotCompleted,
     JobNotFound,
     JobOver,
+    LanguageNotKnown,
     ModelNotAvailable,
     QuotaExceeded,
     TooManyWatchers,
@@ -154,26 +155,26 @@ async def release_key(claim: Claim, identity: IdentityDep, jobs: CreationDep) ->
     "/admissions",
     status_code=status.HTTP_204_NO_CONTENT,
     summary="Would this be accepted once it is uploaded? Reserves nothing.",
-    responses=problems(QuotaExceeded),
+    responses=problems(QuotaExceeded, ModelNotAvailable),
 )
 async def ask_admission(
     wanted: Annotated[Admission, Query()],
     # A key that may only write asks as well.
     identity: Annotated[Identity, Depends(limited_identity)],
-    limits: QuotasDep,
+    jobs: CreationDep,
 ) -> None:
-    await limits.admit(identity, wanted)
+    await jobs.admit(identity, wanted)
 
 
 @creation.post(
     "/uploads",
     status_code=status.HTTP_204_NO_CONTENT,
     summary="Count the bytes of a resumable upload that begins.",
-    responses=problems(QuotaExceeded),
+    responses=problems(QuotaExceeded, ModelNotAvailable),
 )
-async def begin_upload(new: NewUpload, identity: IdentityDep, limits: QuotasDep) -> None:
+async def begin_upload(new: NewUpload, identity: IdentityDep, jobs: CreationDep) -> None:
     """They count until a job is created of them, the upload is given up, or its lifetime is over."""
-    await limits.begin_upload(identity, new)
+    await jobs.begin_upload(identity, new)
 
 
 @creation.delete(
@@ -225,7 +226,7 @@ async def cancel_job(job_id: JobId, identity: IdentityDep, jobs: ControlDep) -> 
     "/{job_id}/restart",
     status_code=status.HTTP_202_ACCEPTED,
     summary="Transcribe a recording once more.",
-    responses=problems(JobActive, ModelNotAvailable, QuotaExceeded),
+    responses=problems(JobActive, LanguageNotKnown, ModelNotAvailable, QuotaExceeded),
 )
 async def restart_job(job_id: JobId, identity: IdentityDep, jobs: ControlDep, wanted: Restart | None = None) -> JobView:
     """Under the same options finished chunks are taken over; under others the old transcript stays until the new one

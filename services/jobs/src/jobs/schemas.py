@@ -2,14 +2,16 @@
 
 import re
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any, Literal, Self, cast
 from urllib.parse import urlsplit
 from uuid import UUID
 
 from fastapi import Path
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from common.events import JobOptions
+from models.languages import language_code, language_for
 
 from .costs import Costs
 from .examples import DETAIL_EXAMPLE, JOB_EXAMPLE, LOG_PAGE_EXAMPLE, USAGE_EXAMPLE
@@ -46,17 +48,11 @@ Tag = Annotated[str, Field(max_length=64), AfterValidator(_tag)]
 WebAddress = Annotated[str, Field(max_length=2000), AfterValidator(_web_address)]
 
 
-class NewJob(BaseModel):
-    """A recording that is stored and shall be transcribed."""
+class Choices(BaseModel):
+    """What a person may choose for a recording, however it is uploaded; some of it may still be missing."""
 
     model_config = ConfigDict(frozen=True)
 
-    job_id: UUID
-    file_name: Storable
-    content_type: Storable
-    size_bytes: int = Field(ge=0, lt=2**63)
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    source_key: Storable
     options: JobOptions = JobOptions()
     priority: Priority = "normal"
     tags: list[Tag] = Field(default=[], max_length=20)
@@ -64,15 +60,30 @@ class NewJob(BaseModel):
 
     @field_validator("options")
     @classmethod
-    def _storable_options(cls, value: JobOptions) -> JobOptions:
-        for text in (value.language, value.initial_prompt, value.hotwords):
+    def _possible_options(cls, value: JobOptions) -> JobOptions:
+        for text in (value.initial_prompt, value.hotwords):
             storable(text or "")
-        return value
+        if value.language is None:
+            return value
+        # The model may come later than the language.
+        known = partial(language_for, value.model) if "model" in value.model_fields_set else language_code
+        return value.model_copy(update={"language": known(value.language)})
 
     @field_validator("tags")
     @classmethod
     def _each_once(cls, value: list[str]) -> list[str]:
         return list(dict.fromkeys(value))
+
+
+class NewJob(Choices):
+    """A recording that is stored and shall be transcribed."""
+
+    job_id: UUID
+    file_name: Storable
+    content_type: Storable
+    size_bytes: int = Field(ge=0, lt=2**63)
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    source_key: Storable
 
 
 class Claim(BaseModel):
@@ -108,9 +119,25 @@ class Admission(BaseModel):
 
     jobs: int = Field(default=1, ge=1, le=100)
     size_bytes: int = Field(default=0, ge=0, lt=2**63)
+    choices: str = Field(default="{}", max_length=32_768, description="What was chosen so far, as JSON.")
+
+    @field_validator("choices")
+    @classmethod
+    def _possible_choices(cls, value: str) -> str:
+        try:
+            Choices.model_validate_json(value)
+        except ValidationError as error:
+            found = (f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+            raise ValueError("; ".join(found)) from error
+        return value
+
+    @property
+    def chosen(self) -> Choices:
+        """The choices."""
+        return Choices.model_validate_json(self.choices)
 
 
-class NewUpload(BaseModel):
+class NewUpload(Choices):
     """A resumable upload that begins; it has the id of the job that it is to become, and ends by itself some time."""
 
     job_id: UUID
@@ -144,8 +171,10 @@ class Restart(BaseModel):
     )
 
     model: str | None = Field(default=None, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
-    language: str | None = Field(
-        default=None, pattern=r"^[a-z]{2,3}$", description="ISO code; null = have it detected, left out = as before."
+    language: Annotated[str, AfterValidator(language_code)] | None = Field(
+        default=None,
+        max_length=64,
+        description="ISO 639 code or English name; null = have it detected, left out = as before.",
     )
     task: Literal["transcribe", "translate"] | None = None
     word_timestamps: bool | None = None

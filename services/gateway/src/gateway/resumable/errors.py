@@ -5,8 +5,6 @@ from typing import ClassVar
 
 from common.web.errors import BadRequest, Conflict, NotFound, Problem
 
-from .protocol import VERSION
-
 
 class UploadNotFound(NotFound):
     """There is no such upload, or it is somebody else's."""
@@ -49,10 +47,16 @@ class VersionNotSupported(Problem):
     """The client speaks another version of the protocol, or does not say which."""
 
     status, code, title = 412, "tus_version_not_supported", "Protocol version not supported"
-    default_headers: ClassVar[Mapping[str, str]] = {"Tus-Version": VERSION}
+    default_headers: ClassVar[Mapping[str, str]] = {"Tus-Version": "1.0.0"}
 
 
 class BadUploadHeader(BadRequest):
     """A header of the protocol is not what it must be."""
 
     code, title = "bad_upload_header", "Unreadable upload header"
+
+
+class ExtensionNotSupported(Problem):
+    """The request uses an extension of the protocol that is not in Tus-Extension."""
+
+    status, code, title = 501, "tus_extension_not_supported", "Protocol extension not supported"

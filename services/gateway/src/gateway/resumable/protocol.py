@@ -2,28 +2,40 @@
 
 import base64
 import binascii
-from collections.abc import Mapping
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from .errors import ExtensionNotSupported
+
 VERSION = "1.0.0"
 EXTENSIONS = "creation,creation-with-upload,checksum,termination,expiration"
+# Headers by which clients use extensions that we do not have: concatenation, creation-defer-length.
+UNSUPPORTED = ("Upload-Concat", "Upload-Defer-Length")
 ALGORITHMS = ("sha1", "sha256", "md5")
 PIECE = "application/offset+octet-stream"
 PATH = "/files"
 _OVERRIDDEN = frozenset({"PATCH", "DELETE"})
 
 
-def metadata_of(header: str) -> Mapping[str, str]:
+def metadata_of(header: str) -> dict[str, bytes]:
     """The pairs of an Upload-Metadata header; raises ValueError."""
-    pairs: dict[str, str] = {}
+    pairs: dict[str, bytes] = {}
     for pair in filter(None, (item.strip() for item in header.split(","))):
         name, _, encoded = pair.partition(" ")
         if name in pairs:
             raise ValueError(f"{name} is there twice")
-        pairs[name] = _decoded(encoded).decode()
+        pairs[name] = _decoded(encoded)
     return pairs
+
+
+def require_supported(headers: Headers) -> None:
+    """Raise ExtensionNotSupported if the request needs an extension that is not among ours."""
+    wanted = [name for name in UNSUPPORTED if name in headers]
+    if "upload-checksum" in headers.get("trailer", "").lower():
+        wanted.append("Upload-Checksum as a trailer")
+    if wanted:
+        raise ExtensionNotSupported(f"{wanted[0]} cannot be used here; the extensions are {EXTENSIONS}.")
 
 
 def checksum_of(header: str) -> tuple[str, bytes]:

@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Self
+from typing import Any, Self
 from uuid import UUID
 
 from pydantic import BaseModel, ValidationError
@@ -29,6 +29,7 @@ class Record(BaseModel):
     file_name: str
     content_type: str
     options: JobOptions
+    further: dict[str, Any] = {}
     metadata: str
     length: int
     part_size: int
@@ -38,6 +39,11 @@ class Record(BaseModel):
     tail: int = 0
     sha256: str | None = None
     accepted: bool = False
+
+    @property
+    def choices(self) -> dict[str, Any]:
+        """Everything that the client chose, as the jobs service reads it; `further` is all but the options."""
+        return {"options": self.options.model_dump(mode="json"), **self.further}
 
     @property
     def offset(self) -> int:

@@ -15,6 +15,7 @@ from gateway.routes import REFUSED_UPLOAD
 from .errors import (
     BadUploadHeader,
     ChecksumMismatch,
+    ExtensionNotSupported,
     NotUploadBytes,
     OffsetMismatch,
     UploadBusy,
@@ -22,7 +23,7 @@ from .errors import (
     UploadNotFound,
     VersionNotSupported,
 )
-from .protocol import ALGORITHMS, EXTENSIONS, PATH, PIECE, VERSION, checksum_of
+from .protocol import ALGORITHMS, EXTENSIONS, PATH, PIECE, VERSION, checksum_of, require_supported
 from .records import Record
 from .transfer import Checksum
 
@@ -40,7 +41,8 @@ Metadata = Annotated[
     Header(
         alias="Upload-Metadata",
         max_length=16_384,
-        description="`filename`, `filetype` and the option fields of POST /jobs, each value in base64.",
+        description="`filename`, `filetype` and the fields of POST /jobs, each value in base64. What clients add by"
+        " themselves (`relativePath`, `lastModified` and the like) is ignored; other names are refused.",
     ),
 ]
 Sum = Annotated[
@@ -51,7 +53,10 @@ _PIECE_BODY = {
     "requestBody": {"required": True, "content": {PIECE: {"schema": {"type": "string", "format": "binary"}}}}
 }
 _KNOWN = merged(signed_in(UploadNotFound, UploadGone, VersionNotSupported, UploadBusy, StoreDown))
-_ENDED = merged(REFUSED_UPLOAD, signed_in(BadUploadHeader, BadUpload, UploadTooLarge, InvalidForm, ChecksumMismatch))
+_ENDED = merged(
+    REFUSED_UPLOAD,
+    signed_in(BadUploadHeader, BadUpload, UploadTooLarge, InvalidForm, ChecksumMismatch, ExtensionNotSupported),
+)
 
 
 @router.options(PATH, include_in_schema=False)
@@ -90,6 +95,7 @@ async def create_upload(
 ) -> Response:
     """A body of the type `application/offset+octet-stream` may carry the first bytes."""
     _require_version(tus)
+    require_supported(request.headers)
     size = _number(length, "Upload-Length")
     first = _checksum(checksum)
     record = await resources.resumable.create(request, identity.user_id, length=size, metadata=metadata)
@@ -142,6 +148,7 @@ async def append_to_upload(
 ) -> Response:
     record = await resources.resumable.find(upload_id, identity)
     _require_version(tus)
+    require_supported(request.headers)
     if request.headers.get("content-type") != PIECE:
         raise NotUploadBytes(f"Send the bytes as {PIECE}.")
     position = _number(offset, "Upload-Offset")

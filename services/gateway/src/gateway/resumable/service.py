@@ -10,7 +10,7 @@ from fastapi import Request
 from common import context
 from common.storage import ObjectStore, keys
 from common.web import Identity
-from gateway.acceptance import begin_upload, content_type_of, end_upload, options_of
+from gateway.acceptance import begin_upload, choices_of, content_type_of, end_upload
 from gateway.errors import UploadTooLarge
 from gateway.file_names import display_name
 from gateway.forms import with_idle_timeout
@@ -19,7 +19,7 @@ from gateway.upstreams import Upstream
 
 from .claims import Claims
 from .errors import BadUploadHeader, OffsetMismatch, UploadNotFound
-from .protocol import metadata_of
+from .metadata import chosen_of
 from .records import Record, Records, part_size
 from .transfer import Checksum, Transfer
 
@@ -45,30 +45,34 @@ class ResumableUploads:
         return self._limits.max_bytes
 
     async def create(self, request: Request, owner_id: UUID, *, length: int, metadata: str) -> Record:
-        """Begin an upload; raises UploadTooLarge, BadUploadHeader or, for impossible options, InvalidForm.
+        """Begin an upload; raises UploadTooLarge, BadUploadHeader or, for impossible choices, InvalidForm.
 
-        Raises the jobs service's Refusal if the user has too much already.
+        Raises the jobs service's Refusal if the user has too much already, or the choices cannot be fulfilled.
         """
         if length > self.max_bytes:
             raise UploadTooLarge(
                 f"The recording is larger than the {self.max_bytes} bytes accepted here.", max_bytes=self.max_bytes
             )
         try:
-            fields = metadata_of(metadata)
+            chosen = chosen_of(metadata)
         except ValueError as error:
             raise BadUploadHeader(f"Upload-Metadata cannot be read: {error}.") from error
+        choices = choices_of(chosen.fields, self._limits.default_language)
         record = Record(
             job_id=uuid4(),
             owner_id=owner_id,
-            file_name=display_name(fields.get("filename") or fields.get("name") or ""),
-            content_type=content_type_of(fields.get("filetype") or fields.get("type")),
-            options=options_of(fields, self._limits.default_language),
+            file_name=display_name(chosen.file_name),
+            content_type=content_type_of(chosen.content_type),
+            options=choices.pop("options"),
+            further=choices,
             metadata=metadata,
             length=length,
             part_size=part_size(length),
             expires_at=datetime.now(UTC) + self._lifetime,
         )
-        await begin_upload(request, self._jobs, record.job_id, length, self._lifetime)
+        await begin_upload(
+            request, self._jobs, record.job_id, size=length, lifetime=self._lifetime, choices=record.choices
+        )
         try:
             await self._records.write(record)
         except Exception:

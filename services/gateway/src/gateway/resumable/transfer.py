@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect
 
 from common.storage import ObjectMissing, ObjectStore, keys
 from gateway import metrics
-from gateway.acceptance import Recording, Undecided, create_job, end_upload
+from gateway.acceptance import Recording, Undecided, create_jobs, end_upload
 from gateway.errors import BadUpload, UploadTooLarge
 from gateway.upstreams import Refusal, Upstream
 
@@ -80,7 +80,7 @@ class Transfer:
         assert record.sha256 is not None
         made = Recording(record.job_id, record.file_name, record.content_type, record.length, record.sha256)
         try:
-            answer = await create_job(request, jobs, made, record.options)
+            answer = await create_jobs(request, jobs, [made], record.choices)
         except Undecided as undecided:
             metrics.UPLOADS.labels("undecided").inc()
             raise undecided.reason from undecided

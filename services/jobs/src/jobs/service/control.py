@@ -11,13 +11,14 @@ from common.events import JobCancelled, JobOptions
 from common.messaging import outbox
 from common.web.identity import Identity
 from jobs import metrics, states
-from jobs.errors import JobActive, JobOver
+from jobs.errors import JobActive, JobOver, LanguageNotKnown
 from jobs.priorities import DELAYS
 from jobs.repository import HistoryRepository, JobRepository
 from jobs.resources import Resources
 from jobs.schemas import Restart
 from jobs.states import REASONS, Reason, State
 from jobs.tables import Job
+from models.languages import UnknownLanguage, language_for
 
 from .catalogue import JobCatalogue
 from .creation import require_model
@@ -64,7 +65,9 @@ class JobControl:
         return job
 
     async def restart(self, who: Identity, job_id: UUID, wanted: Restart) -> Job:
-        """Queue a job that is over once more; raises JobNotFound, JobActive, ModelNotAvailable, QuotaExceeded.
+        """Queue a job that is over once more.
+
+        Raises JobNotFound, JobActive, LanguageNotKnown, ModelNotAvailable, QuotaExceeded.
 
         What people can read stays until the new attempt's transcript is complete.
         """
@@ -72,7 +75,7 @@ class JobControl:
         if not State(job.state).final:
             raise JobActive(f"the job is {job.state}; cancel it first", state=job.state)
         states.require(State(job.state), State.QUEUED)
-        options = JobOptions.model_validate(job.options | wanted.changes())
+        options = _possible(JobOptions.model_validate(job.options | wanted.changes()))
         await require_model(self._session, self._resources, options.model)
         await Quotas(self._session, self._resources).require(who, job.owner_id, size=0)
         priority = wanted.priority or job.priority
@@ -97,6 +100,16 @@ class JobControl:
             metrics.JOBS_RESTARTED.inc()
             log.info("job restarted", after_attempt=job.attempt, model=options.model)
         return job
+
+
+def _possible(options: JobOptions) -> JobOptions:
+    """The options with the language's code; raises LanguageNotKnown if the model does not know the language."""
+    if options.language is None:
+        return options
+    try:
+        return options.model_copy(update={"language": language_for(options.model, options.language)})
+    except UnknownLanguage as error:
+        raise LanguageNotKnown(str(error)) from error
 
 
 # A job's row as an attempt finds it. Duration, language and the pointer to the transcript are about the recording and

@@ -19,7 +19,7 @@ from jobs.errors import ForeignSource, IdempotencyKeyInFlight, JobIdTaken, Model
 from jobs.priorities import DELAYS
 from jobs.repository import IdempotencyRepository, JobRepository, WorkerRepository
 from jobs.resources import Resources
-from jobs.schemas import Claim, JobView, NewJob, NewJobs, Reservation
+from jobs.schemas import Admission, Choices, Claim, JobView, NewJob, NewJobs, NewUpload, Reservation
 from jobs.search import name_vector
 from jobs.tables import Job
 
@@ -54,6 +54,20 @@ class JobCreation:
     async def release(self, owner: Identity, claim: Claim) -> None:
         """Give a key back whose creation came to nothing."""
         await self._keys.release(owner.user_id, claim.key, claim.holder)
+
+    async def admit(self, who: Identity, wanted: Admission) -> None:
+        """Raise what the creation would raise in the end, as far as it is known now; nothing is reserved."""
+        await self._require_model(wanted.chosen)
+        await self._quotas.admit(who, wanted)
+
+    async def begin_upload(self, who: Identity, upload: NewUpload) -> None:
+        """Count a resumable upload from now on; raises what the creation would raise in the end."""
+        await self._require_model(upload)
+        await self._quotas.begin_upload(who, upload)
+
+    async def _require_model(self, choices: Choices) -> None:
+        if "model" in choices.options.model_fields_set:
+            await require_model(self._session, self._resources, choices.options.model)
 
     async def create_all(self, owner: Identity, new: NewJobs) -> list[JobView]:
         """Accept all jobs or none, and with them what will be answered to a repetition under the same key.

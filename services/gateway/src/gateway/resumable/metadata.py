@@ -1,0 +1,48 @@
+"""What the client says about a recording in Upload-Metadata: its name and type, and the fields of the form."""
+
+from dataclasses import dataclass
+
+from gateway.acceptance import FIELDS
+from gateway.errors import InvalidForm
+from gateway.file_names import given_name
+
+from .protocol import metadata_of
+
+_NAME, _TYPE = ("filename", "name"), ("filetype", "type", "contenttype", "mimetype")
+# What tus clients and upload pages send by themselves, and nothing here depends on.
+_IGNORED = frozenset(
+    {
+        *("relativepath", "path", "fullpath", "webkitrelativepath", "directory"),
+        *("lastmodified", "lastmodifieddate", "modified", "mtime", "ctime", "created"),
+        *("size", "filesize", "fingerprint", "id", "fileid", "uploadid"),
+        *("caption", "source", "isremote", "extension", "ext"),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A header's contents; `fields` are those that the form has too."""
+
+    file_name: str
+    content_type: str | None
+    fields: dict[str, str]
+
+
+def chosen_of(header: str) -> Chosen:
+    """Read an Upload-Metadata header; raises ValueError if that is impossible, and InvalidForm for unknown fields."""
+    pairs = metadata_of(header)
+    fields = {name: value.decode() for name, value in pairs.items() if name in FIELDS}
+    others = {_plain(name): value for name, value in pairs.items() if name not in FIELDS}
+    for name in pairs:
+        if name not in FIELDS and _plain(name) not in _IGNORED.union(_NAME, _TYPE):
+            known = ", ".join(("filename", "filetype", *sorted(FIELDS)))
+            raise InvalidForm(f"There is no field {name[:40]!r}; send {known} in Upload-Metadata.")
+    named = next((value for key in _NAME if (value := others.get(key))), b"")
+    kind = next((value for key in _TYPE if (value := others.get(key))), None)
+    return Chosen(given_name(named), None if kind is None else kind.decode("latin-1"), fields)
+
+
+def _plain(name: str) -> str:
+    """Names as clients of different languages write them: lastModified, last_modified."""
+    return name.replace("_", "").replace("-", "").lower()
