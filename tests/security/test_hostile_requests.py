@@ -54,6 +54,11 @@ def part(name: str, content: bytes, file_name: str | None = None) -> bytes:
     return f'\r\n--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"{named}\r\n\r\n'.encode() + content
 
 
+def _part_of_semicolons() -> bytes:
+    """Its head took the square of its length to read."""
+    return part('model"; x="' + ";" * 4000, b"base")
+
+
 def refused(answer: httpx.Response, *codes: str) -> None:
     """It is a problem in words, with one of these codes."""
     assert answer.headers["content-type"] == "application/problem+json", answer.text[:300]
@@ -118,6 +123,8 @@ def test_path_that_climbs_reaches_nothing(mallory: PlatformClient) -> None:
         ("a thousand files", lambda recording: b"".join(part("file", b"x", f"{n}.wav") for n in range(1000))),
         ("a language of a kilobyte", lambda recording: part("language", b"e" * 1024) + part("file", recording, "a")),
         ("a head without end", lambda _: f"\r\n--{BOUNDARY}\r\nX-Long: ".encode() + b"x" * MIB),
+        ("two hundred heads of semicolons", lambda _: _part_of_semicolons() * 200),
+        ("a recording of delimiters", lambda _: part("file", f"\r\n--{BOUNDARY}x".encode() * 50_000, "a")),
         ("ten thousand heads", lambda _: f"\r\n--{BOUNDARY}\r\n".encode() + b"X-A: b\r\n" * 10_000),
     ],
 )
