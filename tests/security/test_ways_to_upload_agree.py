@@ -37,8 +37,8 @@ def metadata(**pairs: str) -> dict[str, str]:
     return {"Upload-Metadata": ",".join(encoded_pairs)}
 
 
-def begun(client: PlatformClient, length: int, headers: dict[str, str] | None = None, **pairs: str) -> httpx.Response:
-    sent = TUS | {"Upload-Length": str(length)} | metadata(**{"filename": "a.wav"} | pairs) | (headers or {})
+def begun(client: PlatformClient, length: int, headers: dict[str, str], **pairs: str) -> httpx.Response:
+    sent = TUS | {"Upload-Length": str(length)} | metadata(**{"filename": "a.wav"} | pairs) | headers
     return client.http.post("/files", headers=sent)
 
 
@@ -93,7 +93,7 @@ WRONG: list[dict[str, str]] = [
 
 @pytest.mark.parametrize("wrong", WRONG, ids=str)
 def test_impossible_choices_are_refused_before_the_recording(uploader: PlatformClient, wrong: dict[str, str]) -> None:
-    form, resumable = unfinished(uploader, **wrong), begun(uploader, 1000, **wrong)
+    form, resumable = unfinished(uploader, **wrong), begun(uploader, 1000, {}, **wrong)
     for answer in (form, resumable):
         assert answer.status_code == 422, answer.text
         assert answer.json()["code"] in ("invalid_form", "invalid_request", "model_not_available")
@@ -108,7 +108,7 @@ def test_languages_are_understood_in_every_way(
     uploader: PlatformClient, recording: bytes, asked: str, kept: str
 ) -> None:
     by_form = uploader.submit("a.wav", recording, language=asked)
-    where = begun(uploader, len(recording), language=asked)
+    where = begun(uploader, len(recording), {}, language=asked)
     assert where.status_code == 201, where.text
     piece = TUS | {"Content-Type": "application/offset+octet-stream", "Upload-Offset": "0"}
     sent = uploader.http.patch(where.headers["location"], content=recording, headers=piece)
@@ -127,10 +127,10 @@ def test_languages_are_understood_in_every_way(
 def test_all_choices_arrive_in_both_ways(uploader: PlatformClient, recording: bytes) -> None:
     chosen = {"priority": "high", "tags": "one, two", "callback_url": "https://example.org/x", "task": "translate"}
     chosen |= {"word_timestamps": "true", "hotwords": "Verbatim", "initial_prompt": "Hello.", "language": "de"}
-    by_form = uploader.submit("M\u00fcller.wav", recording, **chosen)
+    by_form = uploader.submit("M\u00fcller.wav", recording, headers=None, **chosen)
     clients = {"filetype": "audio/wav", "relativePath": "null", "name": "x.wav", "type": "audio/wav"}
     clients |= {"lastModified": "1", "contentType": "audio/wav", "size": "5"}
-    where = begun(uploader, len(recording), **chosen, **clients, filename="M\u00fcller.wav").raise_for_status()
+    where = begun(uploader, len(recording), {}, **chosen, **clients, filename="M\u00fcller.wav").raise_for_status()
     piece = TUS | {"Content-Type": "application/offset+octet-stream", "Upload-Offset": "0"}
     sent = uploader.http.patch(where.headers["location"], content=recording, headers=piece).raise_for_status()
     jobs = [uploader.job(job) for job in (by_form, sent.headers["x-verbatim-job"].rpartition("/")[2])]
@@ -165,6 +165,6 @@ def test_extensions_that_are_not_there_are_refused(
 def test_names_are_the_same_in_every_way(uploader: PlatformClient) -> None:
     name = "=?utf-8?B?TcO8bGxlci53YXY=?="
     by_form = uploader.submit(name, b"RIFF")
-    where = begun(uploader, 0, filename=name).raise_for_status()
+    where = begun(uploader, 0, {}, filename=name).raise_for_status()
     by_tus = where.headers["x-verbatim-job"].rpartition("/")[2]
     assert [uploader.job(job)["file_name"] for job in (by_form, by_tus)] == ["M\u00fcller.wav"] * 2
