@@ -55,15 +55,18 @@ async def delete_tombstoned(resources: Resources) -> int:
         due = await JobRepository(session).due_tombstones(LIMIT)
     for job_id in due:
         with context.bound(job_id=job_id):
-            found = [item for prefix in keys.prefixes(job_id) async for item in resources.store.list(prefix)]
-            await freeing(resources.sessions, resources.store, TOMBSTONED, job_id, found)
-            if found:
-                log.info("objects of a deleted job are gone", objects=len(found))
+            # A resumable upload of a deleted account was to become a job of this id.
+            prefixes = (*keys.prefixes(job_id), keys.resumable_prefix(job_id))
+            found = [item for prefix in prefixes async for item in resources.store.list(prefix)]
+            unfinished = await resources.store.parts.unfinished(keys.upload_prefix(job_id))
+            await freeing(resources.sessions, resources.store, TOMBSTONED, job_id, found, unfinished)
+            if found or unfinished:
+                log.info("objects of a deleted job are gone", objects=len(found), unfinished=len(unfinished))
             async with resources.sessions.begin() as session:
                 jobs = JobRepository(session)
                 await FreedRepository(session).close(TOMBSTONED, job_id)
                 # A worker that had not heard of the deletion may still write: only an empty second look ends it.
-                if found or not await jobs.mark_emptied(job_id, recheck):
+                if found or unfinished or not await jobs.mark_emptied(job_id, recheck):
                     await jobs.look_again(job_id, recheck)
     return len(due)
 

@@ -117,6 +117,19 @@ async def test_all_objects_of_a_deleted_job_go(resources: Resources) -> None:
     assert len(await objects(resources.store, other)) == 7
 
 
+async def test_a_resumable_upload_of_a_deleted_account_goes_with_its_parts(resources: Resources) -> None:
+    upload, other = uuid4(), uuid4()
+    for job_id in (upload, other):
+        await resources.store.put(keys.resumable_record(job_id), b"{}")
+        begun = await resources.store.parts.begin(keys.source(job_id), "audio/wav")
+        await resources.store.parts.put(keys.source(job_id), begun, 1, b"x" * 10)
+    async with resources.sessions.begin() as session:
+        await JobRepository(session).put_deleted(upload, OWNER, datetime.now(UTC))
+    await sweeps.delete_tombstoned(resources)
+    assert [item.key async for item in resources.store.list(keys.RESUMABLE)] == [keys.resumable_record(other)]
+    assert [item.key for item in await resources.store.parts.unfinished()] == [keys.source(other)]
+
+
 async def test_tombstone_is_looked_at_again_until_nothing_turns_up(resources: Resources) -> None:
     job_id = await a_job(resources, State.DELETED)
     await sweeps.delete_tombstoned(resources)

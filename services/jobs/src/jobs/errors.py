@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import ClassVar
 
-from common.web.errors import BadRequest, Conflict, Invalid, NotFound, TooManyRequests, Unavailable
+from common.web.errors import BadRequest, Conflict, Invalid, NotFound, TooManyRequests, Unauthorized, Unavailable
 
 
 class JobNotFound(NotFound):
@@ -12,6 +12,13 @@ class JobNotFound(NotFound):
 
     code = "job_not_found"
     title = "Job not found"
+
+
+class AccountGone(Unauthorized):
+    """The token is genuine, but its account was deleted since."""
+
+    code = "account_gone"
+    title = "Account no longer active"
 
 
 class JobIdTaken(Conflict):

@@ -11,6 +11,7 @@ from common.web.answers import Responses
 from common.web.identity import Identity, limited_identity
 
 from .errors import (
+    AccountGone,
     AttemptNotFound,
     ForeignSource,
     IdempotencyKeyInFlight,
@@ -108,7 +109,7 @@ WatchersDep = Annotated[Watchers, Depends(watching)]
     "/jobs",
     status_code=status.HTTP_201_CREATED,
     summary="Accept a stored recording as a job.",
-    responses=problems(JobIdTaken, ForeignSource, ModelNotAvailable, QuotaExceeded),
+    responses=problems(JobIdTaken, ForeignSource, ModelNotAvailable, QuotaExceeded, AccountGone),
 )
 async def create_job(new: NewJob, identity: IdentityDep, jobs: CreationDep) -> JobView:
     """Repeating the same request is safe: it returns the same job."""
@@ -119,7 +120,9 @@ async def create_job(new: NewJob, identity: IdentityDep, jobs: CreationDep) -> J
     "/jobs/batch",
     status_code=status.HTTP_201_CREATED,
     summary="Accept stored recordings, all or none.",
-    responses=problems(JobIdTaken, ForeignSource, ModelNotAvailable, QuotaExceeded, IdempotencyKeyInFlight),
+    responses=problems(
+        JobIdTaken, ForeignSource, ModelNotAvailable, QuotaExceeded, IdempotencyKeyInFlight, AccountGone
+    ),
 )
 async def create_jobs(new: NewJobs, identity: IdentityDep, jobs: CreationDep) -> CreatedJobs:
     """Repeating the same request is safe: it returns the same jobs."""
@@ -130,7 +133,7 @@ async def create_jobs(new: NewJobs, identity: IdentityDep, jobs: CreationDep) ->
     "/jobs/{job_id}/verify",
     status_code=status.HTTP_202_ACCEPTED,
     summary="Decode random chunks once more and compare.",
-    responses=problems(JobNotFound, JobNotCompleted, VerificationRunning, ModelNotAvailable),
+    responses=problems(JobNotFound, JobNotCompleted, VerificationRunning, ModelNotAvailable, AccountGone),
 )
 async def verify_job(
     job_id: JobId, identity: IdentityDep, verifications: VerifyingDep, wanted: Verify | None = None
@@ -170,7 +173,7 @@ async def ask_admission(
     "/uploads",
     status_code=status.HTTP_204_NO_CONTENT,
     summary="Count the bytes of a resumable upload that begins.",
-    responses=problems(QuotaExceeded, ModelNotAvailable),
+    responses=problems(QuotaExceeded, ModelNotAvailable, AccountGone),
 )
 async def begin_upload(new: NewUpload, identity: IdentityDep, jobs: CreationDep) -> None:
     """They count until a job is created of them, the upload is given up, or its lifetime is over."""
@@ -226,7 +229,7 @@ async def cancel_job(job_id: JobId, identity: IdentityDep, jobs: ControlDep) -> 
     "/{job_id}/restart",
     status_code=status.HTTP_202_ACCEPTED,
     summary="Transcribe a recording once more.",
-    responses=problems(JobActive, LanguageNotKnown, ModelNotAvailable, QuotaExceeded),
+    responses=problems(JobActive, LanguageNotKnown, ModelNotAvailable, QuotaExceeded, AccountGone),
 )
 async def restart_job(job_id: JobId, identity: IdentityDep, jobs: ControlDep, wanted: Restart | None = None) -> JobView:
     """Under the same options finished chunks are taken over; under others the old transcript stays until the new one

@@ -287,6 +287,15 @@ class UploadBegun(Base):
     expires_at: Mapped[datetime]
 
 
+class DeletedUser(Base):
+    """An account that is gone: nothing may begin in its name, whatever token still says that it exists."""
+
+    __tablename__ = "deleted_users"
+
+    user_id: Mapped[UUID] = mapped_column(primary_key=True)
+    deleted_at: Mapped[datetime] = mapped_column(server_default=func.now(), index=True)
+
+
 class Worker(Base):
     """A transcriber as its last heartbeat described it."""
 

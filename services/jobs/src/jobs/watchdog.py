@@ -10,9 +10,9 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from . import metrics
-from .repository import IdempotencyRepository, OverdueRepository, UsageRepository, WorkerRepository
+from .repository import IdempotencyRepository, OverdueRepository, OwnerRepository, UsageRepository, WorkerRepository
 from .resources import Resources
-from .service import DAYS_KEPT, KEPT, JobLifecycle, Verifying, WorkSender, of_job
+from .service import DAYS_KEPT, KEPT, TOMBSTONE_KEPT, JobLifecycle, Verifying, WorkSender, of_job
 from .states import REASONS, Reason, State
 
 log = structlog.get_logger(__name__)
@@ -46,6 +46,7 @@ class Watchdog:
             await Verifying(session, self._resources).break_off()
             await IdempotencyRepository(session).prune(KEPT)
             await UsageRepository(session).prune(DAYS_KEPT)
+            await OwnerRepository(session).prune(TOMBSTONE_KEPT)
             for worker in await WorkerRepository(session).forget(_FORGET_WORKERS_AFTER):
                 log.info("worker forgotten", worker=worker)
 

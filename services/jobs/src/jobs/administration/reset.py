@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from common.events import JobCancelled, JobDeleted, ResetRequested, UserDeleted
 from common.messaging import outbox
 from jobs import metrics
-from jobs.repository import JobRepository
+from jobs.repository import JobRepository, OwnerRepository
 from jobs.resources import Resources
 from jobs.states import State
 from jobs.tables import DeadLetter, Job, LogLine
@@ -31,7 +31,16 @@ class Reset:
         log.warning("all jobs are deleted", jobs=deleted, requested_by=str(event.requested_by))
 
     async def of_deleted_user(self, event: UserDeleted) -> None:
-        """Delete the jobs of an account that is gone, with their logs and dead letters."""
+        """Delete the jobs of an account that is gone, with their logs and dead letters, and its resumable uploads.
+
+        The tombstone comes first: a creation that found the account present is committed by then, so its job is among
+        those that are deleted, and every later one is refused.
+        """
+        owners = OwnerRepository(self._session)
+        await owners.mark_deleted(event.user_id)
+        for job_id in await owners.forget_belongings(event.user_id):
+            # For those who keep something of it an upload that is to become a job is one already.
+            outbox.add(self._session, JobDeleted(job_id=job_id, owner_id=event.user_id))
         deleted = await self._delete(Job.owner_id == event.user_id)
         log.warning("all jobs of a deleted account are deleted", jobs=deleted, requested_by=str(event.deleted_by))
 

@@ -9,6 +9,7 @@ from .idempotency import IdempotencyRepository
 from .ledger import LedgerRepository, Line
 from .listing import ListingRepository
 from .overdue import OverdueRepository
+from .owners import OwnerRepository
 from .queue import QueueRepository
 from .search import SearchRepository
 from .usage import UsageRepository, Used
@@ -26,6 +27,7 @@ __all__ = [
     "ListingRepository",
     "LogRepository",
     "OverdueRepository",
+    "OwnerRepository",
     "QueueRepository",
     "SearchRepository",
     "UsageRepository",

@@ -5,6 +5,7 @@ from .control import JobControl
 from .creation import KEPT, JobCreation
 from .history import History
 from .lifecycle import JobLifecycle
+from .owners import TOMBSTONE_KEPT
 from .quotas import DAYS_KEPT, Quotas
 from .verifying import Verifying
 from .work import WorkSender, of_job
@@ -12,6 +13,7 @@ from .work import WorkSender, of_job
 __all__ = [
     "DAYS_KEPT",
     "KEPT",
+    "TOMBSTONE_KEPT",
     "History",
     "JobCatalogue",
     "JobControl",

@@ -23,6 +23,7 @@ from models.languages import UnknownLanguage, language_for
 from .catalogue import JobCatalogue
 from .creation import require_model
 from .history import History
+from .owners import require_present
 from .quotas import Quotas
 
 log = structlog.get_logger(__name__)
@@ -67,10 +68,11 @@ class JobControl:
     async def restart(self, who: Identity, job_id: UUID, wanted: Restart) -> Job:
         """Queue a job that is over once more.
 
-        Raises JobNotFound, JobActive, LanguageNotKnown, ModelNotAvailable, QuotaExceeded.
+        Raises JobNotFound, JobActive, LanguageNotKnown, ModelNotAvailable, QuotaExceeded, AccountGone.
 
         What people can read stays until the new attempt's transcript is complete.
         """
+        await require_present(self._session, who.user_id)
         job = await self._catalogue.locked(who, job_id)
         if not State(job.state).final:
             raise JobActive(f"the job is {job.state}; cancel it first", state=job.state)

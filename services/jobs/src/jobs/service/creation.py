@@ -24,6 +24,7 @@ from jobs.search import name_vector
 from jobs.tables import Job
 
 from .history import History
+from .owners import require_present
 from .quotas import Quotas
 
 log = structlog.get_logger(__name__)
@@ -87,8 +88,9 @@ class JobCreation:
     async def create(self, owner: Identity, new: NewJob) -> Job:
         """Accept a job; the same request by the same owner again returns the same job.
 
-        Raises JobIdTaken, ForeignSource, ModelNotAvailable, QuotaExceeded.
+        Raises JobIdTaken, ForeignSource, ModelNotAvailable, QuotaExceeded, AccountGone.
         """
+        await require_present(self._session, owner.user_id)
         if new.source_key != keys.source(new.job_id):
             raise ForeignSource(f"the recording of job {new.job_id} must be at {keys.source(new.job_id)}")
         known = await self._jobs.get(new.job_id)

@@ -14,6 +14,8 @@ from jobs.resources import Resources
 from jobs.schemas import Admission, Allowance, NewUpload, Usage
 from jobs.tables import Job
 
+from .owners import require_present
+
 DAYS_KEPT: Final = timedelta(days=35)
 
 _HOUR: Final = 3600
@@ -26,6 +28,7 @@ class Quotas:
 
     def __init__(self, session: AsyncSession, resources: Resources) -> None:
         """Work inside the caller's transaction."""
+        self._session = session
         self._settings = resources.settings
         self._usage = UsageRepository(session)
 
@@ -35,7 +38,11 @@ class Quotas:
             self._require(await self._usage.used(who.user_id), jobs=wanted.jobs, size=wanted.size_bytes)
 
     async def begin_upload(self, who: Identity, upload: NewUpload) -> None:
-        """Raise QuotaExceeded if the upload would be refused in the end, and count its bytes from now on otherwise."""
+        """Raise QuotaExceeded if the upload would be refused in the end, and count its bytes from now on otherwise.
+
+        Raises AccountGone as well.
+        """
+        await require_present(self._session, who.user_id)
         await self.require(who, who.user_id, size=upload.size_bytes, job_id=upload.job_id)
         lifetime = timedelta(seconds=upload.lifetime_seconds)
         await self._usage.begin_upload(upload.job_id, who.user_id, upload.size_bytes, lifetime)

@@ -22,6 +22,7 @@ from jobs.verification import Outcome, Verify, judged, waiting
 
 from .catalogue import JobCatalogue
 from .creation import require_model
+from .owners import require_present
 
 log = structlog.get_logger(__name__)
 
@@ -43,8 +44,9 @@ class Verifying:
     async def begin(self, who: Identity, job_id: UUID, wanted: Verify) -> Verification:
         """Send random chunks of a completed job to the workers once more.
 
-        Raises JobNotFound, JobNotCompleted, VerificationRunning, ModelNotAvailable.
+        Raises JobNotFound, JobNotCompleted, VerificationRunning, ModelNotAvailable, AccountGone.
         """
+        await require_present(self._session, who.user_id)
         job = await self._catalogue.locked(who, job_id)
         if job.state != State.COMPLETED or job.transcript_attempt is None:
             raise JobNotCompleted(f"the job is {job.state}", state=job.state)

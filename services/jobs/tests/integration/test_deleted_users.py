@@ -1,0 +1,136 @@
+"""An account that is deleted: everything of it goes, and nothing begins in its name, however late the request is."""
+
+import asyncio
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+from sqlalchemy import func, select, text, update
+
+from common.events import JobCreated, JobDeleted, UserDeleted
+from jobs.service import TOMBSTONE_KEPT
+from jobs.tables import AudioDay, DeletedUser, IdempotencyKey, Job, UploadBegun
+
+from .jobs_harness import Person, Platform, a_new_job, sent, until
+
+pytestmark = pytest.mark.integration
+
+_WAITING = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+
+
+async def delete(platform: Platform, person: Person) -> None:
+    """Have the account deleted and wait for its tombstone."""
+    await platform.broker.publish(UserDeleted(user_id=person.id, deleted_by=uuid4()))
+
+    async def buried() -> bool:
+        async with platform.sessions() as session:
+            return await session.get(DeletedUser, person.id) is not None
+
+    await until(buried)
+
+
+def gone(answer: httpx.Response) -> None:
+    assert (answer.status_code, answer.json()["code"]) == (401, "account_gone"), answer.text
+
+
+async def begin_upload(person: Person) -> UUID:
+    upload = uuid4()
+    body = {"job_id": str(upload), "size_bytes": 10, "lifetime_seconds": 3600}
+    assert (await person.http.post("/uploads", json=body)).status_code == 204
+    return upload
+
+
+async def test_nothing_begins_in_the_name_of_a_deleted_account(platform: Platform) -> None:
+    person, other, admin = platform.person(), platform.person(), platform.person(role="admin")
+    kept = await other.create()
+    await platform.transcribe(other, kept, "one")
+    for who in (person, admin):
+        await delete(platform, who)
+        new = a_new_job().model_dump(mode="json")
+        gone(await who.http.post("/jobs", json=new))
+        gone(await who.http.post("/jobs/batch", json={"jobs": [new], "claim": None}))
+        begun = {"job_id": str(uuid4()), "size_bytes": 10, "lifetime_seconds": 3600}
+        gone(await who.http.post("/uploads", json=begun))
+        gone(await who.http.post(f"/jobs/{kept}/restart", json={}))
+        gone(await who.http.post(f"/jobs/{kept}/verify", json={}))
+    assert {event.job_id for event in await sent(platform.sessions, JobCreated)} == {kept}
+    assert (await other.job(await other.create()))["state"]
+
+
+async def test_what_is_kept_beside_jobs_goes_too_and_uploads_are_given_up(platform: Platform) -> None:
+    person, other = platform.person(), platform.person()
+    upload, theirs = await begin_upload(person), await begin_upload(other)
+    for who in (person, other):
+        assert (await who.http.post("/idempotency-keys", json={"key": "k", "holder": str(uuid4())})).is_success
+    async with platform.sessions.begin() as session:
+        session.add(AudioDay(owner_id=person.id, day=func.current_date(), seconds=1))
+    await delete(platform, person)
+    assert [event.job_id for event in await sent(platform.sessions, JobDeleted)] == [upload]
+    async with platform.sessions() as session:
+        assert list(await session.scalars(select(UploadBegun.job_id))) == [theirs]
+        assert list(await session.scalars(select(IdempotencyKey.owner_id))) == [other.id]
+        assert list(await session.scalars(select(AudioDay.owner_id))) == []
+
+
+async def test_creation_that_is_under_way_is_committed_first_and_then_deleted(platform: Platform) -> None:
+    """The creation has found the account present: the deletion waits for it, and takes its job along."""
+    person = platform.person()
+    new = a_new_job()
+    async with platform.sessions.begin() as blocking:
+        # The creation writes its first event after its check: there it stops.
+        await blocking.execute(text("LOCK TABLE job_events IN ACCESS EXCLUSIVE MODE"))
+        creating = asyncio.create_task(person.http.post("/jobs", json=new.model_dump(mode="json")))
+
+        async def stuck() -> bool:
+            async with platform.sessions() as session:
+                waiting = text("SELECT count(*) FROM pg_locks WHERE relation = 'job_events'::regclass AND NOT granted")
+                return bool(await session.scalar(waiting))
+
+        await until(stuck)
+        await platform.broker.publish(UserDeleted(user_id=person.id, deleted_by=uuid4()))
+
+        async def waits() -> bool:
+            async with platform.sessions() as session:
+                return bool(await session.scalar(_WAITING))
+
+        await until(waits)
+    assert (await creating).status_code == 201
+
+    async def deleted() -> bool:
+        return [event.job_id for event in await sent(platform.sessions, JobDeleted)] == [new.job_id]
+
+    await until(deleted)
+    async with platform.sessions() as session:
+        assert list(await session.scalars(select(Job.id))) == []
+
+
+async def test_of_many_creations_at_the_moment_of_the_deletion_none_survives(platform: Platform) -> None:
+    person = platform.person()
+
+    async def create() -> httpx.Response:
+        return await person.http.post("/jobs", json=a_new_job().model_dump(mode="json"))
+
+    first = [asyncio.create_task(create()) for _ in range(10)]
+    await platform.broker.publish(UserDeleted(user_id=person.id, deleted_by=uuid4()))
+    while True:
+        answers = await asyncio.gather(*(create() for _ in range(5)))
+        if any(answer.status_code == 401 for answer in answers):
+            break
+    assert {answer.status_code for answer in await asyncio.gather(*first)} <= {201, 401}
+    async with platform.sessions() as session:
+        assert list(await session.scalars(select(Job.id))) == []
+
+
+async def test_tombstones_go_when_no_token_of_theirs_can_live(platform: Platform) -> None:
+    old, recent = platform.person(), platform.person()
+    for who in (old, recent):
+        await delete(platform, who)
+    async with platform.sessions.begin() as session:
+        long_ago = update(DeletedUser).where(DeletedUser.user_id == old.id)
+        await session.execute(long_ago.values(deleted_at=func.now() - TOMBSTONE_KEPT))
+
+    async def forgotten() -> bool:
+        async with platform.sessions() as session:
+            return list(await session.scalars(select(DeletedUser.user_id))) == [recent.id]
+
+    await until(forgotten)
