@@ -31,12 +31,17 @@ class Changes:
 
 
 async def authentic(session: AsyncSession, identity: Identity) -> User:
-    """The account behind a token, which nobody has taken back; raises AccountGone or AccessEnded."""
-    user = await repository.active_user(session, identity.user_id)
+    """The account behind a token that is not revoked; raises AccountGone or AccessEnded."""
+    return await with_access(session, identity.user_id, identity.session_id, identity.generation)
+
+
+async def with_access(session: AsyncSession, user_id: UUID, session_id: UUID | None, generation: int) -> User:
+    """The account that tokens with these claims open; raises AccountGone or AccessEnded."""
+    user = await repository.active_user(session, user_id)
     if user is None:
         raise AccountGone("This account was removed or disabled.")
-    ended = identity.session_id is not None and await session_repository.access_ended(session, identity.session_id)
-    if ended or identity.generation < user.generation:
+    ended = session_id is not None and await session_repository.access_ended(session, session_id)
+    if ended or generation < user.generation:
         raise AccessEnded("The session has ended. Sign in again.")
     return user
 

@@ -3,12 +3,13 @@
 from fastapi import APIRouter, Depends
 
 from common.web import SessionDep, problems
+from common.web.identity import AccessEnded
 
-from . import session_repository
-from .errors import InvalidApiKey
+from . import accounts, session_repository
+from .errors import AccountGone, InvalidApiKey
 from .resources import ApiKeysDep, ResourcesDep
 from .routes import never_stored
-from .schemas import KeyExchange, KeyToken, Revocations, UserGeneration
+from .schemas import AccessClaims, KeyExchange, KeyToken, Revocations, UserGeneration
 
 router = APIRouter(prefix="/internal", tags=["internal"], dependencies=[Depends(never_stored)])
 
@@ -17,6 +18,16 @@ router = APIRouter(prefix="/internal", tags=["internal"], dependencies=[Depends(
 async def exchange_api_key(body: KeyExchange, api_keys: ApiKeysDep) -> KeyToken:
     token, seconds = await api_keys.exchange(body.key.get_secret_value())
     return KeyToken(access_token=token, expires_in=seconds)
+
+
+@router.post(
+    "/access",
+    summary="Is what a verified token says of itself still good?",
+    status_code=204,
+    responses=problems(AccountGone, AccessEnded),
+)
+async def confirm_access(body: AccessClaims, session: SessionDep) -> None:
+    await accounts.with_access(session, body.user_id, body.session_id, body.generation)
 
 
 @router.get("/revocations", summary="What was taken back while tokens of it may live")

@@ -269,6 +269,14 @@ class KeyToken(BaseModel):
     expires_in: int
 
 
+class AccessClaims(BaseModel):
+    """What a verified access token says of itself, as far as it can be revoked."""
+
+    user_id: UUID
+    session_id: UUID | None = None
+    generation: int = Field(ge=0, lt=2**31)
+
+
 class UserGeneration(BaseModel):
     """The user's tokens of earlier generations are void."""
 

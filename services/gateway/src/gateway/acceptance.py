@@ -17,6 +17,7 @@ from common.events import JobOptions
 from common.storage import keys
 from models.languages import UnknownLanguage, language_code, language_for, languages_of
 
+from .credentials import confirm_access
 from .errors import BadUpstreamAnswer, InvalidForm, ServiceUnavailable
 from .upstreams import Refusal, Upstream
 
@@ -145,8 +146,10 @@ async def create_jobs(
     """Have jobs created, all or none, under a claimed Idempotency-Key if there is one.
 
     Returns the jobs service's answer, whatever it is; raises Undecided when it is not known whether it accepted.
+    Raises AccessEnded if the caller's access has ended since the upload began.
     Creating the same jobs twice gives the same jobs, so the question may be repeated.
     """
+    await confirm_access(request)
     body = {"jobs": [{**_described(recording), **choices} for recording in recordings], "claim": claim}
     try:
         return await _post(request, jobs, body)

@@ -8,10 +8,12 @@ import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
 
-from starlette.requests import HTTPConnection
+from starlette.datastructures import MutableHeaders
+from starlette.requests import HTTPConnection, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from common.web import bearer_token
+from common.web.identity import AccessEnded
 
 from .api_keys import PREFIX, ApiKeys
 from .logstream import BEARER_PREFIX, TOKEN_EXPIRED
@@ -20,6 +22,8 @@ from .revocations import Claims, Revocations
 KEY_HEADER = "x-api-key"
 # For the end of a stream to leave, where the client does not read; its connection is closed later.
 LAST_WORD_SECONDS = 5.0
+#: How long a client whose request is cut may go on sending before its connection is closed.
+LINGER_SECONDS = 2.0
 #: Where passwords and refresh tokens are tried. Whatever else such a request carries does not count.
 LOGIN_PATHS = frozenset({"/token", "/token/refresh", "/register"})
 
@@ -41,7 +45,7 @@ class Doorkeeper:
 
 
 class Credentials:
-    """Turns API keys into access tokens, refuses what was revoked, and ends streams when that happens meanwhile."""
+    """Turns API keys into access tokens, refuses what was revoked, and ends streams and bodies when that happens."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -64,8 +68,21 @@ class Credentials:
         with doorkeeper.revocations.watch(claims) as ended:
             if scope["type"] == "websocket":
                 await self._app(scope, *_until_ended(receive, send, ended))
-            else:
-                await _Answer(receive, send, ended).of(self._app, scope)
+                return
+            scope.setdefault("state", {})["claims"] = claims
+            if _announces_body(caller):
+                request = _RequestUntilEnded(receive, send, ended)
+                receive, send = request.receive, request.send
+            await _Answer(receive, send, ended).of(self._app, scope)
+
+
+async def confirm_access(request: Request) -> None:
+    """Have auth confirm the caller's credential, in a route that has verified it; raises AccessEnded.
+
+    For what lasts or costs: an upload may have taken hours since it was let in.
+    """
+    doorkeeper: Doorkeeper = request.app.state.doorkeeper
+    await doorkeeper.revocations.confirm(request.state.claims)
 
 
 def _shown(caller: HTTPConnection) -> tuple[str | None, bool]:
@@ -104,6 +121,63 @@ def _until_ended(receive: Receive, send: Send, ended: asyncio.Event) -> tuple[Re
             await send(message)
 
     return receive_until_ended, send_unless_ended
+
+
+def _announces_body(caller: HTTPConnection) -> bool:
+    return caller.headers.get("content-length", "0") != "0" or "transfer-encoding" in caller.headers
+
+
+class _RequestUntilEnded:
+    """A request whose body ends when access does: what reads it gets AccessEnded, and the connection is closed."""
+
+    def __init__(self, receive: Receive, send: Send, ended: asyncio.Event) -> None:
+        self._receive = receive
+        self._send = send
+        self._ended = ended
+        self._is_complete = False
+        self._is_answered = False
+        self._is_cut = False
+
+    async def receive(self) -> Message:
+        """The next block; raises AccessEnded while the body is incomplete and the answer has not begun."""
+        if self._is_complete or self._is_answered:
+            return await self._receive()
+        message = await self._before_the_end()
+        if message is None:
+            self._is_cut = True
+            raise AccessEnded("The session has ended while the request arrived. Sign in again.")
+        self._is_complete = not message.get("more_body", False)
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Pass the answer on; after a cut request nothing more can follow on the connection."""
+        if message["type"] == "http.response.start":
+            self._is_answered = True
+            if self._is_cut:
+                MutableHeaders(scope=message)["Connection"] = "close"
+        elif self._is_cut and not message.get("more_body", False):
+            await self._send({**message, "more_body": True})
+            await self._drain()
+            message = {"type": "http.response.body", "body": b"", "more_body": False}
+        await self._send(message)
+
+    async def _before_the_end(self) -> Message | None:
+        receiving = asyncio.ensure_future(self._receive())
+        ending = asyncio.ensure_future(self._ended.wait())
+        try:
+            await asyncio.wait({receiving, ending}, return_when=asyncio.FIRST_COMPLETED)
+            return None if self._ended.is_set() else receiving.result()
+        finally:
+            receiving.cancel()
+            ending.cancel()
+
+    async def _drain(self) -> None:
+        """Drop what is on its way: bytes that nobody takes would make the kernel reset the connection, and the client
+        could lose the answer."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_SECONDS):
+                while (await self._receive()).get("more_body", False):
+                    pass
 
 
 class _Answer:

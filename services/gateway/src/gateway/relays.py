@@ -7,8 +7,9 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from common.web import Identity
 from common.web.addresses import address_group, client_address
-from common.web.identity import limited_identity
+from common.web.identity import READING_METHODS, limited_identity
 
+from .credentials import confirm_access
 from .resources import COUNTED_STREAM, ResourcesDep
 from .surface import Operation
 
@@ -27,9 +28,14 @@ def router(operations: Iterable[Operation]) -> APIRouter:
 
 def _with_token(operation: Operation) -> Callable[..., Any]:
     # That the token is genuine is checked here; what its scopes allow is for the service to say.
+    # What changes something outlasts the token: auth, who decides about its own operations itself, is asked first.
+    confirmed = operation.method not in READING_METHODS and operation.service != "auth"
+
     async def relay(
         request: Request, identity: Annotated[Identity, Depends(limited_identity)], resources: ResourcesDep
     ) -> Response:
+        if confirmed:
+            await confirm_access(request)
         return await resources.upstreams.of(operation.service).relay(request, operation, token=identity.token)
 
     return relay

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Self
 from uuid import UUID
 
@@ -80,12 +81,36 @@ class Revocations:
     def check(self, claims: Claims) -> None:
         """Raise AccessEnded if tokens with these claims were taken back."""
         if self.has_ended(claims):
-            raise AccessEnded("The session has ended. Sign in again.")
+            raise _ended()
 
     def has_ended(self, claims: Claims) -> bool:
         """Whether tokens with these claims were taken back."""
         generation, _ = self._generations.get(claims.user_id, (0, 0.0)) if claims.user_id else (0, 0.0)
         return claims.session_id in self._sessions or claims.generation < generation
+
+    async def confirm(self, claims: Claims) -> None:
+        """Ask auth whether a verified token with these claims is still good, before something is made on its word.
+
+        Notices come at once, but best effort: a gateway that has lost the bus learns of a revocation only when it
+        reads the list again. While auth does not answer, what is known here decides. Raises AccessEnded.
+        """
+        self.check(claims)
+        asked = {
+            "user_id": str(claims.user_id),
+            "session_id": claims.session_id and str(claims.session_id),
+            "generation": claims.generation,
+        }
+        try:
+            answer = await self._auth.call("POST", "/internal/access", json=asked, timeout=READ_TIMEOUT_SECONDS)
+        except Problem as error:
+            log.warning("access not confirmed", error=str(error))
+        else:
+            if answer.status_code == HTTPStatus.UNAUTHORIZED:
+                raise _ended()
+            if answer.is_error:
+                log.warning("access not confirmed", status=answer.status_code)
+        # A notice may have come while auth was asked.
+        self.check(claims)
 
     async def known(self) -> None:
         """Make sure that the list was read at least once; raises Unavailable."""
@@ -171,6 +196,10 @@ class Revocations:
         now = self._clock()
         self._sessions = {key: until for key, until in self._sessions.items() if until > now}
         self._generations = {key: value for key, value in self._generations.items() if value[1] > now}
+
+
+def _ended() -> AccessEnded:
+    return AccessEnded("The session has ended. Sign in again.")
 
 
 def _uuid(text: Any) -> UUID | None:

@@ -7,6 +7,7 @@ from fastapi import Request, Response
 
 from common.storage import ObjectMissing, ObjectStore, keys
 
+from .credentials import confirm_access
 from .errors import ChunkAudioGone
 from .upstreams import Upstream, relayed
 
@@ -20,4 +21,5 @@ async def begin(request: Request, jobs: Upstream, store: ObjectStore, job_id: UU
             await store.stat(keys.chunk_audio(job_id, attempt, 0))
         except ObjectMissing as error:
             raise ChunkAudioGone("The chunks of this job were deleted some time after its completion.") from error
+    await confirm_access(request)
     return relayed(await jobs.send(request, "POST", f"/jobs/{job_id}/verify", content=await request.body()))

@@ -1,5 +1,6 @@
 """What is shown at the door, and what happens to those inside when it is taken back."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -15,7 +16,7 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from common.events import AccessRevoked
 from common.web import Readiness, build_app
 from gateway.api_keys import ApiKeys
-from gateway.credentials import Credentials, Doorkeeper
+from gateway.credentials import Credentials, Doorkeeper, confirm_access
 from gateway.limits import RateLimit
 from gateway.revocations import Revocations
 from gateway.upstreams import Upstream
@@ -50,6 +51,14 @@ async def door(revocations: Revocations, upstream: Upstream) -> AsyncIterator[ht
     @router.post("/token")
     async def log_in(request: Request) -> Response:
         return PlainTextResponse(request.headers["authorization"])
+
+    @router.post("/uploads")
+    async def upload(request: Request) -> dict[str, int]:
+        size = 0
+        async for block in request.stream():
+            size += len(block)
+        await confirm_access(request)
+        return {"size": size}
 
     @router.get("/stream")
     async def stream(kind: str) -> StreamingResponse:
@@ -122,3 +131,65 @@ async def test_answer_that_ends_by_itself_is_finished(door: httpx.AsyncClient) -
     bearer = {"Authorization": f"Bearer {token()}"}
     whole = await door.get("/stream", params={"kind": "application/zip"}, headers=bearer)
     assert whole.text == "one two three"
+
+
+BEARER = {"Authorization": f"Bearer {token()}"}
+
+
+async def test_body_ends_when_access_does_and_the_connection_is_closed(
+    door: httpx.AsyncClient, revocations: Revocations
+) -> None:
+    sent = []
+
+    async def body() -> AsyncIterator[bytes]:
+        for number in range(4):
+            if number == 2:
+                await end(revocations)
+            sent.append(number)
+            yield b"block"
+
+    answer = await door.post("/uploads", content=body(), headers=BEARER)
+    assert (answer.status_code, answer.json()["code"]) == (401, "session_ended")
+    assert answer.headers["connection"] == "close"
+    assert sent == [0, 1, 2, 3], "the client is let finish for a moment, so that it gets the answer"
+
+
+async def test_body_that_stalls_is_cut_without_another_byte(door: httpx.AsyncClient, revocations: Revocations) -> None:
+    stalled, go_on = asyncio.Event(), asyncio.Event()
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b"block"
+        stalled.set()
+        await go_on.wait()
+
+    async def end_then_release() -> None:
+        await stalled.wait()
+        await end(revocations)
+        await asyncio.sleep(0)
+        go_on.set()
+
+    ending = asyncio.create_task(end_then_release())
+    answer = await door.post("/uploads", content=body(), headers=BEARER)
+    await ending
+    assert (answer.status_code, answer.json()["code"]) == (401, "session_ended")
+
+
+async def test_body_of_somebody_else_is_read_to_its_end(door: httpx.AsyncClient, revocations: Revocations) -> None:
+    async def body() -> AsyncIterator[bytes]:
+        yield b"block"
+        await end(revocations)
+        yield b"block"
+
+    answer = await door.post("/uploads", content=body(), headers={"Authorization": f"Bearer {token(uuid4())}"})
+    assert answer.json() == {"size": 10}
+
+
+@pytest.mark.parametrize(("status", "expected"), [(204, 200), (401, 401), (500, 200), (0, 200)])
+async def test_auth_has_the_last_word_before_something_is_made_unless_it_is_away(
+    door: httpx.AsyncClient, revocations: Revocations, neighbour: Any, status: int, expected: int
+) -> None:
+    await revocations.known()
+    neighbour.status = status
+    answer = await door.post("/uploads", content=b"block", headers=BEARER)
+    assert answer.status_code == expected
+    assert neighbour.asked >= 2

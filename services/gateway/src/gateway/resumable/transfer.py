@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from http import HTTPStatus
 
+import httpx
 import structlog
 from fastapi import Request
 from starlette.requests import ClientDisconnect
@@ -72,7 +73,7 @@ class Transfer:
         """Put the complete recording in its place and have it taken up; may be repeated until it has worked.
 
         Raises ServiceUnavailable when nobody knows whether the jobs service accepted, and its Refusal; nothing is left
-        of a recording that was refused because its owner has too much already.
+        of a recording that was refused because its owner has too much already, or is deleted.
         """
         if self.record.sha256 is None:
             await self._compose()
@@ -85,7 +86,7 @@ class Transfer:
             metrics.UPLOADS.labels("undecided").inc()
             raise undecided.reason from undecided
         metrics.UPLOADS.labels("refused" if answer.is_error else "accepted").inc()
-        if answer.status_code == HTTPStatus.TOO_MANY_REQUESTS:
+        if _is_final(answer):
             await self._give_up()
             await end_upload(request, jobs, record.job_id)
         if answer.is_error:
@@ -94,7 +95,7 @@ class Transfer:
         await end_upload(request, jobs, record.job_id)
 
     async def _give_up(self) -> None:
-        """Leave nothing of a recording that its owner has no room for."""
+        """Leave nothing of a recording that will never become a job."""
         await self._store.delete(keys.source(self.record.job_id))
         await self._records.drop(self.record)
 
@@ -172,3 +173,10 @@ class Transfer:
                 await self._store.stat(key)
             except ObjectMissing as error:
                 raise UploadGone("The parts of this upload were given up; begin again.") from error
+
+
+def _is_final(refusal: httpx.Response) -> bool:
+    """Whether asking again is useless: the owner has too much, or is deleted; another token would help otherwise."""
+    if refusal.status_code == HTTPStatus.UNAUTHORIZED:
+        return bool(refusal.json().get("code") == "account_gone")
+    return refusal.status_code == HTTPStatus.TOO_MANY_REQUESTS
