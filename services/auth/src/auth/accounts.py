@@ -47,13 +47,22 @@ async def with_access(session: AsyncSession, user_id: UUID, session_id: UUID | N
 
 
 async def set_own_password(
-    session: AsyncSession, user: User, password_hash: str, *, kept: UUID | None, caller: Caller, notices: Notices
+    session: AsyncSession,
+    user: User,
+    password_hash: str,
+    *,
+    kept: UUID | None,
+    revoke_api_keys: bool,
+    caller: Caller,
+    notices: Notices,
 ) -> None:
-    """Store the owner's new password and end every session but the `kept` one."""
+    """Store the owner's new password and end every session but the `kept` one, and the API keys if that is wanted."""
     await repository.set_password(session, user.id, password_hash, must_change=False)
     ended = await session_repository.end_others(session, user.id, kept, "password_changed")
-    notices.sessions_ended(session, *ended)
-    audit.record(session, "password_changed", user=user, caller=caller, details={"sessions_ended": len(ended)})
+    keys = await repository.revoke_api_keys(session, user.id) if revoke_api_keys else ()
+    notices.sessions_ended(session, *ended, *keys)
+    details = {"sessions_ended": len(ended), "api_keys_revoked": len(keys)}
+    audit.record(session, "password_changed", user=user, caller=caller, details=details)
 
 
 class Accounts:
@@ -85,13 +94,18 @@ class Accounts:
         return user, one_time
 
     async def reset_password(self, actor: Identity, user_id: UUID) -> tuple[User, str]:
-        """Replace a forgotten password by a one-time one and end every session; raises UserNotFound."""
+        """Replace a forgotten password by a one-time one, end every session and revoke every API key.
+
+        Whoever knew the old password could make API keys with it. Raises UserNotFound.
+        """
         user = await self._locked(user_id)
         one_time = passwords.generate()
         hashed = await self._hasher.hash(one_time)
         await repository.set_password(self._session, user.id, hashed, must_change=True)
         await self._take_back(user, "password_reset")
-        self._record("password_reset", user, actor)
+        revoked = await repository.revoke_api_keys(self._session, user.id)
+        self._notices.sessions_ended(self._session, *revoked)
+        self._record("password_reset", user, actor, api_keys_revoked=len(revoked))
         return user, one_time
 
     async def change(self, actor: Identity, user_id: UUID, changes: Changes) -> User:
@@ -104,6 +118,8 @@ class Accounts:
         if changes.role is not None and changes.role != user.role:
             self._record("role_changed", user, actor, role=changes.role, before=user.role)
             user.role = changes.role
+            # For good, in both directions: a key never gets a right that its owner did not have when it was made.
+            await repository.drop_admin_scope(self._session, user.id)
             # The sessions go on: their next refresh brings tokens with the new role.
             self._notices.user_changed(
                 self._session, user.id, await repository.raise_generation(self._session, user.id)
@@ -155,5 +171,5 @@ class Accounts:
         await session_repository.end(self._session, user.id, reason)
         self._notices.user_changed(self._session, user.id, await repository.raise_generation(self._session, user.id))
 
-    def _record(self, kind: Kind, user: User, actor: Identity, **details: str) -> None:
+    def _record(self, kind: Kind, user: User, actor: Identity, **details: str | int) -> None:
         audit.record(self._session, kind, user=user, caller=self._caller, actor=actor, details=details)

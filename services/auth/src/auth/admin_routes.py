@@ -94,7 +94,7 @@ async def change_user(
 
 @router.post(
     "/users/{user_id}/reset-password",
-    summary="Replace a forgotten password by a one-time one; every session of the account ends",
+    summary="Replace a forgotten password by a one-time one; every session and API key of the account ends",
     dependencies=[Depends(never_stored)],
     responses=problems(UserNotFound),
 )

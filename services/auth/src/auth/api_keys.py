@@ -1,6 +1,6 @@
 """API keys: what programs log in with."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -9,10 +9,11 @@ from sqlalchemy import Interval, func, or_, select, type_coerce, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.web import Identity
+from common.web.identity import AccessEnded, PasswordChangeRequired
 
-from . import audit, metrics
+from . import audit, metrics, repository
 from .audit import Caller
-from .errors import ApiKeyNotFound, InvalidApiKey, TooManyApiKeys
+from .errors import ApiKeyNotFound, InvalidApiKey, ScopeNotAllowed, TooManyApiKeys
 from .grants import Grants
 from .notices import Notices
 from .tables import ApiKey, User
@@ -36,9 +37,14 @@ class ApiKeys:
         self._notices = notices
 
     async def create(
-        self, user: User, name: str, scopes: Iterable[str], expires_in: timedelta | None
+        self, user: User, name: str, scopes: Collection[str], expires_in: timedelta | None
     ) -> tuple[ApiKey, str]:
-        """A new key and its text, which nobody will see again; raises TooManyApiKeys."""
+        """A new key and its text, which is never shown again; raises ScopeNotAllowed, TooManyApiKeys or AccessEnded."""
+        if await repository.lock_generation(self._session, user.id) != user.generation:
+            # A reset of the password came in between: it revokes the keys that it finds, and must find all of them.
+            raise AccessEnded("The session has ended. Sign in again.")
+        if "admin" in scopes and user.role != "admin":
+            raise ScopeNotAllowed("Only administrators may make API keys with the scope admin.")
         if len(await self.of_user(user.id)) >= LIMIT:
             raise TooManyApiKeys(f"An account may have {LIMIT} API keys; revoke one that is not needed.")
         wanted = set(scopes)
@@ -81,7 +87,7 @@ class ApiKeys:
         audit.record(self._session, "api_key_revoked", user=user, caller=self._caller, actor=actor, details=_named(key))
 
     async def exchange(self, text: str) -> tuple[str, int]:
-        """A short access token for a key, and its seconds; raises InvalidApiKey."""
+        """A short access token for a key, and its seconds; raises InvalidApiKey or PasswordChangeRequired."""
         usable = ApiKey.revoked_at.is_(None) & or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > func.now())
         statement = (
             select(ApiKey, User, type_coerce(ApiKey.expires_at - func.now(), Interval))
@@ -89,10 +95,13 @@ class ApiKeys:
             .where(ApiKey.key_hash == digest(text), usable, User.disabled_at.is_(None))
         )
         row = (await self._session.execute(statement)).one_or_none()
-        metrics.KEY_EXCHANGES.labels("succeeded" if row else "refused").inc()
+        usable_now = row is not None and not row[1].must_change_password
+        metrics.KEY_EXCHANGES.labels("succeeded" if usable_now else "refused").inc()
         if row is None:
             raise InvalidApiKey("The API key is unknown, revoked or expired.")
         key, user = row[0], row[1]
+        if user.must_change_password:
+            raise PasswordChangeRequired("The owner of this API key must change the password first (PUT /me/password).")
         left: timedelta | None = row[2]
         lifetime = self._issuer.lifetime if left is None else min(left, self._issuer.lifetime)
         await self._session.execute(update(ApiKey).where(ApiKey.id == key.id).values(last_used_at=func.now()))

@@ -54,6 +54,13 @@ class SignInNeeded(Forbidden):
     title = "Not with an API key"
 
 
+class ScopeNotAllowed(Forbidden):
+    """Only administrators may make API keys with the scope admin."""
+
+    code = "scope_not_allowed"
+    title = "Scope not allowed"
+
+
 class RegistrationDisabled(Forbidden):
     """Accounts are made by an admin here: ALLOW_REGISTRATION is off."""
 

@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Depends
 
 from common.web import SessionDep, problems
-from common.web.identity import AccessEnded
+from common.web.identity import AccessEnded, PasswordChangeRequired
 
 from . import accounts, session_repository
 from .errors import AccountGone, InvalidApiKey
@@ -14,7 +14,11 @@ from .schemas import AccessClaims, KeyExchange, KeyToken, Revocations, UserGener
 router = APIRouter(prefix="/internal", tags=["internal"], dependencies=[Depends(never_stored)])
 
 
-@router.post("/api-keys/exchange", summary="A short access token for an API key", responses=problems(InvalidApiKey))
+@router.post(
+    "/api-keys/exchange",
+    summary="A short access token for an API key",
+    responses=problems(InvalidApiKey, PasswordChangeRequired),
+)
 async def exchange_api_key(body: KeyExchange, api_keys: ApiKeysDep) -> KeyToken:
     token, seconds = await api_keys.exchange(body.key.get_secret_value())
     return KeyToken(access_token=token, expires_in=seconds)

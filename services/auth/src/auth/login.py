@@ -66,8 +66,10 @@ class Login:
             raise InvalidCredentials("The user name or the password is wrong.")
         return granted
 
-    async def change_password(self, identity: Identity, current: str, new: str, caller: Caller) -> None:
-        """Replace the own password; guesses at the current one count as failed logins.
+    async def change_password(
+        self, identity: Identity, current: str, new: str, caller: Caller, *, revoke_api_keys: bool
+    ) -> None:
+        """Replace the own password; guesses at the current one count as failed logins. API keys stay unless asked.
 
         Raises WrongPassword, WeakPassword, TooManyAttempts, LoginBusy, AccountGone or AccessEnded.
         """
@@ -83,7 +85,13 @@ class Login:
                 audit.record(session, "password_change_refused", user=user, caller=caller)
             else:
                 await accounts.set_own_password(
-                    session, user, new_hash, kept=identity.session_id, caller=caller, notices=self._notices
+                    session,
+                    user,
+                    new_hash,
+                    kept=identity.session_id,
+                    revoke_api_keys=revoke_api_keys,
+                    caller=caller,
+                    notices=self._notices,
                 )
                 await repository.forgive(session, user.username_key, caller.address)
         if new_hash is None:

@@ -103,6 +103,23 @@ async def set_disabled(session: AsyncSession, user_id: UUID, disabled: bool) -> 
     await session.execute(update(User).where(User.id == user_id).values(disabled_at=disabled_at))
 
 
+async def lock_generation(session: AsyncSession, user_id: UUID) -> int:
+    """The generation that counts now; it cannot be raised before this transaction ends."""
+    return (await session.execute(select(User.generation).where(User.id == user_id).with_for_update())).scalar_one()
+
+
+async def revoke_api_keys(session: AsyncSession, user_id: UUID) -> Sequence[UUID]:
+    """Revoke every API key of the user; returns which were not revoked before."""
+    mine = (ApiKey.user_id == user_id) & ApiKey.revoked_at.is_(None)
+    return (await session.scalars(update(ApiKey).where(mine).values(revoked_at=func.now()).returning(ApiKey.id))).all()
+
+
+async def drop_admin_scope(session: AsyncSession, user_id: UUID) -> None:
+    """Take the scope `admin` from every API key of the user."""
+    mine = (ApiKey.user_id == user_id) & ApiKey.scopes.contains(["admin"])
+    await session.execute(update(ApiKey).where(mine).values(scopes=func.array_remove(ApiKey.scopes, "admin")))
+
+
 async def raise_generation(session: AsyncSession, user_id: UUID) -> int:
     """Take back every token of the user; returns the generation that counts from now on."""
     statement = update(User).where(User.id == user_id)

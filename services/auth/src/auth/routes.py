@@ -18,6 +18,7 @@ from .errors import (
     InvalidRefreshToken,
     LoginBusy,
     RegistrationDisabled,
+    ScopeNotAllowed,
     SessionNotFound,
     SignInNeeded,
     TooManyApiKeys,
@@ -123,7 +124,7 @@ async def me(person: LimitedPersonDep) -> Me:
 
 @router.put(
     "/me/password",
-    summary="Change your password; every other session ends",
+    summary="Change your password; every other session ends, and every API key if you ask for it",
     status_code=204,
     responses=problems(WrongPassword, SignInNeeded, WeakPassword, TooManyAttempts, LoginBusy),
 )
@@ -136,7 +137,7 @@ async def change_password(
     if identity.is_api_key:
         raise SignInNeeded("An API key may not change the password. Sign in.")
     current, new = body.current_password.get_secret_value(), body.new_password.get_secret_value()
-    await resources.login.change_password(identity, current, new, caller)
+    await resources.login.change_password(identity, current, new, caller, revoke_api_keys=body.revoke_api_keys)
 
 
 @router.get("/me/sessions", summary="Where you are logged in")
@@ -171,7 +172,7 @@ async def end_other_sessions(
     summary="Make an API key; its text is shown only now",
     status_code=201,
     dependencies=[Depends(never_stored)],
-    responses=problems(SignInNeeded, TooManyApiKeys),
+    responses=problems(SignInNeeded, ScopeNotAllowed, TooManyApiKeys),
 )
 async def create_api_key(body: NewApiKey, person: SignedInDep, api_keys: ApiKeysDep) -> ApiKeyCreated:
     lifetime = None if body.expires_in_days is None else timedelta(days=body.expires_in_days)

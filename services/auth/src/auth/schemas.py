@@ -102,6 +102,7 @@ class PasswordChange(BaseModel):
 
     current_password: Password
     new_password: Password
+    revoke_api_keys: bool = Field(default=False, description="Revoke every API key as well.")
 
 
 class Me(BaseModel):
@@ -155,7 +156,7 @@ class SessionList(BaseModel):
 
 
 class NewApiKey(BaseModel):
-    """A key to be made. `write` includes `read`; `admin` counts only for administrators."""
+    """A key to be made. `write` includes `read`; only administrators may ask for `admin`."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"name": "nightly import", "scopes": ["read", "write"], "expires_in_days": 90}]}

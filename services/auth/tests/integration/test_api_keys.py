@@ -10,7 +10,7 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import func, select, update
 
-from auth.tables import ApiKey
+from auth.tables import ApiKey, User
 
 pytestmark = pytest.mark.integration
 
@@ -146,3 +146,73 @@ async def test_making_and_revoking_are_in_the_audit_trail_without_the_key(admin:
     assert [line["kind"] for line in trail.json()["items"]] == ["api_key_revoked", "api_key_created"]
     assert trail.json()["items"][0]["details"] == {"key": made["id"], "name": "test", "prefix": made["prefix"]}
     assert made["key"] not in trail.text
+
+
+async def id_of(client: httpx.AsyncClient) -> str:
+    user_id: str = (await client.get("/me")).json()["user_id"]
+    return user_id
+
+
+@pytest.fixture
+async def eve(admin: httpx.AsyncClient, log_in: LogIn) -> httpx.AsyncClient:
+    """An ordinary user in a session."""
+    await admin.post("/register", json={"username": "eve", "password": "a phrase of hers"})
+    return await log_in("eve", "a phrase of hers")
+
+
+async def test_users_make_no_keys_with_the_scope_of_administrators(eve: httpx.AsyncClient) -> None:
+    answer = await eve.post("/api-keys", json={"name": "later", "scopes": ["read", "admin"]})
+    assert (answer.status_code, answer.json()["code"]) == (403, "scope_not_allowed")
+    assert (await eve.get("/api-keys")).json()["items"] == []
+
+
+async def test_a_key_loses_the_scope_with_its_owners_role_for_good(
+    admin: httpx.AsyncClient, eve: httpx.AsyncClient, log_in: LogIn
+) -> None:
+    user = f"/admin/users/{await id_of(eve)}"
+    await admin.patch(user, json={"role": "admin"})
+    made = await make(await log_in("eve", "a phrase of hers"), scopes=["write", "admin"])
+    before = (await exchange(admin, made["key"])).json()["access_token"]
+    for role in ("user", "admin"):
+        await admin.patch(user, json={"role": role})
+        claims = jwt.decode(
+            (await exchange(admin, made["key"])).json()["access_token"], options={"verify_signature": False}
+        )
+        assert (claims["scope"], claims["role"]) == ("read write", "user"), role
+    assert (await admin.get("/me", headers={"Authorization": f"Bearer {before}"})).status_code == 401
+
+
+async def test_a_reset_of_the_password_revokes_every_key(admin: httpx.AsyncClient, eve: httpx.AsyncClient) -> None:
+    made, other = await make(eve), await make(admin)
+    token = (await exchange(admin, made["key"])).json()["access_token"]
+    await admin.post(f"/admin/users/{await id_of(eve)}/reset-password")
+    assert (await exchange(admin, made["key"])).json()["code"] == "invalid_api_key"
+    assert (await admin.get("/me", headers={"Authorization": f"Bearer {token}"})).status_code == 401
+    assert made["id"] in (await admin.get("/internal/revocations")).json()["session_ids"]
+    assert (await exchange(admin, other["key"])).status_code == 200
+    line = (await admin.get("/admin/audit", params={"kind": "password_reset"})).json()["items"][0]
+    assert line["details"] == {"api_keys_revoked": 1}
+
+
+@pytest.mark.parametrize(("wanted", "expected"), [({}, 200), ({"revoke_api_keys": True}, 401)])
+async def test_the_owners_own_change_leaves_keys_unless_it_asks(
+    admin: httpx.AsyncClient, eve: httpx.AsyncClient, wanted: dict[str, bool], expected: int
+) -> None:
+    made = await make(eve)
+    change = {"current_password": "a phrase of hers", "new_password": "another phrase of hers"}
+    assert (await eve.put("/me/password", json=change | wanted)).status_code == 204
+    assert (await exchange(admin, made["key"])).status_code == expected
+
+
+async def test_a_key_opens_nothing_while_its_owner_is_disabled_or_must_change_the_password(
+    auth: FastAPI, admin: httpx.AsyncClient, eve: httpx.AsyncClient
+) -> None:
+    made = await make(eve)
+    user = f"/admin/users/{await id_of(eve)}"
+    await admin.patch(user, json={"disabled": True})
+    assert (await exchange(admin, made["key"])).json()["code"] == "invalid_api_key"
+    await admin.patch(user, json={"disabled": False})
+    async with auth.state.sessions.begin() as session:
+        await session.execute(update(User).where(User.username == "eve").values(must_change_password=True))
+    refused = await exchange(admin, made["key"])
+    assert (refused.status_code, refused.json()["code"]) == (403, "password_change_required")

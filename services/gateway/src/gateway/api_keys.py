@@ -11,6 +11,7 @@ import structlog
 from starlette.requests import HTTPConnection
 
 from common.web.addresses import address_group, client_address
+from common.web.identity import PasswordChangeRequired
 
 from .errors import InvalidApiKey, ServiceUnavailable
 from .limits import RateLimit
@@ -54,7 +55,10 @@ class ApiKeys:
         self._held: OrderedDict[bytes, _Held] = OrderedDict()
 
     async def token(self, key: str, caller: HTTPConnection) -> str:
-        """An access token for the key; raises InvalidApiKey, ServiceUnavailable or TooManyLogins."""
+        """An access token for the key.
+
+        Raises InvalidApiKey, PasswordChangeRequired, ServiceUnavailable or TooManyLogins.
+        """
         name = hashlib.sha256(key.encode()).digest()
         held = self._held.get(name)
         now = self._clock()
@@ -70,7 +74,7 @@ class ApiKeys:
             if held is None:
                 raise
             return held.token
-        except InvalidApiKey:
+        except (InvalidApiKey, PasswordChangeRequired):
             self._held.pop(name, None)
             raise
         self._held[name] = fresh
@@ -86,6 +90,8 @@ class ApiKeys:
         )
         if answer.status_code == HTTPStatus.UNAUTHORIZED:
             raise InvalidApiKey("The API key is unknown, revoked or expired.")
+        if answer.status_code == HTTPStatus.FORBIDDEN:
+            raise PasswordChangeRequired("The owner of this API key must change the password first (PUT /me/password).")
         if answer.is_error:
             log.warning("API key not exchanged", status=answer.status_code)
             raise ServiceUnavailable(

@@ -9,6 +9,7 @@ import pytest
 from starlette.requests import HTTPConnection
 
 from common.events import AccessRevoked
+from common.web.identity import PasswordChangeRequired
 from gateway.api_keys import KEPT_SECONDS, ApiKeys
 from gateway.errors import InvalidApiKey, ServiceUnavailable, TooManyLogins
 from gateway.limits import RateLimit
@@ -115,3 +116,9 @@ async def test_guessing_keys_does_not_flood_auth(auth: Any, keys: ApiKeys) -> No
     with pytest.raises(TooManyLogins):
         await keys.token("vk_x", CALLER)
     assert auth.asked == 5
+
+
+async def test_key_of_somebody_who_must_change_the_password_opens_nothing(auth: Any, keys: ApiKeys) -> None:
+    auth.status = 403
+    with pytest.raises(PasswordChangeRequired):
+        await keys.token("vk_1", CALLER)
