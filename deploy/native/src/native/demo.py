@@ -58,7 +58,7 @@ def find_recording(file: Path | None, settings: NativeSettings) -> Path:
 async def transcribe(url: str, account: tuple[str, str], recording: Path, state: StateFolder) -> None:
     """Send the recording, show its log and progress, then print the transcript, the timings and where to look next."""
     began = time.monotonic()
-    async with httpx.AsyncClient(base_url=url, timeout=httpx.Timeout(30, read=120)) as client:
+    async with httpx.AsyncClient(base_url=url, timeout=httpx.Timeout(30, read=120), trust_env=False) as client:
         token = (await _ask(client, "POST", "/token", data=dict(zip(("username", "password"), account, strict=True))))[
             "access_token"
         ]

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import json
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -354,3 +355,26 @@ async def test_scopes_limit_what_a_token_is_good_for(
 async def test_claims_of_another_form_are_refused(auth: Auth, verifier: TokenVerifier, claims: dict[str, Any]) -> None:
     with pytest.raises(Unauthorized):
         await verifier.verify(auth.token(**claims))
+
+
+async def test_keys_are_fetched_past_every_proxy_of_the_environment(
+    auth: Auth, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document = json.dumps(auth.document).encode()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(document) + document)
+        await writer.drain()
+        writer.close()
+
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        for spelt in (name, name.lower()):
+            monkeypatch.setenv(spelt, "http://127.0.0.1:9")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        verifier = TokenVerifier(IdentitySettings(jwks_url=f"http://127.0.0.1:{port}/jwks.json"))
+        assert (await verifier.verify(auth.token())).user_id == USER
+        await verifier.close()

@@ -64,7 +64,7 @@ def create_app(settings: Settings) -> FastAPI:
                 await first_start.prepare(session, settings, vault, hasher)
 
             # Auth checks tokens as everybody does, but reaches its own keys without leaving the process.
-            inside = httpx.AsyncClient(transport=httpx.ASGITransport(app))
+            inside = httpx.AsyncClient(transport=httpx.ASGITransport(app), trust_env=False)
             stack.push_async_callback(inside.aclose)
             app.state.verifier = TokenVerifier(
                 IdentitySettings(

@@ -48,6 +48,7 @@ class Extractor:
         assert settings.openai_api_key is not None
         self._openai = openai
         self._settings = settings
+        # The only client that heeds HTTP_PROXY and its relatives: a language model is in the outside world.
         self._client = openai.AsyncOpenAI(
             api_key=settings.openai_api_key.get_secret_value(),
             base_url=settings.openai_base_url,

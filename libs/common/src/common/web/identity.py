@@ -127,7 +127,8 @@ class TokenVerifier:
         """Makes (and later closes) a client of its own unless one is given."""
         self._clock = clock
         self._settings = settings
-        self._client = client or httpx.AsyncClient(timeout=FETCH_TIMEOUT_SECONDS)
+        # A proxy named in the environment is for the outside world: whoever runs it could answer with keys of its own.
+        self._client = client or httpx.AsyncClient(timeout=FETCH_TIMEOUT_SECONDS, trust_env=False)
         self._owns_client = client is None
         self._keys: dict[str, Ed25519PublicKey] = {}
         self._fetched = self._tried = float("-inf")
