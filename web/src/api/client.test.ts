@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
 
-import { Client, fileName, signIn } from "./client";
+import { Client, fileName, signIn, signOut } from "./client";
 import type { Problem } from "./problem";
 
 function answer(status: number, body: unknown, headers: Record<string, string> = {}): Response {
@@ -26,6 +26,14 @@ describe("the client", () => {
     const [path, init] = fetched.mock.calls[0]!;
     expect(path).toBe("/token");
     expect(String(init?.body)).toBe("username=ann&password=pass+word%26");
+  });
+
+  it("ends the session on the server in a request that outlives the page", async () => {
+    const fetched = serve(new Response(null, { status: 204 }));
+    await signOut("secret");
+    const [path, init] = fetched.mock.calls[0]!;
+    expect([path, init?.method, init?.keepalive]).toEqual(["/logout", "POST", true]);
+    expect(init?.headers).toEqual({ Authorization: "Bearer secret" });
   });
 
   it("sends the token and asks for the page that is wanted", async () => {

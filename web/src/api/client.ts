@@ -9,6 +9,11 @@ export async function signIn(username: string, password: string): Promise<Token>
   return (await response.json()) as Token;
 }
 
+/** End the session on the server: its tokens are void at once. The request outlives the page that sends it. */
+export async function signOut(token: string): Promise<void> {
+  await send("/logout", { method: "POST", headers: { Authorization: `Bearer ${token}` }, keepalive: true });
+}
+
 /** The calls that need an access token. */
 export class Client {
   constructor(

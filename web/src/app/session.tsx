@@ -1,7 +1,7 @@
 /** Who is signed in. The token lives as long as this tab, and never in localStorage. */
 import { createContext, type ReactNode, useCallback, useContext, useEffect, useMemo, useState } from "react";
 
-import { Client } from "../api/client";
+import { Client, signOut as endSession } from "../api/client";
 import type { Token } from "../api/types";
 
 const KEY = "verbatim.session";
@@ -78,7 +78,12 @@ export function SessionProvider({ signedOut, children }: ProviderProps) {
       stored && {
         client: new Client(stored.token, (problem) => leave(`${problem.message} Sign in again to go on.`)),
         username: stored.username,
-        signOut: () => leave(),
+        signOut: () => {
+          leave();
+          endSession(stored.token).catch(() =>
+            setWhy("You are signed out here, but the server did not confirm it: the session may last until it expires."),
+          );
+        },
       },
     [stored, leave],
   );

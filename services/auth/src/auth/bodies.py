@@ -1,36 +1,46 @@
-"""A body that may come as a form or as JSON, which FastAPI cannot declare by itself."""
+"""Bodies that may come as a form or as JSON, which FastAPI cannot declare by itself."""
 
 import json
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from .schemas import RefreshRequest
+from .schemas import LogoutRequest, RefreshRequest
 
-_SCHEMA = RefreshRequest.model_json_schema()
-REFRESH_BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {"schema": _SCHEMA},
-            "application/x-www-form-urlencoded": {"schema": _SCHEMA},
-        },
-    }
-}
+Body = TypeVar("Body", bound=BaseModel)
+
+
+def _described(model: type[BaseModel], *, required: bool) -> dict[str, Any]:
+    schema = {"schema": model.model_json_schema()}
+    content = {"application/json": schema, "application/x-www-form-urlencoded": schema}
+    return {"requestBody": {"required": required, "content": content}}
+
+
+REFRESH_BODY = _described(RefreshRequest, required=True)
+LOGOUT_BODY = _described(LogoutRequest, required=False)
 
 
 async def refresh_request(request: Request) -> RefreshRequest:
     """The refresh token in the body; raises RequestValidationError."""
+    return await _parsed(request, RefreshRequest)
+
+
+async def logout_request(request: Request) -> LogoutRequest:
+    """The refresh token in the body, if there is one; raises RequestValidationError."""
+    return await _parsed(request, LogoutRequest)
+
+
+async def _parsed(request: Request, model: type[Body]) -> Body:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     try:
-        data = json.loads(await request.body()) if kind == "application/json" else dict(await request.form())
+        data = json.loads(await request.body() or b"{}") if kind == "application/json" else dict(await request.form())
     except ValueError as error:
         wrong = {"type": "json_invalid", "loc": ("body",), "msg": "the body is not valid JSON", "input": None}
         raise RequestValidationError([wrong]) from error
     try:
-        return RefreshRequest.model_validate(data)
+        return model.model_validate(data)
     except ValidationError as error:
         raise RequestValidationError(
             [{**wrong, "loc": ("body", *wrong["loc"])} for wrong in error.errors(include_url=False)]

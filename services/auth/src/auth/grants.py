@@ -1,5 +1,6 @@
 """Sessions: what a login opens, what keeps it going, and what ends it."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
@@ -101,6 +102,22 @@ class Grants:
             actor=actor,
             details={"session": str(session_id)},
         )
+
+    async def log_out(
+        self, session: AsyncSession, identity: Identity | None, refresh_token: str | None, caller: Caller
+    ) -> None:
+        """End the sessions of a verified access token and of a refresh token, used ones too.
+
+        Sessions that are over, and tokens that are not known any more, are fine: there is nothing left to end.
+        """
+        leaving: dict[UUID, User] = {}
+        if refresh_token and (found := await session_repository.presented(session, refresh_token)):
+            leaving[found.session.id] = found.user
+        if identity and identity.session_id and (user := await repository.user(session, identity.user_id)):
+            leaving[identity.session_id] = user
+        for session_id, user in leaving.items():
+            with suppress(SessionNotFound):
+                await self.end(session, user, session_id, caller, logout=True)
 
     async def end_others(self, session: AsyncSession, user: User, identity: Identity, caller: Caller) -> None:
         """End every session of the user but the one that asks."""

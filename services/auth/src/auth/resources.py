@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from common.web import AdminDep, Identity, IdentityDep, SessionDep
+from common.web import AdminDep, Identity, IdentityDep, SessionDep, TokenVerifier, Unauthorized, bearer_token
 from common.web.addresses import address_group, client_address
 from common.web.identity import limited_identity
 
@@ -13,14 +13,16 @@ from . import accounts
 from .accounts import Accounts
 from .api_keys import ApiKeys
 from .audit import Caller
+from .bodies import logout_request
 from .errors import SignInNeeded
 from .grants import Grants
 from .key_rotation import KeyRotation
 from .login import Login
 from .notices import Notices
 from .passwords import Passwords
+from .schemas import LogoutRequest
 from .tables import User
-from .tokens import TokenIssuer
+from .tokens import API_KEY_PREFIX, TokenIssuer
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,14 @@ class Person:
 
     identity: Identity
     user: User
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """What somebody who logs out shows: a verified access token, a refresh token, or both."""
+
+    identity: Identity | None
+    refresh_token: str | None
 
 
 def of_request(request: Request) -> Resources:
@@ -70,6 +80,24 @@ async def signed_in(person: Annotated[Person, Depends(person)]) -> Person:
     if person.identity.is_api_key:
         raise SignInNeeded("An API key may not do that. Sign in with user name and password.")
     return person
+
+
+async def leaving(request: Request, body: Annotated[LogoutRequest, Depends(logout_request)]) -> Leaving:
+    """What shows which session is to end. Raises Unauthorized if nothing does, and SignInNeeded for an API key."""
+    refresh_token = body.refresh_token.get_secret_value() if body.refresh_token else None
+    token = bearer_token(request.headers.get("authorization"))
+    if token is None and refresh_token is None:
+        raise Unauthorized("Send the session's access token, or its refresh token in the body.")
+    verifier: TokenVerifier = request.app.state.verifier
+    try:
+        identity = await verifier.verify(token, None) if token and not token.startswith(API_KEY_PREFIX) else None
+    except Unauthorized:
+        if refresh_token is None:
+            raise
+        return Leaving(None, refresh_token)
+    if refresh_token is None and (identity is None or identity.is_api_key or identity.session_id is None):
+        raise SignInNeeded("There is no session to end: this is an API key. Revoke it instead.")
+    return Leaving(identity, refresh_token)
 
 
 async def administrator(identity: AdminDep, session: SessionDep) -> Identity:
@@ -102,5 +130,6 @@ ResourcesDep = Annotated[Resources, Depends(of_request)]
 CallerDep = Annotated[Caller, Depends(caller)]
 PersonDep = Annotated[Person, Depends(person)]
 LimitedPersonDep = Annotated[Person, Depends(limited_person)]
+LeavingDep = Annotated[Leaving, Depends(leaving)]
 SignedInDep = Annotated[Person, Depends(signed_in)]
 AdministratorDep = Annotated[Identity, Depends(administrator)]

@@ -6,11 +6,11 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Form, Path, Response
 
-from common.web import Identity, SessionDep, problems
+from common.web import Identity, SessionDep, Unauthorized, problems
 from common.web.identity import limited_identity
 
 from . import keys, repository, session_repository
-from .bodies import REFRESH_BODY, refresh_request
+from .bodies import LOGOUT_BODY, REFRESH_BODY, refresh_request
 from .errors import (
     AccountGone,
     ApiKeyNotFound,
@@ -27,7 +27,16 @@ from .errors import (
     WeakPassword,
     WrongPassword,
 )
-from .resources import AccountsDep, ApiKeysDep, CallerDep, LimitedPersonDep, PersonDep, ResourcesDep, SignedInDep
+from .resources import (
+    AccountsDep,
+    ApiKeysDep,
+    CallerDep,
+    LeavingDep,
+    LimitedPersonDep,
+    PersonDep,
+    ResourcesDep,
+    SignedInDep,
+)
 from .schemas import (
     ApiKeyCreated,
     ApiKeyList,
@@ -87,14 +96,15 @@ async def refresh(
 
 @router.post(
     "/logout",
-    summary="End this session; its tokens are void at once",
+    summary="End a session: that of the access token, of the refresh token in the body, or of both",
+    description="The session's tokens are void at once. A session that is over already is no error, and neither is an "
+    "access token that has expired where a refresh token is sent.",
     status_code=204,
-    responses=problems(SignInNeeded, SessionNotFound),
+    responses=problems(Unauthorized, SignInNeeded),
+    openapi_extra=LOGOUT_BODY,
 )
-async def logout(person: LimitedPersonDep, session: SessionDep, caller: CallerDep, resources: ResourcesDep) -> None:
-    if person.identity.is_api_key or person.identity.session_id is None:
-        raise SignInNeeded("There is no session to end: this is an API key. Revoke it instead.")
-    await resources.grants.end(session, person.user, person.identity.session_id, caller, logout=True)
+async def logout(leaving: LeavingDep, session: SessionDep, caller: CallerDep, resources: ResourcesDep) -> None:
+    await resources.grants.log_out(session, leaving.identity, leaving.refresh_token, caller)
 
 
 @router.post(

@@ -46,6 +46,12 @@ class RefreshRequest(BaseModel):
     refresh_token: SecretStr = Field(min_length=1, max_length=200, examples=["vr_3q2-7wAAAA…"])
 
 
+class LogoutRequest(BaseModel):
+    """A refresh token of the session that is to end, for clients whose access token has expired."""
+
+    refresh_token: SecretStr | None = Field(default=None, min_length=1, max_length=200, examples=["vr_3q2-7wAAAA…"])
+
+
 class Token(BaseModel):
     """An access token, and the refresh token that brings the next pair, once; times count seconds.
 

@@ -128,9 +128,62 @@ async def test_session_that_was_idle_too_long_is_over_and_no_use_prolongs_it_for
 async def test_logout_ends_this_session_and_no_other(stranger: httpx.AsyncClient, log_in: LogIn) -> None:
     here, there = await log_in(), await log_in()
     assert (await here.post("/logout")).status_code == 204
-    again = await here.post("/logout")
-    assert (again.status_code, again.json()["code"]) == (401, "session_ended")
+    assert (await here.get("/me")).json()["code"] == "session_ended"
+    assert (await here.post("/logout")).status_code == 204, "it may be repeated"
     assert (await there.get("/me")).status_code == 200
+
+
+@pytest.mark.parametrize("as_form", [False, True])
+async def test_logout_takes_a_refresh_token_whatever_the_access_token_is(
+    auth: FastAPI, stranger: httpx.AsyncClient, admin_password: str, as_form: bool
+) -> None:
+    for headers in ({}, {"Authorization": "Bearer an.expired.one"}, {"Authorization": "Bearer vk_x"}):
+        login = {"username": "admin", "password": admin_password}
+        first = (await stranger.post("/token", data=login)).json()
+        second = (await stranger.post("/token/refresh", json={"refresh_token": first["refresh_token"]})).json()
+        # A used one names the session as well, and who has it wants it to end.
+        body = {"refresh_token": first["refresh_token"]}
+        kind = {"data": body} if as_form else {"json": body}
+        for _ in range(2):
+            answer = await stranger.post("/logout", headers=headers, **kind)  # type: ignore[arg-type]
+            assert answer.status_code == 204, answer.text
+        assert (await stranger.get("/me", headers=bearer(second))).json()["code"] == "session_ended"
+        refresh = await stranger.post("/token/refresh", json={"refresh_token": second["refresh_token"]})
+        assert refresh.status_code == 401
+    async with auth.state.sessions() as session:
+        ended = select(Session.end_reason).where(Session.ended_at.is_not(None))
+        assert set(await session.scalars(ended)) == {"logout"}
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "expected"),
+    [
+        ({}, None, (401, "unauthorized")),
+        ({"Authorization": "Bearer x.y.z"}, None, (401, "invalid_token")),
+        ({"Authorization": "Bearer vk_x"}, None, (403, "sign_in_needed")),
+        ({}, {"refresh_token": ""}, (422, "invalid_request")),
+        ({}, {"refresh_token": "vr_never_given_out"}, (204, None)),
+    ],
+)
+async def test_logout_of_no_session_says_so(
+    stranger: httpx.AsyncClient, headers: dict[str, str], body: Any, expected: tuple[int, str | None]
+) -> None:
+    answer = await stranger.post("/logout", headers=headers, json=body)
+    assert (answer.status_code, answer.json()["code"] if answer.content else None) == expected
+
+
+async def test_access_is_confirmed_by_what_the_database_says(stranger: httpx.AsyncClient, log_in: LogIn) -> None:
+    there = await log_in()
+    user = (await there.get("/me")).json()["user_id"]
+    (session,) = (await there.get("/me/sessions")).json()["items"]
+    claims = {"user_id": user, "session_id": session["id"], "generation": 1}
+    assert (await stranger.post("/internal/access", json=claims)).status_code == 204
+    assert (await stranger.post("/internal/access", json=claims | {"generation": 0})).status_code == 401
+    unknown = await stranger.post("/internal/access", json=claims | {"user_id": session["id"]})
+    assert unknown.json()["code"] == "account_gone"
+    await there.post("/logout")
+    ended = await stranger.post("/internal/access", json=claims)
+    assert (ended.status_code, ended.json()["code"]) == (401, "session_ended")
 
 
 async def test_sessions_are_listed_and_ended_from_elsewhere(auth: FastAPI, log_in: LogIn) -> None:

@@ -24,8 +24,8 @@ KEY_HEADER = "x-api-key"
 LAST_WORD_SECONDS = 5.0
 #: How long a client whose request is cut may go on sending before its connection is closed.
 LINGER_SECONDS = 2.0
-#: Where passwords and refresh tokens are tried. Whatever else such a request carries does not count.
-LOGIN_PATHS = frozenset({"/token", "/token/refresh", "/register"})
+#: Where passwords and refresh tokens are tried, and where sessions end that may be over. Auth decides about them alone.
+LOGIN_PATHS = frozenset({"/token", "/token/refresh", "/register", "/logout"})
 
 
 @dataclass(frozen=True, slots=True)
