@@ -3,6 +3,8 @@
 There are no rules about which characters a password is made of: they make passwords worse, not better.
 """
 
+import re
+from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
 
@@ -12,7 +14,14 @@ from .names import username_key
 MIN_LENGTH = 8
 MAX_LENGTH = 1024
 SERVICE_NAME = "verbatim"
-_SIGNS = "!?.,*#$%&+-_ "
+#: Shorter parts of a user name are in too many good passwords.
+SHORTEST_PART = 4
+#: More digits and signs than this around a word are no habit but a part of the secret.
+MOST_ADDED = 6
+_PADDING = "0123456789!?.,:;*#$%&+-_=@/()\"' "
+# Signs and digits that are written in place of letters; 1 and ! stand for two.
+_LEET = ({"1": "i", "!": "i"}, {"1": "l", "!": "l"})
+_LEET_ALWAYS = {"4": "a", "@": "a", "8": "b", "3": "e", "6": "g", "9": "g", "0": "o", "$": "s", "5": "s", "7": "t"}
 _ROWS = ("abcdefghijklmnopqrstuvwxyz", "01234567890", "qwertyuiop", "asdfghjkl", "zxcvbnm", "qwertzuiopü", "azertyuiop")
 
 
@@ -22,16 +31,52 @@ def check(password: str, username: str) -> None:
         raise WeakPassword(f"A password must have at least {MIN_LENGTH} characters.")
     if len(password) > MAX_LENGTH:
         raise WeakPassword(f"A password must have at most {MAX_LENGTH} characters.")
-    plain = password.casefold().strip()
-    # A number or a sign at the end is the first thing that is tried.
-    unsigned = plain.rstrip(_SIGNS)
-    guesses = {plain, unsigned, unsigned.rstrip(_SIGNS + "0123456789")}
-    if guesses & {username_key(username), SERVICE_NAME}:
-        raise WeakPassword("The password must not be the user name or the name of this service.")
-    if guesses & _common():
-        raise WeakPassword("This is one of the most common passwords; choose another one.")
+    plain = username_key(password)
+    guesses = frozenset(_guesses(plain))
+    if guesses & _context(username):
+        raise WeakPassword(
+            "The password must not be the user name, a part of it or the name of this service, also not backwards, "
+            "with digits and signs around it or with signs in place of letters."
+        )
     if len(set(plain)) < 4 or _is_run(plain):
         raise WeakPassword("A password must not be one character repeated, or a row of the keyboard.")
+    if guesses & _common():
+        raise WeakPassword(
+            "This is one of the most common passwords, or one with digits, signs or letters exchanged that are "
+            "guessed first; choose another one."
+        )
+
+
+def _guesses(plain: str) -> Iterator[str]:
+    """The words that somebody who guesses would have started from: each is tried with the same few changes."""
+    start, end = _core(plain)
+    for written in (plain, *(plain.translate(_table(leet)) for leet in _LEET)):
+        for word in (written, written[start:end]):
+            once = word[: len(word) // 2]
+            for guess in {word, once if once * 2 == word else word}:
+                yield guess
+                yield guess[::-1]
+
+
+def _core(plain: str) -> tuple[int, int]:
+    """Where the word begins and ends to which a few digits and signs, or a row of digits, were added."""
+    start, end = len(plain) - len(plain.lstrip(_PADDING)), len(plain.rstrip(_PADDING))
+    added = plain[:start] + plain[end:]
+    return (start, end) if len(added) <= MOST_ADDED or _is_run(added) else (0, len(plain))
+
+
+def _table(leet: dict[str, str]) -> dict[int, str]:
+    return str.maketrans(_LEET_ALWAYS | leet)
+
+
+def _context(username: str) -> frozenset[str]:
+    """The user name as a whole, before its @, and its parts; the name of this service."""
+    name = username_key(username)
+    local = name.partition("@")[0]
+    parts = {part for part in re.split(r"[\W_\d]+", name) if len(part) >= SHORTEST_PART}
+    whole = {name, local, *(re.sub(r"[\W_]+", "", each) for each in (name, local)), SERVICE_NAME}
+    # What they are compared with has lost digits and signs at its ends, or got letters in their place.
+    return frozenset(word for each in whole | parts for word in _guesses(each) if word)
 
 
 def _is_run(text: str) -> bool:
@@ -40,5 +85,11 @@ def _is_run(text: str) -> bool:
 
 @cache
 def _common() -> frozenset[str]:
+    """30,000 passwords of public leaks and the first names among them, as zxcvbn lists them, and some of our own."""
+    from zxcvbn.frequency_lists import FREQUENCY_LISTS  # noqa: PLC0415 (15 MB that only who sets a password needs)
+
+    leaked = (word for name in ("passwords", "male_names", "female_names") for word in FREQUENCY_LISTS[name])
     listed = files(__package__).joinpath("common_passwords.txt").read_text(encoding="utf-8")
-    return frozenset(line for line in listed.splitlines() if line and not line.startswith("#"))
+    own = (line for line in listed.splitlines() if line and not line.startswith("#"))
+    # Short ones count with what is put around them; below four characters everything would be one.
+    return frozenset(word for word in (*leaked, *own) if len(word) >= SHORTEST_PART)
