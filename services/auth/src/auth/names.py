@@ -1,6 +1,13 @@
 """User names and addresses in the form in which they are compared and counted."""
 
+import re
 import unicodedata
+
+# Printable by Python's measure, and still nothing to see: what Unicode calls default ignorable beside the format
+# characters (joiners, fillers, variation selectors), and the Braille blank.
+_INVISIBLE = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0000-\U000e0fff]"
+)
 
 
 def username_key(username: str) -> str:
@@ -9,13 +16,18 @@ def username_key(username: str) -> str:
 
 
 def proper(username: str) -> str:
-    """A new account's name without surrounding space; raises ValueError if it is empty or cannot be seen as written."""
+    """A new account's name, in NFC and with single spaces; raises ValueError if it cannot be read as it is written."""
     name = unicodedata.normalize("NFC", username).strip()
-    if not username_key(name):
-        raise ValueError("a user name must not be empty")
-    if not name.isprintable():
-        raise ValueError("a user name must not contain control characters")
-    return name
+    seen = _INVISIBLE.sub("", name).strip()
+    if not any(unicodedata.category(character)[0] in "LN" for character in seen):
+        raise ValueError("a user name must not be blank: it needs at least one letter or digit that can be seen")
+    if not name.isprintable() or seen != name:
+        raise ValueError(
+            "a user name must not contain invisible characters: control or format characters, fillers, unusual spaces"
+        )
+    if unicodedata.combining(name[0]):
+        raise ValueError("a user name must not begin with an accent that belongs to no letter")
+    return re.sub(" +", " ", name)
 
 
 def storable(text: str) -> str:

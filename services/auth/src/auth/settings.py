@@ -4,6 +4,7 @@ from pydantic import Field, SecretStr, field_validator
 
 from common.settings import BrokerSettings, DatabaseSettings, ServiceSettings
 
+from .names import proper
 from .password_rules import MIN_LENGTH as MIN_PASSWORD
 
 MIN_SECRET_KEY = 32
@@ -50,6 +51,11 @@ class Settings(ServiceSettings, DatabaseSettings, BrokerSettings):
                 "python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
             )
         return value
+
+    @field_validator("admin_username", "auth_username")
+    @classmethod
+    def _readable_name(cls, value: str | None) -> str | None:
+        return None if value is None else proper(value)
 
     @field_validator("admin_password", "auth_password")
     @classmethod

@@ -68,3 +68,11 @@ def test_nothing_is_deprecated_by_default(environment: pytest.MonkeyPatch) -> No
     assert settings.deprecated_in_use() == []
     assert settings.first_admin_username == "admin"
     assert settings.first_admin_password is None
+
+
+@pytest.mark.parametrize("name", ["\u3164", " ", "ad\u200bmin"])
+def test_name_of_the_first_admin_must_be_readable(
+    environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    environment.setenv("ADMIN_USERNAME", name)
+    assert "ADMIN_USERNAME is not valid: a user name must not" in refusal(capsys)
