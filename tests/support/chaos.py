@@ -175,7 +175,9 @@ class Platform:
     async def counted(self, service: str, metric: str, **labels: str) -> float:
         """A service's counter, summed over all series that have these labels; 0 if there is none."""
         async with httpx.AsyncClient() as client:
-            text = (await client.get(f"http://127.0.0.1:{self.fleet.port(service, 'metrics')}/metrics")).text
+            headers = {"Authorization": f"Bearer {self.fleet.state.secret('metrics_token')}"}
+            address = f"http://127.0.0.1:{self.fleet.port(service, 'metrics')}/metrics"
+            text = (await client.get(address, headers=headers)).raise_for_status().text
         wanted = [f'{name}="{value}"' for name, value in labels.items()]
         return sum(
             float(line.rpartition(" ")[2])

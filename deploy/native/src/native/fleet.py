@@ -31,6 +31,7 @@ from .supervisor import Say
 GATEWAY = "gateway"
 WITH_DATABASE = ("auth", "jobs", "metadata", "cleanup")
 WITH_STORAGE = tuple(rights.STORE)
+WITH_INTERNAL = (GATEWAY, "auth", "jobs")
 BUCKET = seaweedfs.BUCKET
 OPENAI_KEY = "OPENAI_API_KEY"
 
@@ -178,7 +179,10 @@ class _Wiring:
             "BROKER_URL": rabbitmq.url(self.state, self._port(rabbitmq.NAME), user=service),
             "BROKER_DECLARES": "false",  # the broker's definitions have it all
             "JWKS_URL": f"{self._url('auth')}/.well-known/jwks.json",
+            "METRICS_TOKEN": self.state.secret("metrics_token"),
         }
+        if service in WITH_INTERNAL:
+            env["INTERNAL_TOKEN"] = self.state.secret("internal_token")
         if service in WITH_DATABASE:
             env["DB_URL"] = self.database(service)
         if service in WITH_STORAGE:

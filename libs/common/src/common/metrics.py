@@ -1,12 +1,19 @@
 """Prometheus metrics on a port of their own, away from the port that users reach."""
 
+import hmac
 import platform
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from threading import Thread
-from wsgiref.simple_server import WSGIServer
+from typing import TYPE_CHECKING
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from prometheus_client import CONTENT_TYPE_LATEST, Gauge, disable_created_metrics, generate_latest, start_http_server
+from prometheus_client import CONTENT_TYPE_LATEST, Gauge, disable_created_metrics, generate_latest, make_wsgi_app
+from prometheus_client.exposition import ThreadingWSGIServer
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 BUILD = Gauge("verbatim_build_info", "What is running: always 1.", ["service", "version", "python"])
 
@@ -26,12 +33,35 @@ class MetricsServer:
         self._server.server_close()
 
 
-def serve(port: int, host: str = "127.0.0.1") -> MetricsServer:
-    """Answer GET /metrics on host:port from a thread; port 0 takes a free one. Raises OSError if the port is taken."""
+def serve(port: int, host: str = "127.0.0.1", token: str | None = None) -> MetricsServer:
+    """Answer GET /metrics on host:port from a thread; port 0 takes a free one. Raises OSError if the port is taken.
+
+    With a token only to those who send it as `Authorization: Bearer …`; everybody else gets 401.
+    """
     # Creation times would double the number of series for nobody. (The function has no annotations.)
     disable_created_metrics()  # type: ignore[no-untyped-call]
-    server, thread = start_http_server(port, addr=host)
+    counted = make_wsgi_app()
+    wanted = None if token is None else f"Bearer {token}".encode()
+
+    def guarded(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        shown = environ.get("HTTP_AUTHORIZATION", "").encode("latin-1", "replace")
+        if wanted is None or hmac.compare_digest(shown, wanted):
+            return counted(environ, start_response)
+        headers = [("WWW-Authenticate", "Bearer"), ("Content-Type", "text/plain; charset=utf-8")]
+        start_response("401 Unauthorized", headers)
+        return [b"Send METRICS_TOKEN as a bearer token.\n"]
+
+    server = make_server(host, port, guarded, ThreadingWSGIServer, handler_class=_Quiet)
+    thread = Thread(target=server.serve_forever, name="metrics", daemon=True)
+    thread.start()
     return MetricsServer(server.server_port, server, thread)
+
+
+class _Quiet(WSGIRequestHandler):
+    timeout = 10  # a connection that says nothing does not keep a thread
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the base class's name)
+        """Leave no line for every scrape."""
 
 
 def exposition() -> tuple[bytes, str]:

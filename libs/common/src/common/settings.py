@@ -16,6 +16,7 @@ LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 EXIT_CODE = 2
 _URL_PASSWORD = re.compile(r"(?P<before>://[^/@:]*:)[^/@]+(?=@)")
 _SECRET_NAME = re.compile(r"password|secret|private", re.IGNORECASE)
+MIN_SECRET = 32
 MASK = "**********"
 
 
@@ -39,6 +40,10 @@ class ServiceSettings(_Part):
     port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on.")
     metrics_port: int = Field(
         default=0, ge=0, le=65535, description="Port of `GET /metrics`; 0 switches that listener off."
+    )
+    metrics_token: SecretStr | None = Field(
+        default=None,
+        description="Bearer token that `GET /metrics` on METRICS_PORT asks for; left out: none is needed.",
     )
     request_head_seconds: float = Field(
         default=20.0, gt=0, description="Seconds in which a request's head must arrive, or its connection is closed."
@@ -156,6 +161,26 @@ class StorageSettings(_Part):
     aws_secret_access_key: SecretStr = Field(examples=["a secret"], description="Secret key of the object store.")
     s3_bucket: str = Field(default="verbatim", description="Bucket for recordings and transcripts.")
     s3_region: str = Field(default="us-east-1", description="Region of the bucket.")
+
+
+class InternalSettings(_Part):
+    """How services recognise requests of the gateway."""
+
+    internal_token: SecretStr = Field(
+        examples=["an example that no installation shares"],
+        description="Secret that the gateway shows to auth and jobs, the same for all three; at least 32 characters. "
+        "Only with it are internal operations open and is X-Forwarded-For believed.",
+    )
+
+    @field_validator("internal_token")
+    @classmethod
+    def _long_enough(cls, value: SecretStr) -> SecretStr:
+        if len(value.get_secret_value()) < MIN_SECRET:
+            raise ValueError(
+                f"must have at least {MIN_SECRET} characters; make one with: "
+                "python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
+            )
+        return value
 
 
 class IdentitySettings(_Part):

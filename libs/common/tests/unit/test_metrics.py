@@ -2,7 +2,9 @@
 
 import socket
 import urllib.request
+from urllib.error import HTTPError
 
+import pytest
 from prometheus_client import Counter
 
 from common import metrics
@@ -10,8 +12,9 @@ from common import metrics
 SEEN = Counter("verbatim_test_seen_total", "Counted by this test.")
 
 
-def fetch(port: int) -> str:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as response:
+def fetch(port: int, **headers: str) -> str:
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/metrics", headers=headers)
+    with urllib.request.urlopen(request, timeout=5) as response:
         text: bytes = response.read()
     return text.decode()
 
@@ -30,6 +33,20 @@ def test_metrics_are_served_until_stopped() -> None:
     assert "verbatim_test_seen_created" not in text
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", server.port)) != 0
+
+
+def test_metrics_with_a_token_are_shown_to_nobody_without_it() -> None:
+    SEEN.inc()
+    server = metrics.serve(0, token="a token")
+    try:
+        assert "verbatim_test_seen_total" in fetch(server.port, Authorization="Bearer a token")
+        for wrong in ("", "Bearer ", "Bearer a toke", "bearer a token", "Basic a token", "a token", "Bearer \u00e4"):
+            with pytest.raises(HTTPError) as refused:
+                fetch(server.port, Authorization=wrong)
+            assert (refused.value.code, refused.value.headers["www-authenticate"]) == (401, "Bearer")
+            assert b"verbatim_" not in refused.value.read()
+    finally:
+        server.stop()
 
 
 def test_the_version_is_that_of_the_installed_distribution() -> None:

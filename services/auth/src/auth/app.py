@@ -9,7 +9,6 @@ import httpx
 import structlog
 from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
-from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from common import database, logging
 from common.health import Background
@@ -17,6 +16,7 @@ from common.messaging import Broker, EventConsumer, LogPublisher, OutboxRelay
 from common.presence import attend
 from common.settings import IdentitySettings
 from common.web import Readiness, TokenVerifier, build_app
+from common.web.addresses import FromGateway
 
 from . import admin_routes, first_start, internal_routes, repository, routes, session_repository
 from .consumers import SUBSCRIPTIONS
@@ -106,7 +106,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     routers = [routes.router, routes.keys_router, admin_routes.router, internal_routes.router]
     app = build_app(name="auth", title="Verbatim auth", lifespan=lifespan, routers=routers, readiness=readiness)
-    app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=settings.trusted_proxies)
+    app.add_middleware(FromGateway, secret=settings.internal_token.get_secret_value())
     return app
 
 

@@ -3,6 +3,7 @@
 from fastapi import APIRouter, Depends
 
 from common.web import SessionDep, problems
+from common.web.addresses import from_gateway
 from common.web.identity import AccessEnded, PasswordChangeRequired
 
 from . import accounts, session_repository
@@ -11,7 +12,7 @@ from .resources import ApiKeysDep, ResourcesDep
 from .routes import never_stored
 from .schemas import AccessClaims, KeyExchange, KeyToken, Revocations, UserGeneration
 
-router = APIRouter(prefix="/internal", tags=["internal"], dependencies=[Depends(never_stored)])
+router = APIRouter(prefix="/internal", tags=["internal"], dependencies=[Depends(from_gateway), Depends(never_stored)])
 
 
 @router.post(

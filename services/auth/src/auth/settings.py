@@ -2,18 +2,15 @@
 
 from pydantic import Field, SecretStr, field_validator
 
-from common.settings import BrokerSettings, DatabaseSettings, ServiceSettings
+from common.settings import BrokerSettings, DatabaseSettings, InternalSettings, ServiceSettings
 
 from .names import proper
 from .password_rules import MIN_LENGTH as MIN_PASSWORD
 
 MIN_SECRET_KEY = 32
 
-# Auth is never public: its neighbours on loopback and private networks may name the client they speak for.
-PRIVATE_NETWORKS = "127.0.0.0/8,::1,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7"
 
-
-class Settings(ServiceSettings, DatabaseSettings, BrokerSettings):
+class Settings(ServiceSettings, DatabaseSettings, BrokerSettings, InternalSettings):
     """Settings of the auth service; every field is an environment variable of the same name in capitals."""
 
     secret_key: SecretStr = Field(
@@ -38,9 +35,6 @@ class Settings(ServiceSettings, DatabaseSettings, BrokerSettings):
     login_window_seconds: int = Field(default=300, ge=1, description="The window in which failures are counted.")
     password_hash_concurrency: int = Field(default=2, ge=1, le=64, description="Hashes at once; each takes 46 MiB.")
     audit_retention_days: int = Field(default=365, ge=1, description="Days that security events are kept.")
-    trusted_proxies: str = Field(
-        default=PRIVATE_NETWORKS, description="Addresses or networks whose X-Forwarded-For is believed, by commas."
-    )
 
     @field_validator("secret_key")
     @classmethod

@@ -9,8 +9,10 @@ from fastapi import FastAPI
 
 from auth.app import create_app
 from auth.settings import Settings
+from common.web.addresses import INTERNAL_HEADER
 
 SECRET_KEY = "a secret key for tests, long enough"
+INTERNAL_TOKEN = "what the gateway shows in these tests"
 
 
 StartAuth = Callable[..., Awaitable[FastAPI]]
@@ -39,6 +41,7 @@ async def start_auth(migrated_url: str, admin_password: str) -> AsyncIterator[St
                 "environment": "test",
                 "db_url": migrated_url,
                 "secret_key": SECRET_KEY,
+                "internal_token": INTERNAL_TOKEN,
                 "admin_password": admin_password,
                 # Nobody listens there: auth has to work without a message bus.
                 "broker_url": "amqp://127.0.0.1:1/",
@@ -52,12 +55,13 @@ async def start_auth(migrated_url: str, admin_password: str) -> AsyncIterator[St
 
 @pytest.fixture
 async def client_from() -> AsyncIterator[Client]:
-    """Clients of an application that seem to come from an address."""
+    """Clients of an application that seem to come from an address, through the gateway unless that is not wanted."""
     async with AsyncExitStack() as stack:
 
-        def client(app: FastAPI, address: str = "203.0.113.7") -> httpx.AsyncClient:
+        def client(app: FastAPI, address: str = "203.0.113.7", *, is_gateway: bool = True) -> httpx.AsyncClient:
             transport = httpx.ASGITransport(app, client=(address, 50000))
-            made = httpx.AsyncClient(transport=transport, base_url="http://auth")
+            headers = {INTERNAL_HEADER: INTERNAL_TOKEN} if is_gateway else {}
+            made = httpx.AsyncClient(transport=transport, base_url="http://auth", headers=headers)
             stack.push_async_callback(made.aclose)
             return made
 

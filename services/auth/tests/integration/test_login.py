@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from sqlalchemy import func, select, update
 
 from auth.tables import LoginAttempts, SecurityEvent, User
+from common.web.addresses import INTERNAL_HEADER
 
 pytestmark = pytest.mark.integration
 
@@ -149,15 +150,21 @@ async def test_a_window_that_is_over_starts_anew(
     assert (await log_in(client, admin_password)).status_code == 200
 
 
-async def test_forwarded_addresses_count_only_when_a_neighbour_names_them(
+async def test_forwarded_addresses_count_only_when_the_gateway_names_them(
     start_auth: StartAuth, client_from: ClientFrom
 ) -> None:
     app = await start_auth(login_attempts=1)
-    gateway, stranger = client_from(app, "10.1.2.3"), client_from(app, "203.0.113.9")
-    for client in (gateway, stranger):
+    gateway, neighbour = client_from(app, "10.1.2.3"), client_from(app, "127.0.0.1", is_gateway=False)
+    for client in (gateway, neighbour):
         await log_in(client, "a guess", **{"X-Forwarded-For": "198.51.100.7"})
     addresses = (await in_database(app, select(SecurityEvent.address).where(SecurityEvent.address.is_not(None)))).all()
-    assert [address for (address,) in addresses] == ["198.51.100.7", "203.0.113.9"]
+    assert [address for (address,) in addresses] == ["198.51.100.7", "127.0.0.1"]
+
+    wrong = {INTERNAL_HEADER: "something else of the same length  ok"}
+    for headers in ({}, wrong):
+        for method, path in (("GET", "/internal/revocations"), ("POST", "/internal/access")):
+            refused = await neighbour.request(method, path, json={}, headers=headers)
+            assert (refused.status_code, refused.json()["code"]) == (403, "internal_only")
 
 
 async def test_hash_made_with_weaker_parameters_is_replaced_at_login(

@@ -9,6 +9,7 @@ GOOD = {
     "DB_URL": "postgresql+asyncpg://u:p@127.0.0.1/d",
     "BROKER_URL": "amqp://127.0.0.1/",
     "SECRET_KEY": "0123456789abcdef0123456789abcdef",
+    "INTERNAL_TOKEN": "0123456789abcdef0123456789abcdef",
 }
 
 

@@ -7,13 +7,13 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from common.settings import BrokerSettings, IdentitySettings, ServiceSettings, StorageSettings
+from common.settings import BrokerSettings, IdentitySettings, InternalSettings, ServiceSettings, StorageSettings
 from models.languages import UnknownLanguage, language_code
 
 GIB = 1024**3
 
 
-class Settings(ServiceSettings, BrokerSettings, StorageSettings, IdentitySettings):
+class Settings(ServiceSettings, BrokerSettings, StorageSettings, IdentitySettings, InternalSettings):
     """Settings of the gateway; every field is an environment variable of the same name in capitals.
 
     JWKS_URL may be left out: it follows from AUTH_URL.

@@ -18,7 +18,7 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from common import context
-from common.web.addresses import client_address
+from common.web.addresses import INTERNAL_HEADER, client_address
 from common.web.errors import MEDIA_TYPE, NotFound
 
 from .errors import BadUpstreamAnswer, BodyTooLarge, BodyTooSlow, ServiceUnavailable
@@ -59,12 +59,12 @@ class Refusal(Exception):
 class Upstream:
     """One service; connection trouble becomes ServiceUnavailable, answers that are no JSON BadUpstreamAnswer."""
 
-    def __init__(self, name: str, base_url: str, timeout: float) -> None:
+    def __init__(self, name: str, base_url: str, timeout: float, secret: str) -> None:
         self.name = name
-        self._client = _client(base_url, timeout, MAX_CONNECTIONS)
+        self._client = _client(base_url, timeout, MAX_CONNECTIONS, secret)
         # Of their own, so that streams take no request's connection. Their number is limited per user here, and
         # altogether by the service, which says so; a full pool would only let them wait.
-        self._streams = _client(base_url, timeout, None)
+        self._streams = _client(base_url, timeout, None, secret)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -169,9 +169,10 @@ class Upstream:
         return response
 
 
-def _client(base_url: str, timeout: float, max_connections: int | None) -> httpx.AsyncClient:
+def _client(base_url: str, timeout: float, max_connections: int | None, secret: str) -> httpx.AsyncClient:
     return httpx.AsyncClient(
         base_url=base_url.rstrip("/"),
+        headers={INTERNAL_HEADER: secret},
         timeout=httpx.Timeout(timeout, connect=min(CONNECT_SECONDS, timeout)),
         # A proxy named in the environment is for the outside world, not for the services next door.
         trust_env=False,
@@ -219,12 +220,12 @@ class Upstreams:
     @classmethod
     def connect(cls, settings: Settings) -> "Upstreams":
         """Make the clients; nothing connects before the first request."""
-        patience = settings.upstream_timeout
+        patience, secret = settings.upstream_timeout, settings.internal_token.get_secret_value()
         return cls(
-            auth=Upstream("auth", settings.auth_url, patience),
-            jobs=Upstream("jobs", settings.jobs_url, patience),
-            metadata=Upstream("metadata", settings.metadata_url, patience),
-            cleanup=Upstream("cleanup", settings.cleanup_url, patience),
+            auth=Upstream("auth", settings.auth_url, patience, secret),
+            jobs=Upstream("jobs", settings.jobs_url, patience, secret),
+            metadata=Upstream("metadata", settings.metadata_url, patience, secret),
+            cleanup=Upstream("cleanup", settings.cleanup_url, patience, secret),
         )
 
     def of(self, service: str) -> Upstream:

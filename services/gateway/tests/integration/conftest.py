@@ -100,6 +100,7 @@ def platform(
         "AWS_ACCESS_KEY_ID": storage.aws_access_key_id,
         "AWS_SECRET_ACCESS_KEY": storage.aws_secret_access_key.get_secret_value(),
         "SECRET_KEY": SECRET_KEY,
+        "INTERNAL_TOKEN": "what the gateway shows in these tests",
         "ADMIN_PASSWORD": PASSWORD,
         # Tests log in often, and all from one address.
         "LOGIN_ATTEMPTS": "1000",

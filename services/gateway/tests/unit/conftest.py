@@ -50,6 +50,6 @@ async def upstream(neighbour: Neighbour) -> AsyncIterator[Upstream]:
     """The gateway's client for it."""
     server = await asyncio.start_server(neighbour.respond, "127.0.0.1", 0)
     async with server:
-        made = Upstream("auth", f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", 5.0)
+        made = Upstream("auth", f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", 5.0, "a secret")
         yield made
         await made.close()

@@ -12,6 +12,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
         monkeypatch.delenv(name, raising=False)
     for name, value in {
         "BROKER_URL": "amqp://127.0.0.1/",
+        "INTERNAL_TOKEN": "what the gateway shows in these tests",
         "AWS_ACCESS_KEY_ID": "key",
         "AWS_SECRET_ACCESS_KEY": "secret",
         "AUTH_URL": "http://auth:8000/",

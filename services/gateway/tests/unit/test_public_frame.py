@@ -22,6 +22,7 @@ async def gateway() -> AsyncIterator[Gateway]:
             nowhere = "http://127.0.0.1:1"
             values: dict[str, object] = {
                 "environment": "test",
+                "internal_token": "what the gateway shows in these tests",
                 "broker_url": "amqp://127.0.0.1:1/",
                 "aws_access_key_id": "key",
                 "aws_secret_access_key": "secret",

@@ -21,6 +21,7 @@ from common.messaging import (
 )
 from common.presence import Presence
 from common.web import Readiness, TokenVerifier, build_app
+from common.web.addresses import FromGateway
 
 from .administration.concurrency import Announcer
 from .administration.records import Records
@@ -109,13 +110,15 @@ def create_app(settings: Settings) -> FastAPI:
                 readiness.add(name, consumer.check)
             yield
 
-    return build_app(
+    app = build_app(
         name="jobs",
         title="Verbatim: jobs",
         lifespan=lifespan,
         routers=[log_router, administration, creation, usage, listing, router],
         readiness=readiness,
     )
+    app.add_middleware(FromGateway, secret=settings.internal_token.get_secret_value())
+    return app
 
 
 async def _answers(engine: AsyncEngine) -> None:

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from common.web import AdminDep, IdentityDep, SessionDep, problems
+from common.web.addresses import from_gateway
 from common.web.answers import Responses
 
 from .errors import JobNotFound, LogNotFound
@@ -44,7 +45,12 @@ async def read_job_logs(
     return LogPage.of(*await logs.page(of_job(job_id), after=after, limit=limit), limit=limit)
 
 
-@router.get("/log-lines", tags=["internal"], summary="Read the system log page by page")
+@router.get(
+    "/log-lines",
+    tags=["internal"],
+    dependencies=[Depends(from_gateway)],
+    summary="Read the system log page by page",
+)
 async def read_system_lines(_: AdminDep, logs: ReaderDep, after: After = 0, limit: Limit = 500) -> LogPage:
     """What the gateway follows for `/ws/logs/system`."""
     return LogPage.of(*await logs.page(of_system(), after=after, limit=limit), limit=limit)

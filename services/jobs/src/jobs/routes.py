@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response, status
 from fastapi.responses import StreamingResponse
 
 from common.web import IdentityDep, SessionDep, problems
+from common.web.addresses import from_gateway
 from common.web.answers import Responses
 from common.web.identity import Identity, limited_identity
 
@@ -53,7 +54,7 @@ from .watching import Watchers
 router = APIRouter(prefix="/jobs", tags=["jobs"], responses=problems(JobNotFound))
 listing = APIRouter(prefix="/jobs", tags=["jobs"])
 # For the gateway, which stores recordings before it tells of them.
-creation = APIRouter(tags=["internal"])
+creation = APIRouter(tags=["internal"], dependencies=[Depends(from_gateway)])
 usage = APIRouter(prefix="/me", tags=["jobs"])
 
 _EVENTS: Responses = {

@@ -4,12 +4,12 @@ from datetime import timedelta
 
 from pydantic import Field
 
-from common.settings import BrokerSettings, DatabaseSettings, IdentitySettings, ServiceSettings
+from common.settings import BrokerSettings, DatabaseSettings, IdentitySettings, InternalSettings, ServiceSettings
 
 GIB = 1024**3
 
 
-class Settings(ServiceSettings, DatabaseSettings, BrokerSettings, IdentitySettings):
+class Settings(ServiceSettings, DatabaseSettings, BrokerSettings, IdentitySettings, InternalSettings):
     """The shared parts, and the numbers behind dispatch, patience and retention."""
 
     max_concurrent_jobs: int = Field(default=4, ge=1, description="Jobs processed at once on the whole platform.")

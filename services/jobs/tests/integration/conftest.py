@@ -8,11 +8,13 @@ from uuid import uuid4
 import httpx
 import pytest
 from fastapi import FastAPI
+from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from common import database
 from common.messaging import Broker
 from common.settings import BrokerSettings
+from common.web.addresses import INTERNAL_HEADER
 from jobs.app import MIGRATIONS, create_app
 from jobs.cancellations import Cancellations
 from jobs.resources import Resources
@@ -20,6 +22,7 @@ from jobs.settings import Settings
 
 from .jobs_harness import Issuer, Person, Platform, Workers
 
+INTERNAL_TOKEN = SecretStr("what the gateway shows in these tests")
 StartPlatform = Callable[..., Awaitable[Platform]]
 
 
@@ -43,6 +46,7 @@ def settings(migrated_url: str, issuer: Issuer) -> Settings:
         db_url=migrated_url,
         broker_url="amqp://127.0.0.1:1/",
         jwks_url=issuer.jwks_url,
+        internal_token=INTERNAL_TOKEN,
         dead_work_grace_seconds=0,  # nobody here sends heartbeats
     )
 
@@ -97,7 +101,10 @@ def _person(app: FastAPI, issuer: Issuer, stack: AsyncExitStack, **claims: Any) 
     client = httpx.AsyncClient(
         transport=httpx.ASGITransport(app),
         base_url="http://jobs",
-        headers={"Authorization": f"Bearer {issuer.token(user_id, **claims)}"},
+        headers={
+            "Authorization": f"Bearer {issuer.token(user_id, **claims)}",
+            INTERNAL_HEADER: INTERNAL_TOKEN.get_secret_value(),
+        },
     )
     stack.push_async_callback(client.aclose)
     return Person(user_id, client)

@@ -11,7 +11,7 @@ from jobs.app import MIGRATIONS, create_app
 from jobs.settings import Settings
 from jobs.tables import Base
 
-from .conftest import StartPlatform
+from .conftest import INTERNAL_TOKEN, StartPlatform
 
 pytestmark = pytest.mark.integration
 
@@ -50,7 +50,11 @@ async def test_service_serves_on_the_schema_of_the_release_after_its_own(
 
 async def test_service_refuses_an_empty_schema(db_url: str) -> None:
     settings = Settings(
-        environment="test", db_url=db_url, broker_url="amqp://127.0.0.1:1/", jwks_url="http://127.0.0.1:1/"
+        environment="test",
+        db_url=db_url,
+        broker_url="amqp://127.0.0.1:1/",
+        jwks_url="http://127.0.0.1:1/",
+        internal_token=INTERNAL_TOKEN,
     )
     app = create_app(settings)
     with pytest.raises(database.SchemaOutdated, match="python -m jobs migrate"):

@@ -32,7 +32,8 @@ def serve(app: FastAPI, settings: ServiceSettings) -> None:
     Exits with a code other than 0 if the start fails, and with the one given to `end`.
     """
     raise_descriptor_limit()
-    metrics_server = metrics.serve(settings.metrics_port, settings.host) if settings.metrics_port else None
+    token = settings.metrics_token and settings.metrics_token.get_secret_value()
+    metrics_server = metrics.serve(settings.metrics_port, settings.host, token) if settings.metrics_port else None
     config = uvicorn.Config(
         app,
         host=settings.host,
