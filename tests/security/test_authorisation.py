@@ -1,6 +1,5 @@
 """Who may do what: every operation of the gateway's document, tried by everybody who must not."""
 
-import asyncio
 import base64
 import json
 import time
@@ -8,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import asyncpg
 import httpx
 import jwt
 import pytest
@@ -17,11 +15,10 @@ from fastapi.routing import APIWebSocketRoute
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from auth.keys import Vault
-from auth.tables import SigningKey
+from gateway import surface
 from gateway.routes import router
-from native import bootstrap, postgres
 from native.fleet import Fleet
+from support.people import PASSWORD, administrator, bearer, made_key, signed_up, signing_key, user_id
 from support.platform_client import PlatformClient
 from support.recordings import RATE, encoded, speech
 from support.surface import Operation, all_operations
@@ -47,11 +44,11 @@ OPEN = {
     "GET /health/live",
     "GET /health/ready",
     "GET /version",
+    "POST /logout",
     "POST /register",
     "POST /token",
     "POST /token/refresh",
 }
-PASSWORD = "an unlikely phrase 4711"
 
 
 @dataclass
@@ -63,33 +60,6 @@ class People:
     anybody: httpx.Client
     things: dict[str, str]
     strangers: dict[str, dict[str, str]]
-
-
-def signed_up(fleet: Fleet, name: str) -> PlatformClient:
-    """An ordinary user."""
-    url = fleet.url("gateway")
-    httpx.post(f"{url}/register", json={"username": name, "password": PASSWORD}, timeout=30).raise_for_status()
-    return PlatformClient(url, name, PASSWORD)
-
-
-def bearer(token: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {token}"}
-
-
-async def signing_key(fleet: Fleet) -> tuple[str, Ed25519PrivateKey]:
-    """The key that auth signs with, opened as only auth can."""
-    port = fleet.state.ports(postgres.NAME)[postgres.NAME]
-    connection = await asyncpg.connect(
-        postgres.service_url(port, "auth", bootstrap.role_password(fleet.state, "auth"), bootstrap.DATABASE).replace(
-            "postgresql+asyncpg", "postgresql"
-        )
-    )
-    try:
-        row = await connection.fetchrow("SELECT kid, sealed_key FROM signing_keys WHERE signs_from <= now() LIMIT 1")
-    finally:
-        await connection.close()
-    signer = Vault(fleet.state.secret("secret_key")).open(SigningKey(kid=row["kid"], sealed_key=row["sealed_key"]))
-    return signer.kid, signer.key
 
 
 def rewritten(token: str, **claims: Any) -> str:
@@ -130,7 +100,7 @@ def people(quick_fleet: Fleet) -> Iterator[People]:
     begun = ada.http.post("/files", headers=resumable).raise_for_status().headers["location"]
     things |= {"verification_id": verification["id"]}
     things |= {"name": "source", "upload_id": begun.rpartition("/")[2]}
-    kid, private = asyncio.run(signing_key(quick_fleet))
+    kid, private = signing_key(quick_fleet)
     strangers = {name: bearer(token) for name, token in imitations(ada.token, kid, private).items()}
     with httpx.Client(base_url=ada.url, timeout=30) as anybody:
         yield People(ada, bob, anybody, things, {"nobody": {}, "no token": bearer("x"), **strangers})
@@ -152,6 +122,93 @@ def test_nobody_gets_in_without_a_genuine_token(people: People, operation: Opera
             wanted = {"nobody": "unauthorized", "expired": "token_expired"}.get(who, "invalid_token")
             assert (answer.headers["content-type"], answer.json()["code"]) == ("application/problem+json", wanted), who
         assert answer.headers["www-authenticate"].startswith("Bearer"), who
+
+
+@pytest.fixture(scope="module")
+def lapsed(quick_fleet: Fleet) -> Iterator[dict[str, dict[str, str]]]:
+    """Genuine tokens of people whose access has ended, and of one who must change the password, by what they are."""
+    with administrator(quick_fleet) as admin:
+        shown, made = {}, []
+        for name in ("disabled", "deleted", "logged-out", "reset"):
+            user = signed_up(quick_fleet, f"{name}-of-rights")
+            shown[name], account = bearer(user.token), f"/admin/users/{user_id(user)}"
+            made.append(user)
+            match name:
+                case "disabled":
+                    admin.http.patch(account, json={"disabled": True}).raise_for_status()
+                case "deleted":
+                    admin.http.delete(account).raise_for_status()
+                case "logged-out":
+                    user.http.post("/logout").raise_for_status()
+                case "reset":
+                    one_time = admin.http.post(f"{account}/reset-password").raise_for_status().json()
+                    again = PlatformClient(user.url, f"{name}-of-rights", one_time["one_time_password"])
+                    made.append(again)
+                    shown["must change"] = bearer(again.token)
+        yield shown
+        for user in made:
+            user.close()
+
+
+@pytest.fixture(scope="module")
+def keys(quick_fleet: Fleet, people: People) -> Iterator[dict[str, dict[str, str]]]:
+    """API keys by owner and scopes."""
+    with administrator(quick_fleet) as admin:
+        yield {
+            "reader": bearer(made_key(people.ada, "read")["key"]),
+            "writer": {"X-API-Key": made_key(people.ada, "write")["key"]},
+            "admin's reader": bearer(made_key(admin, "read", "admin")["key"]),
+            "admin's writer": bearer(made_key(admin, "write")["key"]),
+        }
+
+
+@pytest.mark.parametrize("operation", GUARDED, ids=str)
+def test_nobody_gets_in_whose_access_has_ended(
+    people: People, lapsed: dict[str, dict[str, str]], operation: Operation
+) -> None:
+    request = operation.request(people.things)
+    for who in ("disabled", "deleted", "logged-out", "reset"):
+        answer = people.anybody.request(**request, headers=lapsed[who])
+        assert answer.status_code == 401, f"{who}: {answer.status_code} {answer.text}"
+        if operation.method != "HEAD":
+            assert answer.json()["code"] == "session_ended", who
+
+
+@pytest.mark.parametrize("operation", GUARDED, ids=str)
+def test_who_must_change_the_password_can_do_nothing_else(
+    people: People, lapsed: dict[str, dict[str, str]], operation: Operation
+) -> None:
+    answer = people.anybody.request(**operation.request(people.things), headers=lapsed["must change"])
+    if str(operation) == "GET /me":
+        assert answer.status_code == 200
+    elif str(operation) == "PUT /me/password":
+        assert answer.json()["code"] == "wrong_password"
+    else:
+        assert answer.status_code == 403, f"{answer.status_code} {answer.text}"
+        if operation.method != "HEAD":
+            assert answer.json()["code"] == "password_change_required"
+
+
+@pytest.mark.parametrize("operation", GUARDED, ids=str)
+def test_keys_do_what_their_scopes_say_and_no_more(
+    people: People, keys: dict[str, dict[str, str]], operation: Operation
+) -> None:
+    request, reads = operation.request(people.things), operation.method in ("GET", "HEAD", "OPTIONS")
+
+    def refused(who: str, *codes: str) -> None:
+        answer = people.anybody.request(**request, headers=keys[who])
+        assert answer.status_code == 403, f"{who}: {answer.status_code} {answer.text}"
+        assert operation.method == "HEAD" or answer.json()["code"] in codes, f"{who}: {answer.text}"
+
+    if not reads:
+        for who in ("reader", "admin's reader"):
+            refused(who, "scope_missing", "sign_in_needed", "admin_only")
+    if operation.is_admins:
+        for who in ("reader", "writer", "admin's writer"):
+            refused(who, "admin_only", "scope_missing")
+    elif reads and "/events" not in operation.path:
+        answer = people.anybody.request(**request, headers=keys["reader"])
+        assert answer.status_code not in (401, 403), answer.text
 
 
 @pytest.mark.parametrize("operation", ADMINS, ids=str)
@@ -190,6 +247,49 @@ def test_sockets_ask_who_is_there_before_they_open(people: People, path: str) ->
         pass
     # Of a thing of somebody else's a stranger hears that it is not there; what is nobody's is for administrators.
     assert refused.value.response.status_code == (404 if "{" in path else 403)
+
+
+def test_sockets_are_closed_to_those_whose_access_has_ended(people: People, lapsed: dict[str, dict[str, str]]) -> None:
+    for path in SOCKETS:
+        address = people.ada.url.replace("http", "ws", 1) + path.format(**people.things)
+        for who, headers in lapsed.items():
+            with pytest.raises(InvalidStatus) as refused, connect(address, additional_headers=headers):
+                pass
+            assert refused.value.response.status_code == (403 if who == "must change" else 401), who
+
+
+def test_internal_operations_are_closed_to_whoever_reaches_the_ports(quick_fleet: Fleet, people: People) -> None:
+    tried = 0
+    for service, document in surface.stored().items():
+        with httpx.Client(base_url=quick_fleet.url(service), timeout=30, headers=bearer(people.ada.token)) as client:
+            for path, methods in document["paths"].items():
+                for method, described in methods.items():
+                    if surface.INTERNAL in described.get("tags", ()):
+                        answer = client.request(method, path.format(job_id=people.things["job_id"]), json={})
+                        assert (answer.status_code, answer.json()["code"]) == (403, "internal_only"), f"{method} {path}"
+                        tried += 1
+    assert tried >= 10
+
+
+def test_nobody_but_the_gateway_says_where_a_request_comes_from(quick_fleet: Fleet) -> None:
+    address, form = "198.51.100.77", {"username": "forger", "password": PASSWORD}
+    for service in ("auth", "gateway"):
+        for name in ("X-Forwarded-For", "Forwarded", "X-Real-IP"):
+            answer = httpx.post(f"{quick_fleet.url(service)}/token", data=form, headers={name: address}, timeout=30)
+            assert answer.status_code == 401
+    with administrator(quick_fleet) as admin:
+        lines = admin.http.get("/admin/audit", params={"kind": "login_failed", "limit": 20}).json()["items"]
+    addresses = {line["address"] for line in lines if line["username"] == "forger"}
+    assert addresses == {"127.0.0.1"}
+
+
+def test_metrics_ask_for_their_token(quick_fleet: Fleet) -> None:
+    for name in ("gateway", "auth", "jobs", "metadata", "cleanup", *quick_fleet.transcribers):
+        url = f"http://127.0.0.1:{quick_fleet.port(name, 'metrics')}/metrics"
+        for headers in ({}, bearer("x"), bearer(quick_fleet.credentials[1])):
+            assert httpx.get(url, headers=headers).status_code == 401, name
+        token = bearer(quick_fleet.state.secret("metrics_token"))
+        assert "verbatim_build_info" in httpx.get(url, headers=token).text, name
 
 
 def test_there_are_sockets_to_try() -> None:

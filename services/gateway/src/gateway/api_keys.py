@@ -88,7 +88,7 @@ class ApiKeys:
         answer = await self._auth.call(
             "POST", "/internal/api-keys/exchange", json={"key": key}, timeout=EXCHANGE_SECONDS
         )
-        if answer.status_code == HTTPStatus.UNAUTHORIZED:
+        if answer.status_code in {HTTPStatus.UNAUTHORIZED, HTTPStatus.UNPROCESSABLE_ENTITY}:
             raise InvalidApiKey("The API key is unknown, revoked or expired.")
         if answer.status_code == HTTPStatus.FORBIDDEN:
             raise PasswordChangeRequired("The owner of this API key must change the password first (PUT /me/password).")

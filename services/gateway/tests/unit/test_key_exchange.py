@@ -88,6 +88,12 @@ async def test_revoked_key_is_exchanged_again_which_auth_refuses(
     assert auth.asked == 2
 
 
+async def test_text_that_cannot_be_a_key_is_no_trouble_of_auth(auth: Any, keys: ApiKeys) -> None:
+    auth.status = 422
+    with pytest.raises(InvalidApiKey):
+        await keys.token("vk_" + "x" * 1000, CALLER)
+
+
 async def test_auth_that_is_away_stops_new_keys_and_not_those_whose_token_lives(
     auth: Any, keys: ApiKeys, now: list[float], revocations: Revocations
 ) -> None:
