@@ -3,6 +3,7 @@
 from copy import deepcopy
 from typing import Any
 
+from common.events import MOST_TRACKS
 from common.web import Problem, problems
 from common.web.answers import Responses
 
@@ -73,6 +74,11 @@ UPLOAD_FORM = _form(
             "type": "boolean",
             "default": False,
             "description": "Hear the language of every passage of up to 30 s; its segments then tell theirs.",
+        },
+        "track": {
+            "anyOf": [{"type": "integer", "minimum": 1, "maximum": MOST_TRACKS}, {"const": "mix"}],
+            "description": "The audio track to transcribe, counted from 1, or mix for all of them together; left out: "
+            "the file's default track if there is speech on it, else the first with speech.",
         },
         "priority": {"type": "string", "enum": ["low", "normal", "high"], "default": "normal"},
         "tags": {"type": "string", "description": "Up to 20, by commas.", "examples": ["interview,2026"]},

@@ -1,6 +1,6 @@
 """Files of a job, for its owner: the recording, the transcript's formats and its metadata, each readable in pieces."""
 
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from fastapi import Request, Response
@@ -17,12 +17,37 @@ SOURCE = "source"
 METADATA = "metadata.json"
 _OCTETS = "application/octet-stream"
 
+# By the format that the transcriber found: the type of sound alone, and of sound with a picture. None of them is a
+# document or a script, whatever its sender called it. What is not here is handed out as bytes.
+_MEDIA: Final = {
+    "3gp": ("audio/3gpp", "video/3gpp"),
+    "aac": ("audio/aac", "audio/aac"),
+    "ac3": ("audio/ac3", "audio/ac3"),
+    "aiff": ("audio/aiff", "audio/aiff"),
+    "amr": ("audio/amr", "audio/amr"),
+    "asf": ("audio/x-ms-wma", "video/x-ms-wmv"),
+    "au": ("audio/basic", "audio/basic"),
+    "avi": ("video/x-msvideo", "video/x-msvideo"),
+    "caf": ("audio/x-caf", "audio/x-caf"),
+    "flac": ("audio/flac", "audio/flac"),
+    "flv": ("video/x-flv", "video/x-flv"),
+    "matroska": ("audio/x-matroska", "video/x-matroska"),
+    "mov": ("audio/mp4", "video/quicktime"),
+    "mp3": ("audio/mpeg", "audio/mpeg"),
+    "mp4": ("audio/mp4", "video/mp4"),
+    "mpeg": ("audio/mpeg", "video/mpeg"),
+    "mpegts": ("video/mp2t", "video/mp2t"),
+    "ogg": ("audio/ogg", "video/ogg"),
+    "w64": ("audio/x-w64", "audio/x-w64"),
+    "wav": ("audio/wav", "audio/wav"),
+    "webm": ("audio/webm", "video/webm"),
+}
+
 
 async def audio(request: Request, jobs: Upstream, store: ObjectStore, job_id: UUID) -> Response:
     """The recording as it was uploaded, to be played; raises FileNotFound when it is gone already."""
     job: dict[str, Any] = await jobs.ask(request, f"/jobs/{job_id}")
-    kind = _playable(job["content_type"])
-    # What is not sound or film is never shown in the page, whatever its sender called it.
+    kind = _media_type(job)
     shown: Disposition = "inline" if kind != _OCTETS else "attachment"
     headers = {"Content-Type": kind, "Content-Disposition": content_disposition(shown, job["file_name"])}
     return await _of_store(request, store, keys.source(job_id), headers)
@@ -34,7 +59,7 @@ async def uploaded(request: Request, jobs: Upstream, store: ObjectStore, job_id:
     if name not in (SOURCE, job["file_name"]):
         raise FileNotFound("This job has no such upload.", names=[SOURCE, job["file_name"]])
     headers = {
-        "Content-Type": _playable(job["content_type"]),
+        "Content-Type": _media_type(job),
         "Content-Disposition": content_disposition("attachment", job["file_name"]),
     }
     return await _of_store(request, store, keys.source(job_id), headers)
@@ -76,5 +101,8 @@ async def _of_store(request: Request, store: ObjectStore, key: str, headers: dic
     )
 
 
-def _playable(declared: str) -> str:
-    return declared if declared.startswith(("audio/", "video/")) else _OCTETS
+def _media_type(job: dict[str, Any]) -> str:
+    """The type of what was decoded; what the uploading client declared does not count."""
+    source: dict[str, Any] = job.get("source") or {}
+    sound, film = _MEDIA.get(source.get("container", ""), (_OCTETS, _OCTETS))
+    return film if source.get("video") else sound

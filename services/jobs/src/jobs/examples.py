@@ -10,6 +10,7 @@ _OPTIONS: Final[dict[str, Any]] = {
     "initial_prompt": None,
     "hotwords": None,
     "multilingual": False,
+    "track": None,
 }
 
 JOB_EXAMPLE: Final[dict[str, Any]] = {
@@ -35,6 +36,30 @@ JOB_EXAMPLE: Final[dict[str, Any]] = {
     "language": "en",
     "duration_seconds": 301.4,
     "speech_seconds": 268.9,
+    "source": {
+        "container": "mp3",
+        "video": False,
+        "codec": "mp3float",
+        "sample_rate": 44_100,
+        "channels": 2,
+        "declared_seconds": 301.4,
+        "track": 1,
+        "tracks": [
+            {
+                "index": 1,
+                "codec": "mp3float",
+                "sample_rate": 44_100,
+                "channels": 2,
+                "language": None,
+                "title": None,
+                "default": False,
+                "readable": True,
+                "chosen": True,
+                "speech_seconds": 262.1,
+            }
+        ],
+    },
+    "warnings": [],
     "chunks_total": 5,
     "chunks_done": 2,
     "transcript_attempt": None,
@@ -76,6 +101,7 @@ DETAIL_EXAMPLE: Final[dict[str, Any]] = JOB_EXAMPLE | {
             "chunks_total": 5,
             "chunks_done": 2,
             "decode_seconds": 9.7,
+            "warnings": [],
             "queued_at": "2026-11-22T12:00:00Z",
             "started_at": "2026-11-22T12:00:01Z",
             "transcribed_at": None,

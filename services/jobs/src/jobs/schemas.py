@@ -10,7 +10,7 @@ from uuid import UUID
 from fastapi import Path
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from common.events import JobOptions
+from common.events import AudioSource, JobOptions, RecordingWarning, TrackChoice
 from models.languages import language_code, language_for
 
 from .costs import Costs
@@ -185,15 +185,18 @@ class Restart(BaseModel):
         default=None, max_length=1000, description="null = none, left out = as before."
     )
     multilingual: bool | None = None
+    track: TrackChoice | None = Field(
+        default=None, description="Number of an audio track, or mix; null = have it chosen, left out = as before."
+    )
     priority: Priority | None = None
 
     def changes(self) -> dict[str, Any]:
-        """The options that are to change; null chooses detection, no prompt, no hot words; else it means nothing."""
+        """The options that change; null chooses detection, no prompt, no hot words, any track; else it means nothing."""
         chosen = self.model_dump(exclude_unset=True, exclude={"priority"})
         return {name: value for name, value in chosen.items() if value is not None or name in _NULLABLE}
 
 
-_NULLABLE = frozenset({"language", "initial_prompt", "hotwords"})
+_NULLABLE = frozenset({"language", "initial_prompt", "hotwords", "track"})
 
 
 class JobView(BaseModel):
@@ -223,6 +226,13 @@ class JobView(BaseModel):
     language: str | None
     duration_seconds: float | None
     speech_seconds: float | None
+    source: AudioSource | None = Field(
+        default=None,
+        description="The recording's file and its audio tracks, as the last plan found them; null = not planned yet.",
+    )
+    warnings: list[RecordingWarning] = Field(
+        default=[], description="What of the recording is missing in this attempt's transcript, or not in its place."
+    )
     chunks_total: int = Field(description="Chunks known so far; final once the plan has ended.")
     chunks_done: int
     transcript_attempt: int | None = Field(description="The attempt whose transcript is the job's transcript.")
@@ -260,6 +270,8 @@ class JobView(BaseModel):
             language=job.language,
             duration_seconds=job.duration_seconds,
             speech_seconds=job.speech_seconds,
+            source=None if job.source is None else AudioSource.model_validate(job.source),
+            warnings=[RecordingWarning.model_validate(warning) for warning in job.warnings],
             chunks_total=max(job.chunks_known, job.chunks_planned or 0),
             chunks_done=job.chunks_done,
             transcript_attempt=job.transcript_attempt,
@@ -285,6 +297,7 @@ class Attempt(BaseModel):
     chunks_total: int | None = Field(description="null = its plan never ended.")
     chunks_done: int
     decode_seconds: float
+    warnings: list[RecordingWarning] = []
     queued_at: datetime
     started_at: datetime | None
     transcribed_at: datetime | None
@@ -302,6 +315,7 @@ class Attempt(BaseModel):
             chunks_total=row.chunks_planned,
             chunks_done=row.chunks_done,
             decode_seconds=round(row.decode_seconds, 3),
+            warnings=[RecordingWarning.model_validate(warning) for warning in row.warnings],
             queued_at=row.queued_at,
             started_at=row.started_at,
             transcribed_at=row.transcribed_at,

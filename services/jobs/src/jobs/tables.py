@@ -135,6 +135,8 @@ class Job(Base):
     speech_seconds: Mapped[float | None]
     plan_key: Mapped[str | None]
     peaks_key: Mapped[str | None]
+    source: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))  # an AudioSource
+    warnings: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, server_default=text("'[]'"))  # [{code, text}]
 
     # The pointer to the visible transcript; it moves last.
     transcript_attempt: Mapped[int | None]
@@ -218,6 +220,7 @@ class PastAttempt(Base):
     chunks_planned: Mapped[int | None]
     chunks_done: Mapped[int]
     decode_seconds: Mapped[float]
+    warnings: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, server_default=text("'[]'"))
 
 
 class Verification(Base):

@@ -14,8 +14,10 @@ from .levelling import raised
 from .peaks import Peaks
 from .planning import Chunk, Packer
 from .speech import Span, SpeechTracker
-from .vad import BLOCK, FRAME, SpeechDetector, levels
+from .vad import BLOCK, SpeechDetector, levels
+from .voice import Voice, framed, probabilities
 
+SHORTEST: Final = SAMPLE_RATE // 10  # samples: in less than a tenth of a second nobody says a word
 _BLOCK_BYTES: Final = BLOCK * SAMPLE_BYTES
 
 
@@ -43,6 +45,7 @@ class Analysis:
         self.speech_samples = 0
         self._detector = SpeechDetector()
         self._attention = Attention()
+        self._voice = Voice()
         self._tracker = SpeechTracker()
         self._packer = Packer()
         self._incoming = bytearray()
@@ -59,6 +62,11 @@ class Analysis:
     def speech_seconds(self) -> float:
         """How much of it is speech, with the padding around it."""
         return self.speech_samples / SAMPLE_RATE
+
+    @property
+    def voice_seconds(self) -> float:
+        """How much of it the voice detector alone takes for speech, without padding."""
+        return self._voice.seconds
 
     @property
     def held_bytes(self) -> int:
@@ -79,6 +87,8 @@ class Analysis:
         """Give the last chunks."""
         found = self._analyse(bytes(self._incoming)) if self._incoming else []
         self._incoming.clear()
+        if self.samples < SHORTEST:
+            return []
         found += self._plan(self._tracker.feed(*self._attention.finish()))
         found += self._plan(self._tracker.finish(self.samples))
         return found + [self._with_audio(chunk) for chunk in self._packer.finish()]
@@ -88,14 +98,16 @@ class Analysis:
         self.samples += len(samples)
         self.peaks.feed(samples)
         self._recent += pcm
-        framed = np.pad(samples, (0, -len(samples) % FRAME)).astype(np.float32) / 32768.0
-        heard = self._attention.feed(self._detector.probabilities(framed), levels(framed))
-        found = self._plan(self._tracker.feed(*heard))
+        frames = framed(samples)
+        found = probabilities(self._detector, frames)
+        self._voice.feed(found)
+        heard = self._attention.feed(found, levels(frames))
+        chunks = self._plan(self._tracker.feed(*heard))
         settled = self._tracker.settled
         if settled > self._recent_start:
             del self._recent[: (settled - self._recent_start) * SAMPLE_BYTES]
             self._recent_start = settled
-        return found
+        return chunks
 
     def _plan(self, spans: Iterable[Span]) -> list[ChunkAudio]:
         found: list[ChunkAudio] = []

@@ -21,6 +21,7 @@ def assemble(plan: dict[str, Any], results: Sequence[dict[str, Any]], options: J
         "speech_seconds": plan["speech_seconds"],
         "text": joined(segment["text"] for segment in segments),
         "engine": results[0]["engine"] if results else None,
+        "warnings": plan.get("warnings", []),
         "options": options.model_dump(mode="json"),
         "segments": segments,
     }

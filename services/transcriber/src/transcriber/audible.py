@@ -53,7 +53,9 @@ class Attention:
         self._audible = np.concatenate([self._audible, audible])
         self._probabilities = np.concatenate([self._probabilities, probabilities])
         self._levels = np.concatenate([self._levels, levels])
-        around = np.convolve(self._audible, np.ones(2 * _HALF + 1), mode="valid")
+        # Not np.convolve alone, which takes the longer of its operands for the signal: a tiny recording is the shorter.
+        decidable = max(0, len(self._audible) - 2 * _HALF)
+        around = np.convolve(self._audible, np.ones(2 * _HALF + 1), mode="valid")[:decidable]
         first, last = _HALF, _HALF + len(around)
         decided = np.where(around >= _ENOUGH, SPEECH, 0.0).astype(np.float32)
         found = np.maximum(self._probabilities[first:last], decided), self._levels[first:last]

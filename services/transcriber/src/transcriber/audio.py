@@ -55,9 +55,15 @@ class Decoders:
             nursery.wait()
 
     @asynccontextmanager
-    async def decode(self, path: Path, *, max_seconds: float) -> AsyncIterator["Decoding"]:
-        """Start decoding a file (absolute path); after `max_seconds` of audio it is rejected as too long."""
-        request = {"path": str(path), "max_seconds": max_seconds, "memory_bytes": DECODER_MEMORY}
+    async def decode(
+        self, path: Path, *, max_seconds: float, track: int | str | None = None
+    ) -> AsyncIterator["Decoding"]:
+        """Start decoding a file (absolute path); after `max_seconds` of audio it is rejected as too long.
+
+        `track` is the number of an audio track, counted from 1, or "mix" for all of them; None = the file's default.
+        """
+        memory = DECODER_MEMORY * (2 if track == "mix" else 1)
+        request = {"path": str(path), "track": track, "max_seconds": max_seconds, "memory_bytes": memory}
         decoding = await self._begin(json.dumps(request).encode())
         try:
             yield decoding
@@ -140,19 +146,26 @@ class Decoding:
 
         Raises Rejected when the file can never be decoded, DecoderDied when something else ended the decoder.
         """
+        await self.opened()
         while True:
             kind, payload = await self._frame()
             if kind == b"A":
                 yield payload
-            elif kind == b"S":
-                said = json.loads(payload)
-                self.source, self.decoder = said["source"], said["decoder"]
             elif kind == b"E":
                 self.warnings = json.loads(payload)["warnings"]
                 return
             else:
-                rejection = json.loads(payload)
-                raise Rejected(rejection["code"], rejection["reason"])
+                raise _rejection(payload)
+
+    async def opened(self) -> dict[str, Any]:
+        """Wait until the file is open, and give its source; raises what iterating raises."""
+        if not self.source:
+            kind, payload = await self._frame()
+            if kind != b"S":
+                raise _rejection(payload)
+            said = json.loads(payload)
+            self.source, self.decoder = said["source"], said["decoder"]
+        return self.source
 
     async def _frame(self) -> tuple[bytes, bytes]:
         try:
@@ -210,6 +223,11 @@ class _Pipes:
         for transport in self.transports:
             transport.close()
         self.writer.close()
+
+
+def _rejection(payload: bytes) -> Rejected:
+    said = json.loads(payload)
+    return Rejected(said["code"], said["reason"])
 
 
 async def _reader(descriptor: int) -> tuple[asyncio.StreamReader, asyncio.BaseTransport]:

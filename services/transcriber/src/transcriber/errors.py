@@ -7,6 +7,7 @@ SENTENCES: Final = {
     "empty_file": "The file is empty: it holds no bytes at all.",
     "undecodable": "The file could not be read as a recording: it is damaged, or it is not audio or video.",
     "no_audio": "The file has no sound in it: there is no audio track, or the track is empty.",
+    "no_such_track": "There is no audio track {track} in this file. It has {tracks}. Choose one of these, or mix.",
     "too_long": "The recording is longer than the limit of {limit}.",
     "unsupported_language": "The model {model} cannot transcribe the language “{language}”.",
     "source_missing": "The uploaded file is no longer in the store, so there is nothing to transcribe.",

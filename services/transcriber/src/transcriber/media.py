@@ -1,12 +1,12 @@
-"""Which media files are let in, and how their sound is read: allow-lists, one audio stream, frames on a timeline."""
+"""Which media files are read, and how: allow-lists, one audio track of a file, its frames on the time line."""
 
 import importlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from errno import EINVAL
 from typing import BinaryIO, Final
 
 import av
+import av.logging
 import numpy as np
 from av import library_versions
 from av.audio.frame import AudioFrame
@@ -16,8 +16,11 @@ from av.container import InputContainer
 from av.error import EOFError as EndOfFile
 from av.error import FFmpegError
 
+from .containers import another_begins, declared_seconds, name_of
 from .downmix import Samples
 from .errors import Rejected
+from .stamps import Clock
+from .tracks import Track, chosen_of, tracks_of
 
 RATE: Final = 16_000
 
@@ -44,20 +47,13 @@ DECODERS: Final = (
 for _module in ("audio.stream", "video.stream", "subtitles.stream", "subtitles.codeccontext", "video.codeccontext"):
     importlib.import_module(f"av.{_module}")
 
-_DRIFT: Final = 0.25  # seconds by which a timestamp may be off before it counts as a hole in the recording
-_LONGEST_HOLE: Final = 600.0  # seconds; a larger jump is a clock that was reset, not silence
 _STUBBORN: Final = 20  # read errors in a row after which the rest of the file is given up
+_GUESSED: Final = "Estimating duration from bitrate"  # libavformat's warning; PyAV has no other sign of it
+_OTHER_CLOCK: Final = 10.0  # seconds after which a track of a transport stream belongs to another program
+_HEAD_BYTES: Final = 64
 
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """What the file says about itself; `declared_seconds` is None when it does not say."""
-
-    container: str
-    codec: str
-    sample_rate: int
-    channels: int
-    declared_seconds: float | None
+# Each opening is looked at by itself, and two of the same file complain in the same words.
+av.logging.set_skip_repeated(False)
 
 
 def libraries() -> dict[str, str]:
@@ -85,64 +81,91 @@ class _Bytes:
 
 
 class Media:
-    """One file's sound as blocks of 16 kHz samples, in the order and at the times at which it is to be heard.
+    """One file, and the sound of one of its tracks as blocks of 16 kHz samples, in order and at their times.
 
-    `damaged` counts the packets that could not be decoded, `intact` those that could; `gap_seconds` is the silence that
-    stands for sound missing in between.
+    `damaged` counts the packets that could not be decoded, `intact` those that could; `clock` knows the gaps and jumps
+    of the time stamps; `complaints` are what the libraries said while they opened the file, each (library, text).
     """
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, *, limit: float = 86_400.0) -> None:
+        """Open a file; a single gap of more than `limit` seconds is not believed. Raises Rejected("undecodable")."""
         self.damaged = 0
         self.intact = 0
-        self.gap_seconds = 0.0
-        try:
-            self._container: InputContainer = av.open(
-                _Bytes(file),
-                mode="r",
-                container_options={
-                    "format_whitelist": DEMUXERS,
-                    "codec_whitelist": DECODERS,
-                    "protocol_whitelist": "file",
-                },
-                metadata_errors="replace",
-                buffer_size=1 << 17,
-            )
-        except (FFmpegError, ValueError) as error:
-            raise Rejected("undecodable") from error
-        stream = self._container.streams.best("audio")
-        if not isinstance(stream, AudioStream):
-            if any(stream.type in {"video", "data"} for stream in self._container.streams):
-                raise Rejected("no_audio")
+        self.found = False  # a packet of sound, whatever came of it
+        self._file = file
+        self._head = file.read(_HEAD_BYTES)
+        file.seek(0)
+        self._limit = limit
+        self._container, self.complaints = _opened(file)
+        streams = self._container.streams
+        self.video = any(
+            stream.type == "video" and not stream.disposition & av.stream.Disposition.attached_pic for stream in streams
+        )
+        self.tracks = tracks_of(self._container, DECODERS.split(","))
+        if not self.tracks and not any(stream.type in {"video", "data"} for stream in streams):
             raise Rejected("undecodable")
-        if stream.codec_context is None or stream.codec_context.name not in DECODERS.split(","):
-            raise Rejected("undecodable", "The sound in this file is in a format that cannot be read.")
-        for other in self._container.streams:
-            if other.index != stream.index:
-                other.discard = av.stream.Discard.all
-        stream.codec_context.thread_count = 1
-        self._stream = stream
+        self.clock = Clock(None, limit)
+        self._end = 0  # of the last packet that was read, in bytes from the beginning of the file
         self._resampler: AudioResampler | None = None
         self._shape: tuple[str, str, int] | None = None
-        self._clock: float | None = None
+
+    def choose(self, track: int | str | None) -> list[Track]:
+        """The tracks to decode for a number, "mix" or None (the file's default); raises Rejected for none."""
+        return chosen_of(self.tracks, track)
+
+    def select(self, track: Track) -> None:
+        """Decode this track and no other stream."""
+        for other in self._container.streams:
+            if other.index != track.stream:
+                other.discard = av.stream.Discard.all
+        stream = self._container.streams[track.stream]
+        assert isinstance(stream, AudioStream)
+        stream.codec_context.thread_count = 1
+        self._stream = stream
+        self.clock = Clock(self._beginning(stream), self._limit)
 
     @property
-    def source(self) -> Source:
-        """What the file says about itself."""
-        stream, declared = self._stream, None
-        if stream.duration is not None and stream.time_base is not None:
-            declared = round(float(stream.duration * stream.time_base), 3)
-        context = stream.codec_context
-        return Source(self._container.format.name, context.name, context.sample_rate, context.channels, declared)
+    def container(self) -> str:
+        """The short name of the file's format."""
+        return name_of(self._container, self._head)
+
+    @property
+    def declared_seconds(self) -> float | None:
+        """How long the file says the selected track is; None when nothing in it does, and a library only guesses."""
+        if any(_GUESSED in text for _, text in self.complaints):
+            return None
+        return declared_seconds(self._container, self._stream, video=self.video, alone=len(self.tracks) == 1)
+
+    @property
+    def late_seconds(self) -> float:
+        """How much later than zero the time stamps begin, which some formats count as part of the length."""
+        return max(0.0, self._beginning(self._stream) or 0.0)
+
+    def another_begins(self) -> bool:
+        """Whether another recording begins behind the last sound that was read; call when all is read."""
+        return self._end > 0 and another_begins(self._file, self._end)
 
     def blocks(self) -> Iterator[Samples]:
         """Yield float32 blocks (channels, samples) at 16 kHz; the number of channels may change between blocks."""
         for frame in self._frames():
-            hole = self._hole_before(frame)
+            hole = self.clock.place(frame.time, frame.samples / frame.sample_rate)
             if hole > 0:
                 yield from self._flush()
                 yield from _silence(hole)
             yield from self._resample(frame)
         yield from self._flush()
+
+    def _beginning(self, stream: AudioStream) -> float | None:
+        """The time stamp at which a player begins: the container's, so that sound that sets in later has its place."""
+        start = self._container.start_time
+        if start is None:
+            return None
+        own = stream.start_time
+        if self._container.format.name == "mpegts" and own is not None and stream.time_base is not None:
+            seconds = float(own * stream.time_base)
+            if seconds - start / av.time_base > _OTHER_CLOCK:
+                return seconds
+        return start / av.time_base
 
     def _frames(self) -> Iterator[AudioFrame]:
         failures = 0
@@ -150,6 +173,8 @@ class Media:
             try:
                 for packet in self._container.demux(self._stream):
                     failures = 0
+                    self.found = self.found or packet.size > 0
+                    self._end = max(self._end, (packet.pos or 0) + packet.size)
                     try:
                         frames = packet.decode()
                     except EndOfFile:
@@ -165,25 +190,10 @@ class Media:
                 return
             except (FFmpegError, ValueError):
                 # A broken place in the container: reading on finds the next intact packet, or the end.
+                self.damaged += failures == 0
                 failures += 1
-                self.damaged += 1
             else:
                 return
-
-    def _hole_before(self, frame: AudioFrame) -> float:
-        """Say how many seconds are missing before this frame, by its timestamp, and move the clock past it."""
-        length = frame.samples / frame.sample_rate
-        stamp: float | None = frame.time
-        begun = self._clock is not None
-        if self._clock is None:
-            # A player counts from the container's start, so sound that sets in later starts with silence.
-            start = self._container.start_time
-            self._clock = start / av.time_base if start is not None else (stamp or 0.0)
-        missing = 0.0 if stamp is None else stamp - self._clock
-        hole = missing if _DRIFT < missing <= _LONGEST_HOLE else 0.0
-        self.gap_seconds += hole if begun else 0.0
-        self._clock = (self._clock if abs(missing) <= _DRIFT or stamp is None else stamp) + length
-        return hole
 
     def _resample(self, frame: AudioFrame) -> Iterator[Samples]:
         shape = (frame.format.name, frame.layout.name, frame.sample_rate)
@@ -211,6 +221,30 @@ class Media:
             for resampled in self._resampler.resample(None):
                 yield np.asarray(resampled.to_ndarray(), np.float32)
         self._resampler = self._shape = None
+
+
+def _opened(file: BinaryIO) -> tuple[InputContainer, list[tuple[str, str]]]:
+    """Open a file inside the allow-lists, and keep what the libraries say meanwhile."""
+    before = av.logging.get_level()
+    av.logging.set_level(av.logging.WARNING)
+    try:
+        with av.logging.Capture() as lines:
+            container = av.open(
+                _Bytes(file),
+                mode="r",
+                container_options={
+                    "format_whitelist": DEMUXERS,
+                    "codec_whitelist": DECODERS,
+                    "protocol_whitelist": "file",
+                },
+                metadata_errors="replace",
+                buffer_size=1 << 17,
+            )
+    except (FFmpegError, ValueError) as error:
+        raise Rejected("undecodable") from error
+    finally:
+        av.logging.set_level(before)
+    return container, [(name, text.strip()) for _, name, text in lines]
 
 
 def _silence(seconds: float) -> Iterator[Samples]:

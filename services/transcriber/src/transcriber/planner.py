@@ -9,13 +9,13 @@ from typing import Any
 
 import structlog
 
-from common.events import AudioPlanned, AudioRejected, ChunkPlanned, PlanWork
+from common.events import AudioPlanned, AudioRejected, AudioSource, ChunkPlanned, PlanWork, RecordingWarning
 from common.messaging import Broker
 from common.storage import ObjectMissing, keys
 
-from . import metrics
+from . import listening, metrics
 from .analysis import Analysis, ChunkAudio
-from .audio import Decoders, Decoding
+from .audio import Decoders
 from .cancellations import Cancellations
 from .clocks import CpuClock
 from .documents import canonical
@@ -81,13 +81,29 @@ class Planner:
         with folder(self._work_dir) as place:
             path = place / "source"
             await self._fetch(work, path)
-            async with self._decoders.decode(path, max_seconds=self._max_seconds) as decoding:
-                async for pcm in decoding:
-                    self._cancellations.check(work.job_id, work.attempt)
-                    await announcements.add(await cpu.run(analysis.feed, pcm))
-        await announcements.add(await cpu.run(analysis.finish), last=True)
+            recording = await listening.read(
+                self._decoders,
+                path,
+                track=work.options.track,
+                max_seconds=self._max_seconds,
+                reader=self._reader(work, analysis, announcements, cpu),
+            )
         self._cancellations.check(work.job_id, work.attempt)
-        await self._conclude(work, analysis, announcements, decoding, cpu.seconds + decoding.cpu_seconds)
+        await self._conclude(work, analysis, announcements, recording, cpu.seconds + recording.cpu_seconds)
+
+    def _reader(
+        self, work: PlanWork, analysis: Analysis, announcements: "_Announcements", cpu: CpuClock
+    ) -> listening.Reader:
+        """Analyse the samples as they come, and announce each chunk as soon as it exists."""
+
+        async def take(pcm: bytes) -> None:
+            await announcements.add(await cpu.run(analysis.feed, pcm))
+
+        async def end() -> float:
+            await announcements.add(await cpu.run(analysis.finish), last=True)
+            return analysis.voice_seconds
+
+        return listening.Reader(take, end, lambda: self._cancellations.check(work.job_id, work.attempt), cpu)
 
     async def _fetch(self, work: PlanWork, path: Path) -> None:
         """Copy the recording to a file: many formats have to be read from their end."""
@@ -104,14 +120,14 @@ class Planner:
         work: PlanWork,
         analysis: Analysis,
         announcements: "_Announcements",
-        decoding: Decoding,
+        recording: listening.Recording,
         cpu_seconds: float,
     ) -> None:
         choice = announcements.choice
         plan_key = keys.plan(work.job_id, work.attempt)
         peaks_key = keys.peaks(work.job_id, work.attempt)
         duration, speech = round(analysis.duration_seconds, 3), round(analysis.speech_seconds, 3)
-        for warning in decoding.warnings:
+        for warning in recording.warnings:
             log.warning("recording incomplete", code=warning["code"], text=warning["text"])
         plan = {
             "version": 1,
@@ -119,10 +135,10 @@ class Planner:
             "speech_seconds": speech,
             "language": choice.language,
             "language_probability": choice.probability,
-            "source": decoding.source,
-            "decoder": decoding.decoder,
+            "source": recording.source,
+            "decoder": recording.decoder,
             "detector": model_digest(),
-            "warnings": decoding.warnings,
+            "warnings": recording.warnings,
             "chunks": announcements.chunks,
         }
         peaks = await asyncio.to_thread(lambda: canonical(analysis.peaks.document()))
@@ -139,6 +155,8 @@ class Planner:
             plan_key=plan_key,
             peaks_key=peaks_key,
             cpu_seconds=round(cpu_seconds, 3),
+            source=AudioSource.model_validate(recording.source),
+            warnings=[RecordingWarning.model_validate(warning) for warning in recording.warnings],
         )
         await self._broker.publish(event, patience=PATIENCE)
         log.info(

@@ -99,7 +99,8 @@ def test_the_bytes_depend_on_the_content_alone() -> None:
 
 def test_nothing_in_a_transcript_tells_which_job_it_is() -> None:
     assert set(transcript(result(segment("a", 0, 1)))) == {
-        "version", "language", "task", "duration_seconds", "speech_seconds", "text", "engine", "options", "segments"
+        "version", "language", "task", "duration_seconds", "speech_seconds", "text", "engine", "warnings", "options",
+        "segments",
     }  # fmt: skip
 
 

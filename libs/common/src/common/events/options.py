@@ -1,8 +1,24 @@
 """What a person may choose about a job."""
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+MOST_TRACKS = 1000  # that a media file may have; larger numbers are mistakes
+
+
+def _track(value: Any) -> Any:
+    """The number of a track, "mix" or None, also from a form; one sentence says what is wrong with anything else."""
+    wanted = value.strip().lower() if isinstance(value, str) else value
+    if isinstance(wanted, str) and wanted.isascii() and wanted.isdecimal():
+        wanted = int(wanted[:9])  # longer ones are out of range anyhow
+    number = isinstance(wanted, int) and not isinstance(wanted, bool) and 1 <= wanted <= MOST_TRACKS
+    if wanted is None or wanted == "mix" or number:
+        return wanted
+    raise ValueError("must be the number of an audio track, counted from 1, or mix for all tracks together")
+
+
+TrackChoice = Annotated[Annotated[int, Field(ge=1, le=MOST_TRACKS)] | Literal["mix"], BeforeValidator(_track)]
 
 
 class JobOptions(BaseModel):
@@ -19,4 +35,9 @@ class JobOptions(BaseModel):
     hotwords: str | None = Field(default=None, max_length=1000, description="Names and terms to expect.")
     multilingual: bool = Field(
         default=False, description="Hear the language of every window of up to 30 s, instead of once for the job."
+    )
+    track: TrackChoice | None = Field(
+        default=None,
+        description="The audio track to transcribe, counted from 1, or mix for all of them together; null = the file's "
+        "default track if there is speech on it, else the first with speech.",
     )

@@ -4,7 +4,7 @@ A transcriber has no database, so it repeats a fact when it repeats the work. Th
 computed from what they say, which makes every repetition a duplicate that the consumer's inbox drops.
 """
 
-from typing import Any
+from typing import Any, Final, Literal
 from uuid import UUID, uuid5
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -30,6 +30,61 @@ class AttemptEvent(Event):
         return {**data, "event_id": uuid5(_NAMESPACE, f"{cls.routing_key}/{about}")}
 
 
+WARNINGS: Final = {
+    "damaged": "Pieces of the recording could not be decoded and are missing.",
+    "gaps": "Parts of the recording hold no sound; they are silent, and the times after them are right.",
+    "clock_jumps": "The recording's time stamps go back, or forward by more than the limit; the sound is joined there.",
+    "truncated": "The recording is shorter than it says: its end is missing.",
+    "joined_files": "The file holds several recordings one after the other, and only the first is read.",
+    "unreadable_tracks": "An audio track has a format that cannot be read.",
+    "other_tracks_have_speech": "There is speech on an audio track that is not transcribed.",
+}
+"""What may be missing of a recording that is transcribed all the same: stable codes, and what each means."""
+
+
+class RecordingWarning(BaseModel):
+    """Something of a recording that is not in its transcript, or not where a player shows it."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    code: str = Field(description=" ".join(f"{code}: {meaning}" for code, meaning in WARNINGS.items()))
+    text: str = Field(description="What it is in this recording, and what can be done, as a sentence for people.")
+
+
+class AudioTrack(BaseModel):
+    """An audio track of a file, as the file describes it."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    index: int = Field(description="Its number among the audio tracks, from 1; what the option `track` names.")
+    codec: str
+    sample_rate: int
+    channels: int
+    language: str | None = Field(default=None, description="As the file says it.")
+    title: str | None = None
+    default: bool = Field(default=False, description="The file marks it as the track to be played.")
+    readable: bool = Field(default=True, description="Its format can be decoded.")
+    chosen: bool = Field(default=False, description="It is transcribed.")
+    speech_seconds: float | None = Field(default=None, description="Speech on it; null = it was not listened to.")
+
+
+class AudioSource(BaseModel):
+    """What a recording's file is; codec, rate and channels are those of the track transcribed, or the first in a mix."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    container: str = Field(description="The format of the file: mp4, mov, webm, matroska, wav, mp3, ogg, flac …")
+    video: bool = Field(default=False, description="There is a moving picture beside the sound.")
+    codec: str
+    sample_rate: int
+    channels: int
+    declared_seconds: float | None = Field(
+        default=None, description="How long the file says it is; null = it does not."
+    )
+    track: int | Literal["mix"] | None = Field(default=None, description="What is transcribed: a track, or all mixed.")
+    tracks: list[AudioTrack] = Field(default_factory=list, description="All audio tracks (the first 100).")
+
+
 class ChunkPlanned(AttemptEvent):
     """A chunk's audio is stored; times are seconds of the source recording."""
 
@@ -53,6 +108,8 @@ class AudioPlanned(AttemptEvent):
     plan_key: str
     peaks_key: str
     cpu_seconds: float = 0.0  # of decoding the recording and finding speech
+    source: AudioSource | None = None
+    warnings: list[RecordingWarning] = Field(default_factory=list)
 
 
 class AudioRejected(AttemptEvent):

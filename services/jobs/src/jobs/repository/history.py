@@ -42,6 +42,7 @@ _LEFT_BEHIND = (
     "chunks_planned",
     "chunks_done",
     "decode_seconds",
+    "warnings",
 )
 
 

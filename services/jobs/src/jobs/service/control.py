@@ -114,8 +114,8 @@ def _possible(options: JobOptions) -> JobOptions:
         raise LanguageNotKnown(str(error)) from error
 
 
-# A job's row as an attempt finds it. Duration, language and the pointer to the transcript are about the recording and
-# its readers, so they stay.
+# A job's row as an attempt finds it. Duration, language, source and the pointer to the transcript are about the
+# recording and its readers, so they stay.
 _UNTOUCHED = {
     **dict.fromkeys(
         (
@@ -130,6 +130,7 @@ _UNTOUCHED = {
             "peaks_key",
         )
     ),
+    "warnings": [],
     **dict.fromkeys(("work_dispatches", "chunks_known", "chunks_done"), 0),
     **dict.fromkeys(("seconds_known", "seconds_done", "decode_seconds"), 0.0),
 }

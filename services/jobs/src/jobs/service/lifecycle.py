@@ -91,6 +91,8 @@ class JobLifecycle:
             language=event.language,
             plan_key=event.plan_key,
             peaks_key=event.peaks_key,
+            source=None if event.source is None else storable(event.source.model_dump(mode="json")),
+            warnings=storable([warning.model_dump() for warning in event.warnings]),
             cpu_seconds=job.cpu_seconds + event.cpu_seconds,
             progressed_at=func.now(),
         )

@@ -1,0 +1,58 @@
+"""What is known about kinds of files: short names, lengths they declare, and how the beginning of another one looks."""
+
+import re
+from typing import BinaryIO, Final
+
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+
+# Of libavformat's names, those that are not what people call the format.
+_NAMES: Final = {"matroska,webm": "matroska", "mov,mp4,m4a,3gp,3g2,mj2": "mp4"}
+_BRANDS: Final = {"qt": "mov", "3g": "3gp"}
+_CLOCK: Final = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
+
+# How a file begins, in enough bytes to be no accident.
+_BEGINNING: Final = re.compile(
+    rb"RIFF....WAVE|RF64....WAVE|riff\x2e\x91\xcf\x11|RIFF....AVI LIST|\x00\x00[\x00-\x03].ftyp[\x20-\x7e]{4}"
+    rb"|FORM....AIF[FC]|caff\x00\x01\x00\x00desc|\x1a\x45\xdf\xa3.{4,48}(?:webm|matroska)|fLaC\x00\x00\x00\x22"
+    rb"|OggS\x00\x02.{22}(?:OpusHead|\x01vorbis|\x7fFLAC|Speex)|FLV\x01[\x01\x04\x05]\x00\x00\x00\x09"
+    rb"|\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9|TTA1\x01\x00|wvpk.{4}[\x00-\x10]\x04|\.snd\x00\x00\x00|#!AMR",
+    re.DOTALL,
+)
+_LONGEST_BEGINNING: Final = 64
+_SEARCHED: Final = 1 << 26  # bytes behind the last sound that was read
+_BLOCK: Final = 1 << 20
+
+
+def name_of(container: InputContainer, head: bytes) -> str:
+    """The short name of a file's format, given its first bytes: "mp4", "mov", "webm", "matroska", "wav" …"""
+    name = _NAMES.get(container.format.name, container.format.name)
+    if name == "mp4":
+        brand = container.metadata.get("major_brand", "").strip().lower()
+        return next((short for start, short in _BRANDS.items() if brand.startswith(start)), name)
+    if name == "matroska":
+        return "webm" if b"webm" in head else name
+    return name
+
+
+def declared_seconds(container: InputContainer, stream: AudioStream, *, video: bool, alone: bool) -> float | None:
+    """How long the file says the track is; None when it does not say, or only says how long a picture beside it is."""
+    if stream.duration is not None and stream.time_base is not None:
+        return round(float(stream.duration * stream.time_base), 3)
+    if (said := _CLOCK.match(stream.metadata.get("DURATION", ""))) is not None:
+        hours, minutes, seconds = said.groups()
+        return round(int(hours) * 3600 + int(minutes) * 60 + float(seconds), 3)
+    if container.duration is not None and alone and not video:
+        return round(container.duration / 1_000_000, 3)
+    return None
+
+
+def another_begins(file: BinaryIO, start: int) -> bool:
+    """Whether another recording begins in the file behind this place, where nothing was read any more."""
+    file.seek(start)
+    kept, searched = b"", 0
+    while searched < _SEARCHED and (block := file.read(_BLOCK)):
+        if _BEGINNING.search(kept + block):
+            return True
+        kept, searched = (kept + block)[-_LONGEST_BEGINNING:], searched + len(block)
+    return False
