@@ -191,7 +191,7 @@ class Restart(BaseModel):
     priority: Priority | None = None
 
     def changes(self) -> dict[str, Any]:
-        """The options that change; null chooses detection, no prompt, no hot words, any track; else it means nothing."""
+        """The options that change; null chooses detection, no prompt, no hot words, any track, or means nothing."""
         chosen = self.model_dump(exclude_unset=True, exclude={"priority"})
         return {name: value for name, value in chosen.items() if value is not None or name in _NULLABLE}
 

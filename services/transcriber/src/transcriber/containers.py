@@ -19,6 +19,7 @@ _BEGINNING: Final = re.compile(
     rb"|\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9|TTA1\x01\x00|wvpk.{4}[\x00-\x10]\x04|\.snd\x00\x00\x00|#!AMR",
     re.DOTALL,
 )
+_NO_SIZE: Final = 0x7FFF_F000
 _LONGEST_BEGINNING: Final = 64
 _SEARCHED: Final = 1 << 26  # bytes behind the last sound that was read
 _BLOCK: Final = 1 << 20
@@ -45,6 +46,18 @@ def declared_seconds(container: InputContainer, stream: AudioStream, *, video: b
     if container.duration is not None and alone and not video:
         return round(container.duration / 1_000_000, 3)
     return None
+
+
+def missing_share(head: bytes, size: int) -> float:
+    """Which share of the file's bytes is missing, by what a RIFF (wav, avi) says; 0 for other files.
+
+    libavformat reads such a file as if its end were meant. A recorder that was killed leaves a size of zero, or a huge
+    one, which says nothing.
+    """
+    if head[:4] != b"RIFF":
+        return 0.0
+    declared = int.from_bytes(head[4:8], "little") + 8
+    return 1 - size / declared if size < declared < _NO_SIZE else 0.0
 
 
 def another_begins(file: BinaryIO, start: int) -> bool:

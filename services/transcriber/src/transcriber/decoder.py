@@ -34,7 +34,7 @@ def run(*, parent: int, path: str, track: int | str | None, max_seconds: float, 
     pipe = os.fdopen(sandbox.OUTPUT, "wb", buffering=0)
     try:
         with ExitStack() as stack:
-            files = [stack.enter_context(Path(path).open("rb"))]
+            files: list[BinaryIO] = [stack.enter_context(Path(path).open("rb"))]
             if track == "mix":  # each track is read on its own, so that memory does not depend on their order
                 files += [stack.enter_context(Path(path).open("rb")) for _ in range(MOST_MIXED - 1)]
             _decode(files, pipe, track=track, max_seconds=max_seconds)
@@ -124,8 +124,9 @@ def _warnings(parts: list[Any], seconds: float) -> Iterator[dict[str, str]]:
             "there, so later times may differ from those that a player shows."
         )
         yield {"code": "clock_jumps", "text": text}
-    declared = max((part.declared_seconds or 0.0 for part in parts), default=0.0)
-    if seconds + parts[0].late_seconds < 0.9 * declared - 1.0:
+    declared = max(part.declared_seconds or 0.0 for part in parts)
+    declared = max(declared, seconds / max(1e-6, 1 - parts[0].missing_share))
+    if seconds + parts[0].late_seconds < 0.9 * declared - 1.0 and not jumps:
         text = (
             f"The recording breaks off: it says it lasts {in_words(round(declared))}, but holds {seconds:.0f} seconds."
         )

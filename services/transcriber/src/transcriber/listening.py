@@ -90,9 +90,8 @@ class _Tracks:
         self._path = path
         self._reader = reader
         # A decoder that is not asked for a track takes the file's default.
-        default: int = source["track"]
-        self._order = [default, *(each["index"] for each in source["tracks"] if each["readable"])]
-        self._order = list(dict.fromkeys(self._order))
+        readable = [each["index"] for each in source["tracks"] if each["readable"]]
+        self._order: list[int] = list(dict.fromkeys([source["track"], *readable]))
         self._audible: set[int] = set()
 
     async def choose(self) -> int:

@@ -3,6 +3,7 @@
 import importlib
 from collections.abc import Iterator
 from errno import EINVAL
+from io import SEEK_END
 from typing import BinaryIO, Final
 
 import av
@@ -16,7 +17,7 @@ from av.container import InputContainer
 from av.error import EOFError as EndOfFile
 from av.error import FFmpegError
 
-from .containers import another_begins, declared_seconds, name_of
+from .containers import another_begins, declared_seconds, missing_share, name_of
 from .downmix import Samples
 from .errors import Rejected
 from .stamps import Clock
@@ -137,6 +138,11 @@ class Media:
         return declared_seconds(self._container, self._stream, video=self.video, alone=len(self.tracks) == 1)
 
     @property
+    def missing_share(self) -> float:
+        """Which share of the file is missing by its own size, 0..1."""
+        return missing_share(self._head, self._file.seek(0, SEEK_END))
+
+    @property
     def late_seconds(self) -> float:
         """How much later than zero the time stamps begin, which some formats count as part of the length."""
         return max(0.0, self._beginning(self._stream) or 0.0)
@@ -157,15 +163,11 @@ class Media:
 
     def _beginning(self, stream: AudioStream) -> float | None:
         """The time stamp at which a player begins: the container's, so that sound that sets in later has its place."""
-        start = self._container.start_time
-        if start is None:
-            return None
-        own = stream.start_time
-        if self._container.format.name == "mpegts" and own is not None and stream.time_base is not None:
-            seconds = float(own * stream.time_base)
-            if seconds - start / av.time_base > _OTHER_CLOCK:
-                return seconds
-        return start / av.time_base
+        start, own, base = self._container.start_time, stream.start_time, stream.time_base
+        seconds = start / av.time_base if start is not None else None
+        if seconds is not None and own is not None and base is not None and self.container == "mpegts":
+            return float(own * base) if own * base - seconds > _OTHER_CLOCK else seconds
+        return seconds
 
     def _frames(self) -> Iterator[AudioFrame]:
         failures = 0

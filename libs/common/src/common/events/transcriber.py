@@ -69,7 +69,7 @@ class AudioTrack(BaseModel):
 
 
 class AudioSource(BaseModel):
-    """What a recording's file is; codec, rate and channels are those of the track transcribed, or the first in a mix."""
+    """What a recording's file is; codec, rate and channels are the transcribed track's, or the first one's of a mix."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 

@@ -1,5 +1,6 @@
 """Stopping jobs, and starting them again."""
 
+from typing import Any
 from uuid import UUID
 
 import structlog
@@ -116,7 +117,7 @@ def _possible(options: JobOptions) -> JobOptions:
 
 # A job's row as an attempt finds it. Duration, language, source and the pointer to the transcript are about the
 # recording and its readers, so they stay.
-_UNTOUCHED = {
+_UNTOUCHED: dict[str, Any] = {
     **dict.fromkeys(
         (
             "started_at",
