@@ -40,6 +40,12 @@ export class Client {
     await this.request(`/jobs/${id}`, { method: "DELETE" });
   }
 
+  /** Transcribe a finished job once more, from another audio track or from all of them mixed. */
+  async restartWithTrack(id: string, track: number | "mix"): Promise<void> {
+    const headers = { "Content-Type": "application/json" };
+    await this.request(`/jobs/${id}/restart`, { method: "POST", headers, body: JSON.stringify({ track }) });
+  }
+
   async transcript(id: string, signal?: AbortSignal): Promise<Transcript> {
     return this.json(`/jobs/${id}/download?format=json`, signal);
   }

@@ -1,5 +1,6 @@
 """Recordings, transcripts and the page's files, read in pieces by those who may."""
 
+import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,16 @@ async def job_id(client: httpx.AsyncClient) -> str:
     return created
 
 
-async def test_a_recording_is_played_in_pieces(client: httpx.AsyncClient, job_id: str) -> None:
+async def planned_as(platform: Platform, job_id: str, source: dict[str, Any]) -> None:
+    """Have the job say what a transcriber has found in its file."""
+    connection = await asyncpg.connect(platform.db_urls["jobs"].replace("+asyncpg", ""))
+    known = {"codec": "x", "sample_rate": 16_000, "channels": 1} | source
+    await connection.execute("UPDATE jobs SET source = $2::jsonb WHERE id = $1::uuid", job_id, json.dumps(known))
+    await connection.close()
+
+
+async def test_a_recording_is_played_in_pieces(client: httpx.AsyncClient, platform: Platform, job_id: str) -> None:
+    await planned_as(platform, job_id, {"container": "mp3"})
     whole = await client.get(f"/jobs/{job_id}/audio")
     assert (whole.status_code, whole.content) == (200, RECORDING)
     assert whole.headers["content-type"] == "audio/mpeg"
@@ -59,12 +69,45 @@ async def test_validators_save_the_way_and_keep_pieces_of_one_file_together(
     assert (changed.status_code, len(changed.content)) == (200, len(RECORDING))
 
 
-async def test_what_is_no_sound_is_never_shown(client: httpx.AsyncClient) -> None:
-    files = {"file": ("page.html", b"<script>alert(1)</script>", "text/html")}
+@pytest.mark.parametrize(
+    ("name", "declared"),
+    [("page.html", "text/html"), ("picture.svg", "audio/svg+xml"), ("talk.mp3", "audio/mpeg"), ("film", "video/html")],
+)
+async def test_what_was_not_decoded_is_never_shown(client: httpx.AsyncClient, name: str, declared: str) -> None:
+    files = {"file": (name, b"<script>alert(1)</script>", declared)}
     job_id = (await client.post("/jobs", files=files)).json()["id"]
-    answer = await client.get(f"/jobs/{job_id}/audio")
-    assert answer.headers["content-type"] == "application/octet-stream"
-    assert answer.headers["content-disposition"].startswith("attachment; ")
+    for path in (f"/jobs/{job_id}/audio", f"/uploads/{job_id}/source"):
+        answer = await client.get(path)
+        assert answer.headers["content-type"] == "application/octet-stream"
+        assert answer.headers["content-disposition"].startswith("attachment; ")
+        assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    ("container", "video", "expected"),
+    [
+        ("wav", False, "audio/wav"),
+        ("mp4", False, "audio/mp4"),
+        ("mp4", True, "video/mp4"),
+        ("webm", False, "audio/webm"),
+        ("webm", True, "video/webm"),
+        ("matroska", True, "video/x-matroska"),
+        ("ogg", False, "audio/ogg"),
+        ("mp3", True, "audio/mpeg"),
+        ("svg+xml", False, "application/octet-stream"),
+    ],
+)
+async def test_media_type_is_that_of_what_was_decoded(
+    client: httpx.AsyncClient, platform: Platform, container: str, video: bool, expected: str
+) -> None:
+    files = {"file": ("recording", RECORDING, "application/octet-stream")}
+    job_id = (await client.post("/jobs", files=files)).json()["id"]
+    await planned_as(platform, job_id, {"container": container, "video": video})
+    answer = await client.get(f"/jobs/{job_id}/audio", headers={"Range": "bytes=0-9"})
+    assert (answer.status_code, answer.headers["content-type"]) == (206, expected)
+    shown = "attachment; " if expected == "application/octet-stream" else "inline; "
+    assert answer.headers["content-disposition"].startswith(shown)
+    assert answer.headers["x-content-type-options"] == "nosniff"
 
 
 async def test_files_have_the_paths_of_old(

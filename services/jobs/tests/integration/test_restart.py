@@ -4,7 +4,18 @@ from uuid import UUID
 
 import pytest
 
-from common.events import AssembleWork, AudioRejected, CancelJob, ChunkWork, JobCancelled, PlanWork, WorkerHeartbeat
+from common.events import (
+    AssembleWork,
+    AudioRejected,
+    AudioSource,
+    AudioTrack,
+    CancelJob,
+    ChunkWork,
+    JobCancelled,
+    PlanWork,
+    RecordingWarning,
+    WorkerHeartbeat,
+)
 from common.storage import keys
 
 from .jobs_harness import (
@@ -76,6 +87,65 @@ async def test_what_is_over_cannot_be_cancelled_and_what_runs_cannot_be_restarte
     await person.reached(job_id, "failed")
     answer = await person.http.post(f"/jobs/{job_id}/cancel")
     assert (answer.status_code, answer.json()["code"]) == (409, "job_over")
+
+
+async def test_source_and_warnings_of_a_plan_are_shown_and_warnings_belong_to_their_attempt(platform: Platform) -> None:
+    person, broker = platform.person(), platform.broker
+    job_id = await half_done(platform, person)
+    job = await person.job(job_id)
+    assert (job["source"], job["warnings"]) == (None, [])
+    tracks = [
+        AudioTrack(index=1, codec="aac", sample_rate=48_000, channels=2, chosen=True, title="a\x00b"),
+        AudioTrack(index=2, codec="aac", sample_rate=48_000, channels=2, speech_seconds=4.2),
+    ]
+    source = AudioSource(
+        container="matroska", video=True, codec="aac", sample_rate=48_000, channels=2, track=1, tracks=tracks
+    )
+    warning = RecordingWarning(code="other_tracks_have_speech", text="There is speech on track 2.")
+    planned = audio_planned(job_id, 2).model_copy(update={"source": source, "warnings": [warning]})
+    await broker.publish(planned)
+
+    async def known() -> bool:
+        return bool((await person.job(job_id))["warnings"])
+
+    await until(known)
+    job = await person.job(job_id)
+    assert job["warnings"] == [warning.model_dump()]
+    assert [track["title"] for track in job["source"]["tracks"]] == ["a\N{REPLACEMENT CHARACTER}b", None]
+    await person.http.post(f"/jobs/{job_id}/cancel")
+    answer = await person.http.post(f"/jobs/{job_id}/restart", json={"track": 2})
+    assert (answer.status_code, answer.json()["options"]["track"]) == (202, 2)
+    job = await person.reached(job_id, "processing")
+    assert (job["warnings"], job["source"]["container"]) == ([], "matroska")
+    assert [attempt["warnings"] for attempt in job["attempts"]] == [[warning.model_dump()], []]
+
+
+@pytest.mark.parametrize("track", [0, -1, "foo", "", 1.5, True, [1], 100_000])
+async def test_impossible_track_is_refused(platform: Platform, track: object) -> None:
+    person = platform.person()
+    job_id = await half_done(platform, person)
+    await person.http.post(f"/jobs/{job_id}/cancel")
+    answer = await person.http.post(f"/jobs/{job_id}/restart", json={"track": track})
+    assert answer.status_code == 422
+    assert "number of an audio track" in answer.text
+
+
+async def test_another_track_is_another_option_and_reuses_nothing(platform: Platform) -> None:
+    person = platform.person()
+    job_id = await half_done(platform, person)
+    for track in ("mix", None, 2):
+        await person.http.post(f"/jobs/{job_id}/cancel")
+        await person.http.post(f"/jobs/{job_id}/restart", json={"track": track})
+        job = await person.reached(job_id, "processing")
+        assert job["options"]["track"] == track
+        await platform.broker.publish(chunk_planned(job_id, 0, attempt=job["attempt"]))
+
+        async def counted() -> bool:
+            return bool((await person.job(job_id))["chunks_total"])
+
+        await until(counted)
+        # With the first attempt's choice its result is taken over, with any other it is not.
+        assert (await person.job(job_id))["chunks_done"] == (1 if track is None else 0)
 
 
 async def test_a_restart_with_the_same_options_reuses_finished_chunks(platform: Platform) -> None:

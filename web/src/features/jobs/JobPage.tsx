@@ -16,6 +16,7 @@ import { DeleteJob } from "./DeleteJob";
 import styles from "./JobPage.module.css";
 import { Progress } from "./Progress";
 import { StateBadge } from "./StateBadge";
+import { Tracks, Warnings } from "./Source";
 import { isActive, timings, wordsFor } from "./words";
 
 const PAUSE = 1_000;
@@ -23,7 +24,7 @@ const TROUBLE_PAUSE = 5_000;
 
 export function JobPage({ id }: { id: string }) {
   const { client } = useSession();
-  const { data: job, problem } = usePolled(
+  const { data: job, problem, refresh } = usePolled(
     id,
     (signal) => client.job(id, signal),
     (found) => (found === undefined ? TROUBLE_PAUSE : isActive(found) ? PAUSE : null),
@@ -38,12 +39,12 @@ export function JobPage({ id }: { id: string }) {
       </p>
       {problem !== undefined && <Notice problem={problem} />}
       {job === undefined && problem === undefined && <p className="muted">Loading…</p>}
-      {job !== undefined && <Details job={job} />}
+      {job !== undefined && <Details job={job} onRestarted={refresh} />}
     </>
   );
 }
 
-function Details({ job }: { job: Job }) {
+function Details({ job, onRestarted }: { job: Job; onRestarted: () => void }) {
   const heading = useRef<HTMLHeadingElement>(null);
   const words = wordsFor(job);
   useEffect(() => {
@@ -66,6 +67,7 @@ function Details({ job }: { job: Job }) {
         <p className={styles.state} role="status">
           <StateBadge job={job} /> <span>{words.sentence}</span>
         </p>
+        <Warnings warnings={job.warnings} />
         <Progress job={job} />
         <Downloads job={job} />
       </header>
@@ -77,6 +79,7 @@ function Details({ job }: { job: Job }) {
         <aside className={styles.side}>
           <MetadataPanel job={job} />
           <Facts job={job} />
+          <Tracks job={job} onRestarted={onRestarted} />
         </aside>
       </div>
     </>

@@ -25,6 +25,7 @@ function job(part: Partial<Job>): Job {
       word_timestamps: false,
       initial_prompt: null,
       multilingual: false,
+      track: null,
     },
     language: "en",
     duration_seconds: 301.4,
