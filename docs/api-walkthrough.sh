@@ -51,7 +51,7 @@ call -X DELETE "$URL/api-keys/$KEY_ID"
 
 chapter "4. A recording in"
 # Any audio, or video with sound. Fields besides `file`: model, language (a code, or auto), task (transcribe or translate),
-# word_timestamps, initial_prompt, hotwords, multilingual.
+# word_timestamps, initial_prompt, hotwords, multilingual, track (a number from 1, or mix).
 JOB=$(call "$URL/jobs" -F "file=@$RECORDING" -F language=auto -F word_timestamps=true)
 ID=$(jq -r .id <<<"$JOB")
 jq -c '{id, file_name, size_bytes, state, options}' <<<"$JOB"

@@ -20,7 +20,7 @@ _EXAMPLE: dict[str, Any] = {
     "attempt": 1,
     "transcript_sha256": _HASH,
     "source_sha256": _HASH,
-    "source": {"container": "flac", "codec": "flac", "sample_rate": 16_000, "channels": 1, "declared_seconds": 60.0},
+    "source": {"container": "flac", "codec": "flac", "sample_rate": 16_000, "channels": 1, "track": 1},
     "decoder": {"pyav": "15.1.0", "libavcodec": "61.19.101"},
     "speech_detector": _HASH,
     "plan_sha256": _HASH,

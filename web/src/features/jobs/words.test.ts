@@ -30,6 +30,8 @@ function job(part: Partial<Job>): Job {
     language: "en",
     duration_seconds: 301.4,
     speech_seconds: null,
+    source: null,
+    warnings: [],
     chunks_total: 5,
     chunks_done: 2,
     transcript_attempt: null,
