@@ -73,6 +73,7 @@ def _packets(stream: av.AudioStream, track: Sounding) -> Iterator[tuple[float, A
             frame.sample_rate, frame.pts, frame.time_base = track.rate, pts, Fraction(1, track.rate)
             pts += len(block)
         for packet in stream.encode(frame):
+            assert packet.pts is not None
             base = packet.time_base
             at = float(packet.pts * base)
             late = track.delay + (track.gap if track.gap_at is not None and at >= track.gap_at else 0.0)
