@@ -30,10 +30,12 @@ class Sounding:
     gap: float = 0.0
 
 
-def reel(container: str, tracks: Sequence[Sounding], *, video: bool = False) -> bytes:
+def reel(
+    container: str, tracks: Sequence[Sounding], *, video: bool = False, options: dict[str, str] | None = None
+) -> bytes:
     """A file of these tracks, interleaved as a recorder writes them."""
     buffer = io.BytesIO()
-    with av.open(buffer, "w", format=container) as output:
+    with av.open(buffer, "w", format=container, options=options or {}) as output:
         packets: list[tuple[float, Any]] = []
         if video:
             picture = output.add_stream("mpeg4", rate=5)

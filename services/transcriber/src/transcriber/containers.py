@@ -19,7 +19,10 @@ _BEGINNING: Final = re.compile(
     rb"|\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9|TTA1\x01\x00|wvpk.{4}[\x00-\x10]\x04|\.snd\x00\x00\x00|#!AMR",
     re.DOTALL,
 )
-_NO_SIZE: Final = 0x7FFF_F000
+# A segment of Matroska and its size in the widest form, which those writers use that fill it in at the end.
+_SEGMENT: Final = re.compile(rb"^\x1a\x45\xdf\xa3.{4,80}?\x18\x53\x80\x67\x01(.{7})", re.DOTALL)
+_NO_RIFF_SIZE: Final = 0x7FFF_F000
+_MOST_TIMES: Final = 1000  # that a file may be shorter than it says, for that to be believed
 _LONGEST_BEGINNING: Final = 64
 _SEARCHED: Final = 1 << 26  # bytes behind the last sound that was read
 _BLOCK: Final = 1 << 20
@@ -49,15 +52,18 @@ def declared_seconds(container: InputContainer, stream: AudioStream, *, video: b
 
 
 def missing_share(head: bytes, size: int) -> float:
-    """Which share of the file's bytes is missing, by what a RIFF (wav, avi) says; 0 for other files.
+    """Which share of the file's bytes is missing, by the size that a RIFF (wav, avi) or a Matroska says; 0 for others.
 
-    libavformat reads such a file as if its end were meant. A recorder that was killed leaves a size of zero, or a huge
-    one, which says nothing.
+    libavformat reads such a file as if its end were meant. A recorder that was killed, or writes to a pipe, leaves a
+    size of zero or a huge one, which says nothing.
     """
-    if head[:4] != b"RIFF":
-        return 0.0
-    declared = int.from_bytes(head[4:8], "little") + 8
-    return 1 - size / declared if size < declared < _NO_SIZE else 0.0
+    declared = 0
+    if head[:4] == b"RIFF":
+        said = int.from_bytes(head[4:8], "little")
+        declared = said + 8 if said < _NO_RIFF_SIZE else 0
+    elif (found := _SEGMENT.search(head)) is not None:
+        declared = found.end() + int.from_bytes(found[1], "big")
+    return 1 - size / declared if size < declared < _MOST_TIMES * size else 0.0
 
 
 def another_begins(file: BinaryIO, start: int) -> bool:

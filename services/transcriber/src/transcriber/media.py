@@ -51,7 +51,7 @@ for _module in ("audio.stream", "video.stream", "subtitles.stream", "subtitles.c
 _STUBBORN: Final = 20  # read errors in a row after which the rest of the file is given up
 _GUESSED: Final = "Estimating duration from bitrate"  # libavformat's warning; PyAV has no other sign of it
 _OTHER_CLOCK: Final = 10.0  # seconds after which a track of a transport stream belongs to another program
-_HEAD_BYTES: Final = 64
+_HEAD_BYTES: Final = 128
 
 # Each opening is looked at by itself, and two of the same file complain in the same words.
 av.logging.set_skip_repeated(False)

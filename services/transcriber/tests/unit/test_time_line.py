@@ -160,6 +160,16 @@ async def test_half_a_file_is_said_to_break_off(put: Any, speech: Any, container
     assert "truncated" in codes(decoding)
 
 
+@pytest.mark.parametrize("container", ["matroska", "mp4"])
+async def test_half_a_film_is_said_to_break_off(put: Any, speech: Any, container: str) -> None:
+    """Also where nothing says how long a track is: browsers and editors write no `DURATION` tags."""
+    options = {"moov_size": "200000"} if container == "mp4" else {}
+    content = reel(container, [Sounding(speech[: 20 * RATE])], video=True, options=options)
+    content = content.replace(b"DURATION", b"DURATI__")
+    assert codes((await run(put("whole", content)))[1]) == set()
+    assert "truncated" in codes((await run(put("half", content[: len(content) * 6 // 10])))[1])
+
+
 @pytest.mark.parametrize("container", ["adts", "mp3", "ac3"])
 async def test_guess_from_a_bit_rate_is_no_declaration(put: Any, speech: Any, container: str) -> None:
     """A quiet beginning has libavformat believe that the whole file has so few bits a second."""
