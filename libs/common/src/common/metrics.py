@@ -6,14 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from threading import Thread
-from typing import TYPE_CHECKING
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+from wsgiref.types import StartResponse, WSGIEnvironment
 
 from prometheus_client import CONTENT_TYPE_LATEST, Gauge, disable_created_metrics, generate_latest, make_wsgi_app
 from prometheus_client.exposition import ThreadingWSGIServer
-
-if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 BUILD = Gauge("verbatim_build_info", "What is running: always 1.", ["service", "version", "python"])
 
@@ -43,7 +40,7 @@ def serve(port: int, host: str = "127.0.0.1", token: str | None = None) -> Metri
     counted = make_wsgi_app()
     wanted = None if token is None else f"Bearer {token}".encode()
 
-    def guarded(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+    def guarded(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         shown = environ.get("HTTP_AUTHORIZATION", "").encode("latin-1", "replace")
         if wanted is None or hmac.compare_digest(shown, wanted):
             return counted(environ, start_response)

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision: str = "b7c41e0a92d6"
-down_revision: str | Sequence[str] | None = "81f3c0d95e27"
+down_revision: str | Sequence[str] | None = "b7a2e4c91d63"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
