@@ -224,9 +224,10 @@ class OutboxRelay:
 
 def _envelope(row: Any) -> Envelope:
     # Rows of former versions name the default exchange for what goes straight into a queue.
-    address = (row.exchange, row.routing_key) if row.exchange else straight_to(row.routing_key)
+    exchange, routing_key = (row.exchange, row.routing_key) if row.exchange else straight_to(row.routing_key)
     return Envelope(
-        *address,
+        exchange=exchange,
+        routing_key=routing_key,
         message_id=str(row.message_id),
         message_type=row.message_type,
         correlation_id=row.correlation_id,

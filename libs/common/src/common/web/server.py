@@ -32,7 +32,7 @@ def serve(app: FastAPI, settings: ServiceSettings) -> None:
     Exits with a code other than 0 if the start fails, and with the one given to `end`.
     """
     raise_descriptor_limit()
-    token = settings.metrics_token and settings.metrics_token.get_secret_value()
+    token = settings.metrics_token.get_secret_value() if settings.metrics_token else None
     metrics_server = metrics.serve(settings.metrics_port, settings.host, token) if settings.metrics_port else None
     config = uvicorn.Config(
         app,

@@ -67,7 +67,7 @@ class OpenVINOEncoder:
         """
         encoded = np.empty((len(spectrograms), *self._shape), np.float32)
         for index, spectrogram in enumerate(spectrograms):
-            key = hashlib.sha256(spectrogram).digest()
+            key = hashlib.sha256(spectrogram.tobytes()).digest()
             kept = self._kept.pop(key, None)
             if kept is None:
                 self.inferences += 1
