@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from threading import Thread
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
-from wsgiref.types import StartResponse, WSGIEnvironment
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from prometheus_client import CONTENT_TYPE_LATEST, Gauge, disable_created_metrics, generate_latest, make_wsgi_app
 from prometheus_client.exposition import ThreadingWSGIServer
@@ -37,7 +37,7 @@ def serve(port: int, host: str = "127.0.0.1", token: str | None = None) -> Metri
     """
     # Creation times would double the number of series for nobody. (The function has no annotations.)
     disable_created_metrics()  # type: ignore[no-untyped-call]
-    counted = make_wsgi_app()
+    counted: WSGIApplication = make_wsgi_app()
     wanted = None if token is None else f"Bearer {token}".encode()
 
     def guarded(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
