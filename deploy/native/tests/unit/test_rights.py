@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from common.events import ALL, NOTICES, SENDERS, SERVICES, SUBSCRIBERS
+from common.events import ALL, NOTICES, SENDERS, SERVICES, SUBSCRIBERS, Event, Notice
 from common.messaging import topology
 from native import rights
 
@@ -22,13 +22,13 @@ def who_sends(exchange: str, key: str) -> set[str]:
 
 
 @pytest.mark.parametrize("event", ALL, ids=lambda event: event.routing_key)
-def test_an_event_is_published_by_its_owner_and_dead_lettered_by_its_subscribers(event: type) -> None:
+def test_an_event_is_published_by_its_owner_and_dead_lettered_by_its_subscribers(event: type[Event]) -> None:
     assert who_sends(topology.EVENTS, event.routing_key) == {event.__module__.rpartition(".")[2]}
     assert who_sends(topology.DEAD, event.routing_key) == set(SUBSCRIBERS[event])
 
 
 @pytest.mark.parametrize("notice", NOTICES, ids=lambda notice: notice.name)
-def test_a_notice_is_sent_by_its_senders_and_heard_by_all(notice: type) -> None:
+def test_a_notice_is_sent_by_its_senders_and_heard_by_all(notice: type[Notice]) -> None:
     assert who_sends(topology.CONTROL, notice.name) == set(SENDERS[notice])
     assert who("read", topology.CONTROL) == set(SERVICES)
 
