@@ -32,6 +32,7 @@ from .deadletters import DeadLetters
 from .dispatch import Dispatcher
 from .log_routes import router as log_router
 from .logarchive import LogArchive
+from .reindexing import keep_terms
 from .resources import Resources
 from .routes import creation, listing, router, usage
 from .settings import Settings
@@ -81,6 +82,7 @@ def create_app(settings: Settings) -> FastAPI:
             background.start("dispatcher", Dispatcher(engine, sessions, settings).run)
             background.start("presence", Presence(broker, service="jobs", settings=settings, app=app).run)
             background.start("watchdog", watchdog.run)
+            background.start("search terms", partial(keep_terms, sessions))
             background.start("event watchers", watchers.run)
             background.start("log retention", archive.run)
             background.start("log heartbeat", archive.tell_head)

@@ -77,6 +77,8 @@ class Job(Base):
         Index("jobs_finished_idx", FINISHED, "id"),
         Index("jobs_duration_idx", DURATION, "id"),
         Index("jobs_search_idx", "search", postgresql_using="gin"),
+        Index("jobs_grams_idx", "grams", postgresql_using="gin"),
+        Index("jobs_not_shown_idx", "id", postgresql_where=text("shown IS NULL")),
         Index("jobs_tags_idx", "tags", postgresql_using="gin"),
         # What the owner's recordings take up, without reading the rows.
         Index("jobs_owner_size_idx", "owner_id", postgresql_include=["size_bytes"]),
@@ -155,13 +157,22 @@ class Job(Base):
 
     # Number of the newest line in the job's history of events.
     last_event: Mapped[int] = mapped_column(BigInteger, server_default="0")
-    # Id, file name and tags (A), keywords (B), transcript (D); large, so no query reads it along with the rest.
+    # How jobs are found, see search/: file name and tags as they are compared (null = not written yet by a service that
+    # knows the column), their sequences of characters, and the terms of keywords and transcript. They are large, so no
+    # other query reads them along with the rest.
+    shown: Mapped[str | None] = mapped_column(deferred=True)
+    grams: Mapped[Any] = mapped_column(TSVECTOR, server_default=text("''::tsvector"), deferred=True)
     search: Mapped[Any] = mapped_column(TSVECTOR, server_default=text("''::tsvector"), deferred=True)
 
     @property
     def choices(self) -> JobOptions:
         """The options as the message catalogue knows them."""
         return JobOptions.model_validate(self.options)
+
+    @property
+    def spoken_language(self) -> str | None:
+        """The language of the transcript, which is not always that of the recording."""
+        return "en" if self.choices.task == "translate" else self.language
 
     @property
     def plan_complete(self) -> bool:

@@ -18,9 +18,9 @@ from jobs import metrics
 from jobs.errors import ForeignSource, IdempotencyKeyInFlight, JobIdTaken, ModelNotAvailable
 from jobs.priorities import DELAYS
 from jobs.repository import IdempotencyRepository, JobRepository, WorkerRepository
+from jobs.repository.search import name_terms
 from jobs.resources import Resources
 from jobs.schemas import Admission, Choices, Claim, JobView, NewJob, NewJobs, NewUpload, Reservation
-from jobs.search import name_vector
 from jobs.tables import Job
 
 from .history import History
@@ -123,7 +123,7 @@ class JobCreation:
                 duplicate_of=await self._jobs.first_with(owner.user_id, new.sha256),
                 # Not the transaction's moment: recordings of one form take their turns in its order.
                 turn_at=func.clock_timestamp() + DELAYS[new.priority],
-                search=name_vector([new.file_name, *new.tags]),
+                **name_terms(new.file_name, new.tags),
                 **new.model_dump(exclude={"job_id", "options"}),
             )
             if job is None:

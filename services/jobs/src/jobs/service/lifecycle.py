@@ -160,7 +160,7 @@ class JobLifecycle:
             progressed_at=func.now(),
         )
         said = await self._ledger.texts(job.id, job.attempt)
-        await self._search.put_transcript(job, said, "en" if job.choices.task == "translate" else event.language)
+        await self._search.put_transcript(job, said, job.spoken_language)
         self._history.state(job)
         outbox.add(
             self._session,
