@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Path, Query
 from pydantic import AfterValidator
 
 from common.web import SessionDep, problems
+from common.web.cursors import InvalidCursor
 
 from . import audit, cursors, repository, session_repository
 from .accounts import Changes
@@ -24,7 +25,6 @@ from .admin_schemas import (
 from .audit import Kind
 from .errors import (
     ApiKeyNotFound,
-    InvalidCursor,
     LastAdmin,
     OwnAccount,
     RotationPending,

@@ -5,7 +5,9 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+
+from common.web.moments import with_plus
 
 from . import cursors
 from .accounts import Role
@@ -31,7 +33,7 @@ def _in_utc(moment: datetime) -> datetime:
         raise ValueError("the moment lies outside the calendar") from error
 
 
-Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+Moment = Annotated[AwareDatetime, BeforeValidator(with_plus), AfterValidator(_in_utc)]
 
 
 class NewUser(BaseModel):

@@ -75,13 +75,6 @@ class WeakPassword(Invalid):
     title = "Password too weak"
 
 
-class InvalidCursor(Invalid):
-    """The cursor was not issued by this listing."""
-
-    code = "invalid_cursor"
-    title = "Invalid cursor"
-
-
 class UsernameTaken(Conflict):
     """Another account has this name, or one that looks like it."""
 

@@ -1,6 +1,6 @@
 """What can go wrong in file administration, with stable codes."""
 
-from common.web.errors import BadRequest, Conflict, Invalid, NotFound, Unavailable
+from common.web.errors import Conflict, Invalid, NotFound, Unavailable
 
 
 class FileInUse(Conflict):
@@ -22,13 +22,6 @@ class ReportNotFound(NotFound):
 
     code = "report_not_found"
     title = "Report not found"
-
-
-class InvalidCursor(BadRequest):
-    """The cursor was not issued by this listing."""
-
-    code = "invalid_cursor"
-    title = "Invalid cursor"
 
 
 class NotConfirmed(Invalid):

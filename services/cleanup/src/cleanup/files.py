@@ -1,7 +1,5 @@
 """The stored files of all jobs: what there is, whose it is, and deleting one that no live job refers to."""
 
-import base64
-import binascii
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -15,8 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from common import context
 from common.storage import ObjectInfo, ObjectMissing, ObjectStore, keys
+from common.web import cursors
 
-from .errors import FileInUse, FileNotFound, InvalidCursor
+from .errors import FileInUse, FileNotFound
 from .repository import JobRepository
 from .tables import State
 
@@ -117,7 +116,7 @@ class Files:
 
     async def page(self, wanted: Wanted, *, limit: int, cursor: str | None) -> FilePage:
         """Return up to `limit` files behind the cursor; raises InvalidCursor."""
-        after = None if cursor is None else _decoded(cursor)
+        after = None if cursor is None else position(cursor)
         found: list[ObjectInfo] = []
         async for item in self._walk(wanted, after):
             found.append(item)
@@ -125,7 +124,8 @@ class Files:
                 break
         shown = found[:limit]
         return FilePage(
-            items=await self._described(shown), next_cursor=_encoded(shown[-1].key) if len(found) > limit else None
+            items=await self._described(shown),
+            next_cursor=cursors.encode(shown[-1].key) if len(found) > limit else None,
         )
 
     async def delete(self, key: str, by: UUID) -> None:
@@ -187,15 +187,9 @@ class Files:
         return views
 
 
-def _encoded(key: str) -> str:
-    return base64.urlsafe_b64encode(key.encode()).decode().rstrip("=")
-
-
-def _decoded(cursor: str) -> str:
-    try:
-        key = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
-    except (ValueError, binascii.Error):
-        key = ""
-    if placed(key) is None:
-        raise InvalidCursor("the cursor is not one that this listing gave out")
+def position(cursor: str) -> str:
+    """The key in a cursor; raises InvalidCursor."""
+    key = cursors.decode(cursor)
+    if not isinstance(key, str) or placed(key) is None:
+        raise cursors.InvalidCursor
     return key

@@ -8,10 +8,11 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response, status
 from starlette.responses import StreamingResponse
 
 from common.web import AdminDep, SessionDep, problems
+from common.web.cursors import InvalidCursor
 
 from .bundle import Bundle, Format
 from .config import CleanupConfigView, ConfigStore, NewCleanupConfig
-from .errors import FileInUse, FileNotFound, InvalidCursor, NotConfirmed, ReportNotFound, StoreDown
+from .errors import FileInUse, FileNotFound, NotConfirmed, ReportNotFound, StoreDown
 from .files import FilePage, Files, Kind, Wanted
 from .reports import ReportPage, ReportRepository, ReportView
 from .reset import NewReset, Reset, ResetView

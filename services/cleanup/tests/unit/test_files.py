@@ -1,11 +1,15 @@
 """Which keys are files of a job, and of what kind."""
 
+from contextlib import suppress
 from uuid import UUID
 
 import pytest
+from hypothesis import given
 
-from cleanup.files import Kind, placed
+from cleanup.files import Kind, placed, position
 from common.storage import keys
+from common.web import cursors
+from support.forged_cursors import forged
 
 JOB = UUID("4b2f7c1e-8d0a-4c55-9a58-0d7e6c1b2f10")
 
@@ -41,3 +45,13 @@ def test_every_file_of_a_job_has_its_kind(key: str, kind: Kind) -> None:
 )
 def test_what_is_no_file_of_a_job_is_nobodys(key: str) -> None:
     assert placed(key) is None
+
+
+def test_a_cursor_returns_to_the_same_file() -> None:
+    assert position(cursors.encode(keys.source(JOB))) == keys.source(JOB)
+
+
+@given(forged)
+def test_a_forged_cursor_is_refused_or_names_a_file_of_a_job(text: str) -> None:
+    with suppress(cursors.InvalidCursor):
+        assert placed(position(text)) is not None

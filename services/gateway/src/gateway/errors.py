@@ -7,6 +7,7 @@ from common.web.errors import (
     BadRequest,
     Conflict,
     Forbidden,
+    Gone,
     Invalid,
     NotFound,
     Problem,
@@ -37,6 +38,13 @@ class IdempotencyKeyReused(Invalid):
 
     code = "idempotency_key_reused"
     title = "Idempotency key of another request"
+
+
+class JobDeleted(Gone):
+    """The first upload with this Idempotency-Key created jobs that were deleted since: `deleted`, `existing`."""
+
+    code = "job_deleted"
+    title = "Job deleted"
 
 
 class IdempotencyKeyInFlight(Conflict):

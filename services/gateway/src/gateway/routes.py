@@ -18,6 +18,7 @@ from .errors import (
     IdempotencyKeyInFlight,
     IdempotencyKeyReused,
     InvalidForm,
+    JobDeleted,
     ProvenanceUnknown,
     StoreDown,
     TooManyUploads,
@@ -53,7 +54,10 @@ JobId = Annotated[UUID, Path(description="The job's id.", examples=["4b2f7c1e-8d
     response_class=Response,
     responses=merged(
         CREATED,
-        signed_in(BadUpload, UploadTooLarge, InvalidForm, IdempotencyKeyReused, IdempotencyKeyInFlight, StoreDown),
+        signed_in(
+            *(BadUpload, UploadTooLarge, InvalidForm, StoreDown),
+            *(IdempotencyKeyReused, IdempotencyKeyInFlight, JobDeleted),
+        ),
         problems(TooManyUploads),
     ),
     openapi_extra=UPLOAD_FORM,
@@ -62,7 +66,8 @@ JobId = Annotated[UUID, Path(description="The job's id.", examples=["4b2f7c1e-8d
 async def create_job(request: Request, _: IdentityDep, resources: ResourcesDep) -> Response:
     """All recordings of a form become jobs, or none does: one is answered as its job, several as {"items": [...]}.
 
-    With an `Idempotency-Key` (kept for a day) a repetition of the same upload gets the first answer again.
+    With an `Idempotency-Key` (kept for a day) a repetition of the same upload gets the first answer again,
+    or 410 when a job of it was deleted since.
     """
     return await uploads.receive(request, resources.store, resources.upstreams.jobs, resources.uploads)
 

@@ -1,10 +1,10 @@
 """What can go wrong in the job catalogue, as typed problems with stable codes."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import ClassVar
+from uuid import UUID
 
-from common.web.errors import BadRequest, Conflict, Invalid, NotFound, TooManyRequests, Unauthorized, Unavailable
+from common.web.errors import Conflict, Gone, Invalid, NotFound, Unauthorized, Unavailable
 
 
 class JobNotFound(NotFound):
@@ -110,46 +110,26 @@ class LanguageNotKnown(Invalid):
     title = "Language not known to the model"
 
 
+class JobDeleted(Gone):
+    """The Idempotency-Key created jobs that were deleted since: `deleted` and `existing` name them."""
+
+    code = "job_deleted"
+    title = "Job deleted"
+
+    def __init__(self, deleted: Sequence[UUID], existing: Sequence[UUID]) -> None:
+        super().__init__(
+            "The first request with this Idempotency-Key created jobs that have been deleted since"
+            f" ({len(deleted)} of {len(deleted) + len(existing)}); use a new key to upload again.",
+            deleted=deleted,
+            existing=existing,
+        )
+
+
 class TooManyWatchers(Unavailable):
     """This replica streams events to as many clients as it may."""
 
     code = "too_many_watchers"
     title = "Too many event streams"
-
-
-class QuotaExceeded(TooManyRequests):
-    """The user has as much as one user may: `limit` names what, with `used`, `allowed` and, where time helps,
-    `resets_at`."""
-
-    code = "quota_exceeded"
-    title = "Quota exceeded"
-
-    def __init__(
-        self,
-        detail: str,
-        *,
-        limit: str,
-        used: float,
-        allowed: float,
-        resets_at: datetime | None = None,
-        retry_after: int | None = None,
-    ) -> None:
-        """`retry_after` are the seconds after which it is worth asking again, for limits that time lifts."""
-        super().__init__(
-            detail,
-            headers=None if retry_after is None else {"Retry-After": str(retry_after)},
-            limit=limit,
-            used=used,
-            allowed=allowed,
-            resets_at=resets_at,
-        )
-
-
-class InvalidCursor(BadRequest):
-    """The cursor was not issued by this listing."""
-
-    code = "invalid_cursor"
-    title = "Invalid cursor"
 
 
 class IllegalTransition(RuntimeError):

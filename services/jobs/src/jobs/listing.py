@@ -1,15 +1,16 @@
 """What a listing of jobs can be asked for, and the positions in it that are handed out as cursors."""
 
-import base64
-import binascii
-import json
+import math
+import unicodedata
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from .errors import InvalidCursor
+from common.web import cursors
+from common.web.moments import with_plus
+
 from .states import State
 
 SortKey = Literal["created_at", "finished_at", "duration"]
@@ -30,14 +31,24 @@ def _in_range(value: datetime) -> datetime:
 
 
 def storable(value: str) -> str:
-    """Raise ValueError for what PostgreSQL cannot hold in a text."""
+    """Return a text in Unicode's composed form (NFC); raises ValueError for what PostgreSQL cannot hold."""
     if "\x00" in value:
         raise ValueError("must not contain the character U+0000")
-    return value
+    if any("\ud800" <= letter <= "\udfff" for letter in value):
+        raise ValueError("must not contain half of a surrogate pair")
+    return unicodedata.normalize("NFC", value)
+
+
+def tidy_tag(value: str) -> str:
+    """Return a tag as it is stored: composed, and with single spaces; raises ValueError for an empty one."""
+    words = " ".join(storable(value).split())
+    if not words:
+        raise ValueError("must not be empty")
+    return words
 
 
 Words = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(storable)]
-Moment = Annotated[datetime, AfterValidator(_in_range)]
+Moment = Annotated[datetime, BeforeValidator(with_plus), AfterValidator(_in_range)]
 
 
 class ListQuery(BaseModel):
@@ -47,8 +58,9 @@ class ListQuery(BaseModel):
 
     q: Words | None = Field(
         default=None,
-        description='Full text over file name, tags, keywords and transcript, or the beginning of an id: words, "a'
-        ' phrase", or, -not.',
+        description="Any part of the file name or a tag, words of keywords and transcript (in the forms of their"
+        ' language; any part in scripts without spaces), or the beginning of an id: words, "a phrase", or, -not.'
+        " Case and accents do not matter unless you write them in a word that was spoken.",
         examples=['budget "next year" -draft'],
     )
     state: list[State] = Field(default=[], max_length=6, description="Only jobs in one of these states.")
@@ -58,7 +70,7 @@ class ListQuery(BaseModel):
         default=None, description="For administrators: somebody's jobs by user id, or all. Without it: your own."
     )
     model: Words | None = Field(default=None, examples=["base"])
-    tag: Words | None = Field(default=None, description="Only jobs with this tag.")
+    tag: Annotated[Words, AfterValidator(tidy_tag)] | None = Field(default=None, description="Only jobs with this tag.")
     sort: SortKey = Field(
         default="created_at",
         description="Jobs that are not finished count as the latest, an unknown duration as the shortest.",
@@ -82,26 +94,25 @@ class Cursor(BaseModel):
     def encode(self) -> str:
         """Return the position as a URL-safe string."""
         value = self.value.isoformat() if isinstance(self.value, datetime) else self.value
-        document = json.dumps([self.sort, self.order, value, str(self.id)], separators=(",", ":"))
-        return base64.urlsafe_b64encode(document.encode()).decode().rstrip("=")
+        return cursors.encode([self.sort, self.order, value, str(self.id)])
 
     @classmethod
     def decode(cls, text: str, wanted: ListQuery) -> "Cursor":
         """Return the position in a string; raises InvalidCursor also when it belongs to another order."""
-        try:
-            padded = text + "=" * (-len(text) % 4)
-            sort, order, value, job_id = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
-            if (sort, order) != (wanted.sort, wanted.order):
-                raise ValueError("another order")
-            return cls(sort=sort, order=order, value=_value(sort, value), id=UUID(job_id))
-        except (ValueError, TypeError, AttributeError, RecursionError, binascii.Error) as error:
-            raise InvalidCursor("the cursor is not one that this listing gave out") from error
+        match cursors.decode(text):
+            case [wanted.sort, wanted.order, (str() | float()) as value, str(job_id)]:
+                with cursors.checked():
+                    return cls(sort=wanted.sort, order=wanted.order, value=_value(wanted.sort, value), id=UUID(job_id))
+        raise cursors.InvalidCursor
 
 
-def _value(sort: SortKey, value: Any) -> datetime | float:
+def _value(sort: SortKey, value: str | float) -> datetime | float:
+    """The value that the order goes by; raises ValueError or OverflowError for what no listing gave out."""
     if sort == "duration":
-        return float(value)
-    moment = datetime.fromisoformat(value)
-    if moment.tzinfo is None or not 1 < moment.year <= 9999:
-        raise ValueError("no moment of ours")
-    return moment
+        if not isinstance(value, float) or not math.isfinite(value):
+            raise ValueError("not a duration")
+        return value
+    moment = datetime.fromisoformat(str(value))
+    if moment.tzinfo is None or moment.year == 1:
+        raise ValueError("not a moment of a job")
+    return moment.astimezone(UTC)

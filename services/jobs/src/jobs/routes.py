@@ -9,6 +9,8 @@ from fastapi.responses import StreamingResponse
 from common.web import IdentityDep, SessionDep, problems
 from common.web.addresses import from_gateway
 from common.web.answers import Responses
+from common.web.cursors import InvalidCursor
+from common.web.errors import QuotaExceeded
 from common.web.identity import Identity, limited_identity
 
 from .errors import (
@@ -16,15 +18,14 @@ from .errors import (
     AttemptNotFound,
     ForeignSource,
     IdempotencyKeyInFlight,
-    InvalidCursor,
     JobActive,
+    JobDeleted,
     JobIdTaken,
     JobNotCompleted,
     JobNotFound,
     JobOver,
     LanguageNotKnown,
     ModelNotAvailable,
-    QuotaExceeded,
     TooManyWatchers,
     VerificationNotFound,
     VerificationRunning,
@@ -134,7 +135,9 @@ async def create_jobs(new: NewJobs, identity: IdentityDep, jobs: CreationDep) ->
     "/jobs/{job_id}/verify",
     status_code=status.HTTP_202_ACCEPTED,
     summary="Decode random chunks once more and compare.",
-    responses=problems(JobNotFound, JobNotCompleted, VerificationRunning, ModelNotAvailable, AccountGone),
+    responses=problems(
+        JobNotFound, JobNotCompleted, VerificationRunning, ModelNotAvailable, QuotaExceeded, AccountGone
+    ),
 )
 async def verify_job(
     job_id: JobId, identity: IdentityDep, verifications: VerifyingDep, wanted: Verify | None = None
@@ -143,7 +146,11 @@ async def verify_job(
     return VerificationView.of(await verifications.begin(identity, job_id, wanted or Verify()))
 
 
-@creation.post("/idempotency-keys", summary="Claim a key for a creation, or hold on to it; or hear what came of it.")
+@creation.post(
+    "/idempotency-keys",
+    summary="Claim a key for a creation, or keep it; or read what the creation under it was answered.",
+    responses=problems(JobDeleted),
+)
 async def claim_key(claim: Claim, identity: IdentityDep, jobs: CreationDep) -> Reservation:
     return await jobs.reserve(identity, claim)
 

@@ -15,7 +15,7 @@ from models.languages import language_code, language_for
 
 from .costs import Costs
 from .examples import DETAIL_EXAMPLE, JOB_EXAMPLE, LOG_PAGE_EXAMPLE, USAGE_EXAMPLE
-from .listing import COUNTED, storable
+from .listing import COUNTED, storable, tidy_tag
 from .priorities import Priority
 from .progress import Stage, Timings, progress, stage, timings
 from .states import SENTENCES, State
@@ -25,13 +25,6 @@ _UNPRINTABLE = re.compile(r"[\x00-\x20\x7f]")
 
 JobId = Annotated[UUID, Path(description="The job's id.", examples=["4b2f7c1e-8d0a-4c55-9a58-0d7e6c1b2f10"])]
 Storable = Annotated[str, Field(min_length=1, max_length=1024), AfterValidator(storable)]
-
-
-def _tag(value: str) -> str:
-    tag = " ".join(storable(value).split())
-    if not tag:
-        raise ValueError("must not be empty")
-    return tag
 
 
 def _web_address(value: str) -> str:
@@ -44,7 +37,7 @@ def _web_address(value: str) -> str:
     return value
 
 
-Tag = Annotated[str, Field(max_length=64), AfterValidator(_tag)]
+Tag = Annotated[str, Field(max_length=64), AfterValidator(tidy_tag)]
 WebAddress = Annotated[str, Field(max_length=2000), AfterValidator(_web_address)]
 
 
@@ -61,8 +54,8 @@ class Choices(BaseModel):
     @field_validator("options")
     @classmethod
     def _possible_options(cls, value: JobOptions) -> JobOptions:
-        for text in (value.initial_prompt, value.hotwords):
-            storable(text or "")
+        texts = {name: getattr(value, name) for name in ("initial_prompt", "hotwords")}
+        value = value.model_copy(update={name: storable(text) for name, text in texts.items() if text is not None})
         if value.language is None:
             return value
         # The model may come later than the language.

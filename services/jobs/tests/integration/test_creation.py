@@ -84,3 +84,17 @@ async def test_a_key_is_forgotten_after_a_day(platform: Platform) -> None:
     async with platform.sessions.begin() as session:
         await session.execute(update(IdempotencyKey).values(created_at=text("now() - interval '25 hours'")))
     assert (await claimed(person, second))["state"] == "held"
+
+
+async def test_a_repetition_hears_that_the_job_was_deleted(platform: Platform) -> None:
+    person = platform.person()
+    holder = uuid4()
+    await claimed(person, holder)
+    body = batch(holder, "a.mp3", "b.mp3")
+    first, second = (job["id"] for job in (await person.http.post("/jobs/batch", json=body)).json()["items"])
+    assert (await claimed(person, uuid4()))["state"] == "answered"
+    await person.http.delete(f"/jobs/{first}")
+    again = await person.http.post("/idempotency-keys", json={"key": "k-1", "holder": str(uuid4())})
+    problem = again.json()
+    assert (again.status_code, problem["code"]) == (410, "job_deleted")
+    assert (problem["deleted"], problem["existing"]) == ([first], [second])

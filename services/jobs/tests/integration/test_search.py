@@ -6,6 +6,8 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
+from jobs.reindexing import write_terms
+
 from .jobs_harness import Person, Platform, a_new_job, audio_planned, chunk_planned, chunk_transcribed
 
 pytestmark = pytest.mark.integration
@@ -47,6 +49,28 @@ async def test_a_job_is_found_by_spoken_words_in_their_languages_forms(platform:
         assert await found(person, q=words) == [str(job_id)], words
     for words in ("unicorn", "budget -length", '"length great"'):
         assert await found(person, q=words) == [], words
+
+
+async def test_names_tags_and_questions_are_in_one_form(platform: Platform) -> None:
+    person = platform.person()
+    apart = "Mu\u0308ller"
+    job_id = str(await person.create(a_new_job(file_name=f"{apart}.wav", tags=[apart])))
+    assert (await person.job(UUID(job_id)))["file_name"] == "M\u00fcller.wav"
+    for form in (apart, "M\u00fcller"):
+        assert await found(person, q=form) == await found(person, tag=form) == [job_id], form
+
+
+async def test_terms_of_an_older_release_are_written_anew(platform: Platform) -> None:
+    person = platform.person()
+    job_id = await person.create(a_new_job(file_name="PTT-2024.opus", tags=["x-1"]))
+    await platform.transcribe(person, job_id, "我们明天开会讨论预算", "Well-known budgets")
+    async with platform.sessions.begin() as session:
+        await session.execute(text("UPDATE jobs SET shown = NULL, grams = '', search = to_tsvector('simple', 'old')"))
+    assert await found(person, q="-old") == []
+    assert await write_terms(platform.sessions) == 1
+    assert await write_terms(platform.sessions) == 0
+    for words in ("T-20", "x-1", "讨论预算", "budget", "-old"):
+        assert await found(person, q=words) == [str(job_id)], words
 
 
 async def test_words_of_scripts_without_spaces_are_found(platform: Platform) -> None:
@@ -94,7 +118,7 @@ async def test_every_order_pages_through_all_jobs_in_both_directions(platform: P
         assert everything["asc"] == everything["desc"][::-1], sort
     page = (await person.http.get("/jobs", params={"limit": 2, "sort": "duration"})).json()
     answer = await person.http.get("/jobs", params={"cursor": page["next_cursor"], "sort": "finished_at"})
-    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_cursor")
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_cursor")
 
 
 async def test_filters_go_together_and_the_total_counts_what_fits(platform: Platform) -> None:

@@ -11,6 +11,7 @@ from jobs.resources import Resources
 from jobs.service import Verifying
 from jobs.verification import judged
 
+from .conftest import StartPlatform
 from .jobs_harness import Person, Platform, a_new_job, audio_planned, chunk_planned, chunk_transcribed, sent, until
 
 pytestmark = pytest.mark.integration
@@ -153,3 +154,27 @@ async def test_a_job_tells_what_it_has_cost_over_all_attempts(platform: Platform
     assert assembly.source_sha256 == (await person.job(job_id))["sha256"]
     figures = (await platform.person(role="admin").http.get("/admin/stats")).json()["kpis"]
     assert (figures["cpu_seconds"], figures["wasted_seconds"], figures["retries"]) == (5.0, 1.75, 1)
+
+
+async def test_a_verification_counts_against_the_hours_of_whoever_asks(start: StartPlatform) -> None:
+    platform = await start(quota_audio_hours_per_day=0.1)  # 6 minutes
+    person, admin = platform.person(), platform.person(role="admin")
+    job_id = await completed(platform, person, 5)  # 5 minutes and 5 seconds
+
+    async def used() -> float:
+        hours: float = (await person.http.get("/me/usage")).json()["audio_hours_per_day"]["used"]
+        return hours
+
+    before = await used()
+    begun = await person.http.post(f"/jobs/{job_id}/verify", json={"chunks": 2})
+    assert begun.status_code == 202
+    assert await used() == pytest.approx(before + 2 / 60, abs=0.002)
+    for work in await sent(platform.sessions, VerifyWork):
+        await platform.broker.publish(answer(work))
+    await ended(person, job_id, begun.json()["id"])
+    refused = await person.http.post(f"/jobs/{job_id}/verify", json={"chunks": 2})
+    problem = refused.json()
+    assert (refused.status_code, problem["code"], problem["limit"]) == (429, "quota_exceeded", "audio_hours_per_day")
+    assert int(refused.headers["Retry-After"]) > 0
+    assert (await person.http.get(f"/jobs/{job_id}/verifications")).json()["items"][0]["id"] == begun.json()["id"]
+    assert (await admin.http.post(f"/jobs/{job_id}/verify")).status_code == 202

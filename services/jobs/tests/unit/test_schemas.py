@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 from pydantic import ValidationError
 
-from jobs.errors import InvalidCursor
+from common.web.cursors import InvalidCursor
 from jobs.listing import Cursor, ListQuery, SortKey
 from jobs.schemas import NewJob, Restart
 
@@ -40,6 +40,8 @@ def test_a_file_name_in_any_script_is_taken_as_it_is() -> None:
         {"options": {"hotwords": "a\x00b"}},
         {"options": {"hotwords": "a" * 1001}},
         {"options": {"language": "e\x00"}},
+        {"file_name": "a\ud800.wav"},
+        {"tags": ["\udfff"]},
     ],
 )
 def test_what_cannot_be_stored_is_refused(wrong: dict[str, Any]) -> None:
@@ -103,6 +105,34 @@ def test_tags_priorities_and_callbacks_that_make_no_sense_are_refused(wrong: dic
 def test_tags_are_tidied_and_kept_once() -> None:
     new = NewJob.model_validate(BODY | {"tags": [" a  b", "c", "a b"], "callback_url": "https://example.org/done?x=1"})
     assert (new.tags, new.callback_url) == (["a b", "c"], "https://example.org/done?x=1")
+
+
+def test_what_is_stored_or_asked_is_in_unicodes_composed_form() -> None:
+    apart = "Mu\u0308ller"
+    options = {"initial_prompt": apart, "hotwords": apart}
+    new = NewJob.model_validate(BODY | {"file_name": f"{apart}.wav", "tags": [apart, "Müller"], "options": options})
+    assert (new.file_name, new.tags) == ("Müller.wav", ["Müller"])
+    assert (new.options.initial_prompt, new.options.hotwords) == ("Müller", "Müller")
+    assert Restart(initial_prompt=apart).changes() == {"initial_prompt": "Müller"}
+    asked = ListQuery.model_validate({"q": apart, "tag": f" {apart}  x"})
+    assert (asked.q, asked.tag) == ("Müller", "Müller x")
+
+
+@pytest.mark.parametrize(
+    ("sent", "meant"),
+    [
+        *((f"2026-05-01T10:00:00{end}", "2026-05-01T09:00:00+00:00") for end in ("+01:00", " 01:00", " 0100")),
+        ("2026-05-01 10:00:00.5 01:00", "2026-05-01T09:00:00.500000+00:00"),
+        ("2026-05-01T10:00 05:30", "2026-05-01T04:30:00+00:00"),
+        ("2026-05-01 10:00", "2026-05-01T10:00:00+00:00"),
+        ("2026-05-01T10:00:00Z", "2026-05-01T10:00:00+00:00"),
+        ("2026-05-01", "2026-05-01T00:00:00+00:00"),
+    ],
+)
+def test_an_offset_whose_plus_became_a_space_is_understood(sent: str, meant: str) -> None:
+    wanted = ListQuery.model_validate({"created_after": sent})
+    assert wanted.created_after is not None
+    assert wanted.created_after.astimezone(UTC).isoformat() == meant
 
 
 def test_a_restart_changes_only_what_it_names() -> None:

@@ -1,6 +1,7 @@
 """Errors that cross HTTP as problem documents (RFC 9457), and their one translation at the edge."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any, ClassVar
 
@@ -65,6 +66,12 @@ class Conflict(Problem):
     status, code, title = 409, "conflict", "Conflict"
 
 
+class Gone(Problem):
+    """The thing existed and was deleted."""
+
+    status, code, title = 410, "gone", "Gone"
+
+
 class TooLarge(Problem):
     """The request carries more than is accepted."""
 
@@ -81,6 +88,34 @@ class TooManyRequests(Problem):
     """Somebody asks too often; say when to come back with a Retry-After header."""
 
     status, code, title = 429, "too_many_requests", "Too many requests"
+
+
+class QuotaExceeded(TooManyRequests):
+    """The user has as much as one user may: `limit` names what, with `used`, `allowed` and, where time helps,
+    `resets_at`."""
+
+    code = "quota_exceeded"
+    title = "Quota exceeded"
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        limit: str,
+        used: float,
+        allowed: float,
+        resets_at: datetime | None = None,
+        retry_after: int | None = None,
+    ) -> None:
+        """`retry_after` are the seconds after which it is worth asking again, for limits that time lifts."""
+        super().__init__(
+            detail,
+            headers=None if retry_after is None else {"Retry-After": str(retry_after)},
+            limit=limit,
+            used=used,
+            allowed=allowed,
+            resets_at=resets_at,
+        )
 
 
 class UpstreamFailed(Problem):
@@ -196,6 +231,7 @@ _BY_STATUS: dict[int, type[Problem]] = {
         Forbidden,
         NotFound,
         Conflict,
+        Gone,
         TooLarge,
         Invalid,
         TooManyRequests,

@@ -9,7 +9,8 @@ from fastapi import APIRouter, Depends, Path, Query, Request, status
 from common.events import EndProcesses
 from common.messaging import Broker
 from common.web import AdminDep, Identity, SessionDep, problems
-from jobs.errors import ModelNotAvailable, QuotaExceeded
+from common.web.errors import QuotaExceeded
+from jobs.errors import ModelNotAvailable
 from jobs.settings import Settings
 
 from .concurrency import ConcurrencyStore, ConcurrencyView, NewConcurrency

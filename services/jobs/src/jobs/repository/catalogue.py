@@ -1,5 +1,6 @@
 """Queries on the job catalogue."""
 
+from collections.abc import Collection
 from typing import Any
 from uuid import UUID
 
@@ -28,6 +29,10 @@ class JobRepository:
     async def get(self, job_id: UUID) -> Job | None:
         """Return a job whoever owns it."""
         return await self._session.scalar(select(Job).where(Job.id == job_id))
+
+    async def existing(self, job_ids: Collection[UUID]) -> set[UUID]:
+        """Return those of the jobs that there are."""
+        return set(await self._session.scalars(select(Job.id).where(Job.id.in_(job_ids))))
 
     async def first_with(self, owner_id: UUID, sha256: str) -> UUID | None:
         """Return the owner's oldest job with this recording, which stays until the transaction ends."""

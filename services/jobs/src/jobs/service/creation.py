@@ -15,7 +15,7 @@ from common.messaging import outbox
 from common.storage import keys
 from common.web.identity import Identity
 from jobs import metrics
-from jobs.errors import ForeignSource, IdempotencyKeyInFlight, JobIdTaken, ModelNotAvailable
+from jobs.errors import ForeignSource, IdempotencyKeyInFlight, JobDeleted, JobIdTaken, ModelNotAvailable
 from jobs.priorities import DELAYS
 from jobs.repository import IdempotencyRepository, JobRepository, WorkerRepository
 from jobs.repository.search import name_terms
@@ -46,9 +46,17 @@ class JobCreation:
         self._quotas = Quotas(session, resources)
 
     async def reserve(self, owner: Identity, claim: Claim) -> Reservation:
-        """Let the claim's holder create under its key, or tell what came of the creation that has the key."""
+        """Let the claim's holder create under its key, or return what the creation that has the key was answered.
+
+        Raises JobDeleted when not all jobs of that answer are there any more.
+        """
         row = await self._keys.lease(owner.user_id, claim.key, claim.holder, lease=_LEASE, kept=KEPT)
         if row.answer is not None:
+            created = [UUID(item["id"]) for item in row.answer["items"]]
+            existing = await self._jobs.existing(created)
+            if len(existing) < len(created):
+                kept = [job_id for job_id in created if job_id in existing]
+                raise JobDeleted([job_id for job_id in created if job_id not in existing], kept)
             return Reservation(state="answered", fingerprint=row.fingerprint, answer=row.answer)
         return Reservation(state="held" if row.holder == claim.holder else "in_flight")
 

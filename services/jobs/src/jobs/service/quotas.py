@@ -6,9 +6,9 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from common.web.errors import QuotaExceeded
 from common.web.identity import Identity
 from jobs import metrics
-from jobs.errors import QuotaExceeded
 from jobs.repository import UsageRepository, Used
 from jobs.resources import Resources
 from jobs.schemas import Admission, Allowance, NewUpload, Usage
@@ -66,6 +66,13 @@ class Quotas:
         if job.attempt == 1 or not await self._usage.charged_before(job):
             await self._usage.charge(job.owner_id, seconds)
 
+    async def spend(self, who: Identity, seconds: float) -> None:
+        """Count audio that a user has decoded once more; raises QuotaExceeded when the day's hours are used up."""
+        if not self._is_exempt(who):
+            await self._usage.one_at_a_time(who.user_id)
+            self._require_hours(await self._usage.used(who.user_id))
+        await self._usage.charge(who.user_id, seconds)
+
     async def usage(self, who: Identity) -> Usage:
         """What a user has, and may have."""
         used = await self._usage.used(who.user_id)
@@ -92,7 +99,6 @@ class Quotas:
 
     def _require(self, used: Used, *, jobs: int, size: int) -> None:
         queue, stored = self._settings.quota_queued_jobs, self._settings.quota_stored_bytes
-        hours = self._settings.quota_audio_hours_per_day
         if queue and used.queued_jobs + jobs > queue:
             _refuse(
                 f"{used.queued_jobs} of your jobs wait already, and at most {queue} may; come back when some have"
@@ -110,6 +116,10 @@ class Quotas:
                 used=used.stored_bytes,
                 allowed=stored,
             )
+        self._require_hours(used)
+
+    def _require_hours(self, used: Used) -> None:
+        hours = self._settings.quota_audio_hours_per_day
         if hours and used.audio_seconds >= hours * _HOUR:
             _refuse(
                 f"Your {hours:g} hours of audio for today are used up; new ones begin at"

@@ -23,6 +23,7 @@ from jobs.verification import Outcome, Verify, judged, waiting
 from .catalogue import JobCatalogue
 from .creation import require_model
 from .owners import require_present
+from .quotas import Quotas
 
 log = structlog.get_logger(__name__)
 
@@ -40,11 +41,13 @@ class Verifying:
         self._catalogue = JobCatalogue(session, resources)
         self._ledger = LedgerRepository(session)
         self._verifications = VerificationRepository(session)
+        self._quotas = Quotas(session, resources)
 
     async def begin(self, who: Identity, job_id: UUID, wanted: Verify) -> Verification:
         """Send random chunks of a completed job to the workers once more.
 
-        Raises JobNotFound, JobNotCompleted, VerificationRunning, ModelNotAvailable, AccountGone.
+        Their audio counts against the caller's hours of the day.
+        Raises JobNotFound, JobNotCompleted, VerificationRunning, ModelNotAvailable, QuotaExceeded, AccountGone.
         """
         await require_present(self._session, who.user_id)
         job = await self._catalogue.locked(who, job_id)
@@ -58,6 +61,7 @@ class Verifying:
         lines = {line.chunk: line for line in await self._ledger.lines(job_id, attempt) if line.result_sha256}
         seed = random.SystemRandom().randrange(2**63) if wanted.seed is None else wanted.seed
         drawn = random.Random(seed).sample(sorted(lines), min(wanted.chunks, len(lines)))  # noqa: S311 (reproducible)
+        await self._quotas.spend(who, sum(lines[chunk].seconds for chunk in drawn))
         checks = [waiting(chunk, str(lines[chunk].result_sha256)) for chunk in drawn]
         row = await self._verifications.add(id=uuid4(), job_id=job_id, attempt=attempt, seed=seed, checks=checks)
         if not checks:
