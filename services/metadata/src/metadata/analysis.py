@@ -5,13 +5,14 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common import context
+from common.web.errors import QuotaExceeded
 from common.web.identity import Identity
 
 from . import prompts
 from .errors import AnalysisNotConfigured, JobNotFound, TranscriptNotReady
 from .extractor import Extracted
 from .leases import Claim
-from .repository import AnalysisRepository, EnrichmentRepository
+from .repository import AnalysisDayRepository, AnalysisRepository, EnrichmentRepository
 from .schemas import AnalysisState, Enriched
 from .tables import State
 
@@ -23,12 +24,16 @@ class AnalysisService:
         """Work in the given session; the caller commits."""
         self._enrichments = EnrichmentRepository(session)
         self._analyses = AnalysisRepository(session)
+        self._days = AnalysisDayRepository(session)
 
-    async def request(self, job_id: UUID, asker: Identity, *, configured: bool, again: bool) -> AnalysisState:
+    async def request(
+        self, job_id: UUID, asker: Identity, *, configured: bool, again: bool, allowed: int = 0
+    ) -> AnalysisState:
         """Ask for an analysis, or return the one there is or that is on its way.
 
-        A failed one is asked for again; one that is done only if `again` says so. Raises JobNotFound also for a
-        stranger's job, AnalysisNotConfigured, and TranscriptNotReady.
+        A failed one is asked for again; one that is done only if `again` says so. Every one that is made counts
+        against the asker's `allowed` ones of the day (0 = any number). Raises JobNotFound also for a stranger's job,
+        AnalysisNotConfigured, TranscriptNotReady, and QuotaExceeded.
         """
         # Locked, so that a later attempt's transcript cannot come in between.
         row = await self._enrichments.find(job_id, None if asker.is_admin else asker.user_id, locked=True)
@@ -42,6 +47,7 @@ class AnalysisService:
             raise TranscriptNotReady("The transcript is not ready yet; try again when the job is completed.")
         found = await self._analyses.find(job_id)
         if found is None or found.state == State.FAILED or (again and found.state == State.DONE):
+            await self._count(asker, allowed)
             found = await self._analyses.put_pending(
                 job_id=job_id,
                 owner_id=row.owner_id,
@@ -51,6 +57,19 @@ class AnalysisService:
                 traceparent=context.traceparent(),
             )
         return AnalysisState.model_validate(found, from_attributes=True)
+
+    async def _count(self, asker: Identity, allowed: int) -> None:
+        counted = await self._days.count(asker.user_id)
+        if allowed and counted.analyses > allowed:
+            raise QuotaExceeded(
+                f"Your {allowed} analyses of today are used up; new ones begin at"
+                f" {counted.resets_at:%Y-%m-%d %H:%M} UTC.",
+                limit="analyses_per_day",
+                used=allowed,
+                allowed=allowed,
+                resets_at=counted.resets_at,
+                retry_after=counted.resets_in,
+            )
 
     async def complete(self, claim: Claim, extracted: Extracted) -> dict[str, object] | None:
         """Store an analysis and return the whole content for metadata.json; None if the claim no longer holds."""

@@ -42,6 +42,7 @@ def create_app(settings: Settings) -> FastAPI:
             broker = await Broker.connect(settings, "metadata")
             stack.push_async_callback(broker.close)
 
+            app.state.settings = settings
             app.state.sessions = sessions
             app.state.verifier = TokenVerifier(settings)
             stack.push_async_callback(app.state.verifier.close)

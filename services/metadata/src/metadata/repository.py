@@ -1,14 +1,25 @@
 """Queries over enrichments and analyses; every time is the database's."""
 
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from .leases import LeaseRepository
-from .tables import Analysis, Enrichment, State
+from .tables import Analysis, AnalysisDay, Enrichment, State
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """The analyses a user has asked for today, the midnight (UTC) that ends the day, and the seconds until then."""
+
+    analyses: int
+    resets_at: datetime
+    resets_in: int
 
 
 class EnrichmentRepository(LeaseRepository[Enrichment]):
@@ -96,5 +107,29 @@ class AnalysisRepository(LeaseRepository[Analysis]):
         """Forget the job's analysis: its transcript is another one now, or gone."""
         await self._session.execute(delete(Analysis).where(Analysis.job_id == job_id))
 
+
+class AnalysisDayRepository:
+    """Counts the analyses that users ask for; days are of the database's clock, in UTC."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        """Work inside the caller's transaction."""
+        self._session = session
+
+    async def count(self, user_id: UUID) -> Counted:
+        """Count one more analysis of today; other transactions of the same user wait for the end of this one."""
+        row = await self._session.execute(_COUNT, {"user": user_id})
+        return Counted(**row.one()._mapping)
+
+    async def prune(self, kept: timedelta) -> None:
+        """Remove days longer ago than this."""
+        await self._session.execute(delete(AnalysisDay).where(AnalysisDay.day < func.current_date() - kept.days))
+
+
+_COUNT: Final = text("""
+    INSERT INTO analysis_days AS counted (user_id, day, analyses) VALUES (:user, (now() AT TIME ZONE 'UTC')::date, 1)
+    ON CONFLICT (user_id, day) DO UPDATE SET analyses = counted.analyses + 1
+    RETURNING analyses, (day + 1)::timestamp AT TIME ZONE 'UTC' AS resets_at,
+              greatest(1, ceil(extract(epoch FROM (day + 1)::timestamp AT TIME ZONE 'UTC' - now())))::int AS resets_in
+""")
 
 _ANSWERED: Final = ("reason", "reason_code", "model", "prompt_version", "parts", "insight")

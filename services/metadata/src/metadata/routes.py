@@ -6,6 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Path, Query, Request, Response, status
 
 from common.web import problems
+from common.web.errors import QuotaExceeded
 from common.web.identity import IdentityDep
 from common.web.transaction import SessionDep
 
@@ -13,6 +14,7 @@ from .analysis import AnalysisService
 from .errors import AnalysisNotConfigured, JobNotFound, MetadataNotFound, TranscriptNotReady
 from .schemas import AnalysisState, Metadata
 from .service import EnrichmentService
+from .settings import Settings
 
 router = APIRouter(tags=["metadata"])
 
@@ -35,7 +37,7 @@ async def get_metadata(job_id: JobId, identity: IdentityDep, session: SessionDep
     responses={
         200: {"model": AnalysisState, "description": "There is an analysis already."},
         202: {"description": "The analysis is on its way; `GET /metadata/{job_id}` shows it when it is done."},
-        **problems(JobNotFound, TranscriptNotReady, AnalysisNotConfigured),
+        **problems(JobNotFound, TranscriptNotReady, AnalysisNotConfigured, QuotaExceeded),
     },
 )
 async def analyze_job(
@@ -48,7 +50,13 @@ async def analyze_job(
     again: Annotated[bool, Query(description="Make a new analysis although there is one.")] = False,
 ) -> AnalysisState:
     """The transcript is sent to the language model that is set up here. Repeating the request is safe."""
-    configured = request.app.state.analyses
-    analysis = await AnalysisService(session).request(job_id, identity, configured=configured, again=again)
+    settings: Settings = request.app.state.settings
+    analysis = await AnalysisService(session).request(
+        job_id,
+        identity,
+        configured=request.app.state.analyses,
+        again=again,
+        allowed=settings.analyses_allowed(is_admin=identity.is_admin),
+    )
     response.status_code = status.HTTP_200_OK if analysis.state == "done" else status.HTTP_202_ACCEPTED
     return analysis

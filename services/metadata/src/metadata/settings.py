@@ -50,6 +50,15 @@ class Settings(ServiceSettings, DatabaseSettings, BrokerSettings, StorageSetting
         default=60, ge=1, description="Parts that a transcript may be read in; a longer one is not analysed."
     )
 
+    analyses_per_day: int = Field(
+        default=200,
+        ge=0,
+        description="Analyses that one user may ask for in a day (UTC), repeated ones included; 0 = any number.",
+    )
+    analyses_exempt_admins: bool = Field(
+        default=True, description="Whether the limit of analyses leaves administrators alone."
+    )
+
     @field_validator("openai_base_url")
     @classmethod
     def _address(cls, value: str) -> str:
@@ -57,3 +66,7 @@ class Settings(ServiceSettings, DatabaseSettings, BrokerSettings, StorageSetting
         if parts.scheme not in ("http", "https") or not parts.netloc:
             raise ValueError("write http://host[:port]/v1, or https://")
         return value.rstrip("/")
+
+    def analyses_allowed(self, *, is_admin: bool) -> int:
+        """Analyses that a user may ask for in a day; 0 = any number."""
+        return 0 if is_admin and self.analyses_exempt_admins else self.analyses_per_day

@@ -1,6 +1,6 @@
 """Rows of the metadata service."""
 
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -97,3 +97,13 @@ class Analysis(Leased):
     prompt_version: Mapped[str | None] = mapped_column(Text)
     parts: Mapped[int | None]
     insight: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+
+
+class AnalysisDay(Base):
+    """How many analyses a user has asked for on a day (UTC)."""
+
+    __tablename__ = "analysis_days"
+
+    user_id: Mapped[UUID] = mapped_column(primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True, index=True)
+    analyses: Mapped[int]

@@ -14,13 +14,14 @@ from .errors import TranscriptUnreadable
 from .lease_worker import LeaseWorker
 from .leases import Claim
 from .metrics import ENRICHMENT_SECONDS, ENRICHMENTS, OLDEST_PENDING
-from .repository import EnrichmentRepository
+from .repository import AnalysisDayRepository, EnrichmentRepository
 from .schemas import Enriched
 from .service import EnrichmentService
 
 log = structlog.get_logger(__name__)
 
 _DELETED_KEPT = timedelta(days=30)  # far longer than any message stays in the broker
+_DAYS_KEPT = timedelta(days=35)
 
 
 class EnrichmentWorker(LeaseWorker):
@@ -60,10 +61,11 @@ class EnrichmentWorker(LeaseWorker):
         await self._abandon(claim, f"The metadata could not be written ({type(error).__name__}).")
 
     async def look_around(self, session: AsyncSession) -> None:
-        """Measure the queue, and forget jobs deleted long ago."""
+        """Measure the queue, and remove what is left of jobs and days long ago."""
         enrichments = EnrichmentRepository(session)
         OLDEST_PENDING.set(await enrichments.oldest_pending_seconds())
         await enrichments.prune_deleted(_DELETED_KEPT)
+        await AnalysisDayRepository(session).prune(_DAYS_KEPT)
 
     async def _complete(self, claim: Claim, enriched: Enriched) -> bool:
         key = keys.metadata(claim.job_id)

@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import time, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from common.events import JobCreated, JobDeleted, JobOptions, JobTranscribed
 from common.storage import ObjectStore, keys
+from common.web.errors import QuotaExceeded
 from common.web.identity import Identity
 from metadata.analysis import AnalysisService
 from metadata.analyst import AnalysisWorker
@@ -24,7 +25,7 @@ from metadata.repository import AnalysisRepository
 from metadata.schemas import AnalysisState
 from metadata.service import EnrichmentService
 from metadata.settings import Settings
-from metadata.tables import Analysis
+from metadata.tables import Analysis, AnalysisDay
 from metadata.worker import EnrichmentWorker
 from support.chat_server import INSIGHT, ChatServer, Said
 
@@ -72,11 +73,11 @@ class Desk:
         assert await EnrichmentWorker(self.engine, self.sessions, self.store, self.settings).step()
         return job_id
 
-    async def ask(self, job_id: UUID, who: Identity | None = None, **choices: bool) -> AnalysisState:
+    async def ask(self, job_id: UUID, who: Identity | None = None, allowed: int = 0, **choices: bool) -> AnalysisState:
         """What POST /jobs/{id}/analyze answers."""
         wanted = {"configured": True, "again": False} | choices
         async with self.sessions.begin() as session:
-            return await AnalysisService(session).request(job_id, who or reader(self.owner), **wanted)
+            return await AnalysisService(session).request(job_id, who or reader(self.owner), allowed=allowed, **wanted)
 
     async def shown(self, job_id: UUID) -> AnalysisState | None:
         """The analysis in what GET /metadata/{id} answers."""
@@ -306,3 +307,30 @@ async def eventually(condition: Callable[[], Awaitable[bool]], seconds: float = 
     async with asyncio.timeout(seconds):
         while not await condition():  # noqa: ASYNC110 - another thread
             await asyncio.sleep(0.02)
+
+
+async def test_analyses_are_counted_by_user_and_day_repeated_ones_too(desk: Desk) -> None:
+    job_id = await desk.transcribed()
+    async with desk.worker(ChatServer()) as worker:
+        for _ in range(2):
+            await desk.ask(job_id, again=True, allowed=2)
+            assert await worker.step()
+    assert (await desk.ask(job_id, allowed=2)).state == "done", "reading what there is costs nothing"
+    with pytest.raises(QuotaExceeded) as refused:
+        await desk.ask(job_id, again=True, allowed=2)
+    said = refused.value.extensions
+    assert (said["limit"], said["used"], said["allowed"]) == ("analyses_per_day", 2, 2)
+    assert said["resets_at"].time() == time()
+    assert int(refused.value.headers["Retry-After"]) > 0
+    with pytest.raises(QuotaExceeded):
+        await desk.ask(await desk.transcribed(), allowed=2)
+    assert (await desk.ask(job_id, reader(uuid4(), "admin"), again=True, allowed=2)).state == "pending", "another user"
+    async with desk.sessions.begin() as session:
+        await session.execute(update(AnalysisDay).values(day=AnalysisDay.day - 1))
+    assert (await desk.ask(await desk.transcribed(), allowed=2)).state == "pending"
+
+
+def test_administrators_are_exempt_unless_the_settings_say_otherwise(settings: Settings) -> None:
+    limited = settings.model_copy(update={"analyses_per_day": 5})
+    assert (limited.analyses_allowed(is_admin=False), limited.analyses_allowed(is_admin=True)) == (5, 0)
+    assert limited.model_copy(update={"analyses_exempt_admins": False}).analyses_allowed(is_admin=True) == 5
