@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision: str = "e2a90b6c5d17"
-down_revision: str | Sequence[str] | None = "4f0b6a2d91c7"
+down_revision: str | Sequence[str] | None = "b1c47e90d2a6"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
