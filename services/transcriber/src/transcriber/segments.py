@@ -18,7 +18,7 @@ _SHORT_GAP_SECONDS = 0.5
 def cut(words: Sequence[Word], language: str | None = None) -> Iterator[list[Word]]:
     """Group words, in the order and the time of the recording, into segments."""
     narrow = [piece for word in words for piece in _narrow(word)]
-    yield from _together([piece for run in _runs(narrow, language) for piece in _fitting(run)])
+    yield from _together([piece for run in runs(narrow, language) for piece in _fitting(run)])
 
 
 def _narrow(word: Word) -> Iterator[Word]:
@@ -31,7 +31,7 @@ def _narrow(word: Word) -> Iterator[Word]:
         yield replace(word, start=start, end=end, word=text)
 
 
-def _runs(words: Sequence[Word], language: str | None) -> Iterator[list[Word]]:
+def runs(words: Sequence[Word], language: str | None) -> Iterator[list[Word]]:
     """Cut after sentence ends and in pauses."""
     ends = set(sentence_ends("".join(word.word for word in words), language, small=True))
     run: list[Word] = []

@@ -79,6 +79,14 @@ class SpeechDetector:
         return np.asarray(samples * np.linspace(before, gain, len(samples), dtype=np.float32), np.float32)
 
 
+def heard(window: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Give the probability of speech of every frame of a sound by itself; the last frame is filled with silence."""
+    framed = np.pad(window, (0, -len(window) % FRAME))
+    detector = SpeechDetector()
+    blocks = [detector.probabilities(framed[start : start + BLOCK]) for start in range(0, len(framed), BLOCK)]
+    return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
+
+
 def levels(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     """Give the root mean square of every frame."""
     return np.asarray(np.sqrt(np.mean(np.square(samples.reshape(-1, FRAME)), axis=1)), np.float32)

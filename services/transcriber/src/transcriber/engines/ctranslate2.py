@@ -9,6 +9,7 @@ import importlib.util
 import os
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ import numpy as np
 
 from models import MODELS, Format, digest, location
 
-from . import calibration, captions, guard
+from . import calibration, captions, guard, repeats
 from .base import SAMPLE_RATE, WINDOW_SECONDS, DecodeOptions, EngineError, EngineInfo, Task, Window, WindowResult, Word
 from .features import HOP_SAMPLES, Features, log_mel
 from .guard import Decoded
@@ -184,15 +185,18 @@ class CTranslate2Engine:
         languages = self._languages(encoded, options)
         prompts = [self._vocabulary.prompt(language, options.task, options.prompt) for language in languages]
         seconds = [len(window) / SAMPLE_RATE for window in windows]
-        tries = [[first] for first in self._generate(encoded, seconds, prompts, {"beam_size": options.beam_size})]
+        firsts = self._generate(encoded, seconds, prompts, {"beam_size": options.beam_size})
+        aligners = [
+            partial(self._align, encoded[index : index + 1], window, language, options.task)
+            for index, (window, language) in enumerate(zip(windows, languages, strict=True))
+        ]
+        tries = [[repeats.checked(first, align)] for first, align in zip(firsts, aligners, strict=True)]
         self._try_again(tries, encoded, prompts, _SECOND_TRY, [first.could_be_better for [first] in tries])
         self._try_again(tries, encoded, prompts, _THIRD_TRY, [tried[-1].is_doubtful for tried in tries])
         results = []
-        for index, (tried, window) in enumerate(zip(tries, windows, strict=True)):
-            alone = encoded[index : index + 1]
+        for tried, align, language in zip(tries, aligners, languages, strict=True):
             said = guard.settle(tried)
-            words = self._align(alone, said, window, languages[index], options.task)
-            results.append(captions.result(said, words, languages[index]))
+            results.append(captions.result(said, align(said), language))
         return results
 
     def _languages(self, encoded: Features, options: DecodeOptions) -> list[str]:
@@ -236,7 +240,7 @@ class CTranslate2Engine:
             decoded.append(Decoded(tokens, text, length, average, result.no_speech_prob))
         return decoded
 
-    def _align(self, encoded: Features, decoded: Decoded, window: Window, language: str, task: Task) -> list[Word]:
+    def _align(self, encoded: Features, window: Window, language: str, task: Task, decoded: Decoded) -> list[Word]:
         """Align one window by itself: in a batch, its neighbours' lengths would change the outcome slightly."""
         if not decoded.tokens:
             return []

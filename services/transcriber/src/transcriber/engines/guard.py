@@ -26,20 +26,8 @@ _MIN_SECONDS_TO_JUDGE: Final = 3.0
 # and nobody speaks so fast that it is several times as much.
 _MAX_BYTES_PER_SECOND: Final = 60.0
 _MANY_SECONDS: Final = 1.5  # what a shorter window is taken for: an edge of it may have been cut off
-# What stands alone in subtitles where nobody speaks is believed only if the model is rather sure of it.
-_SURE_OF_PHRASE: Final = -0.5
-_NO_SPEECH_OF_PHRASE: Final = 0.2
-_PHRASES: Final = frozenset(
-    {
-        "you", "thank you", "thank you very much", "thank you so much", "thanks for watching", "please subscribe",
-        "thank you for watching", "subtitles by the amara.org community", "untertitel der amara.org-community",
-        "untertitel im auftrag des zdf", "sous-titres réalisés para la communauté d'amara.org", "music", "applause",
-        "subtítulos realizados por la comunidad de amara.org", "sottotitoli creati dalla comunità amara.org",
-        "ご視聴ありがとうございました", "谢谢观看", "字幕由amara.org社区提供", "시청해주셔서 감사합니다",
-        "продолжение следует",
-    }
-)  # fmt: skip
-_LONGEST_LOOP: Final = 12  # words
+_LONGEST_LOOP: Final = 40  # words, or characters in a script without spaces
+_LONGEST_TEXT: Final = 500  # words: a window has fewer
 _REPEATS: Final = 3  # of the same words, one after the other, are one too many in a text that was found to loop
 
 
@@ -52,6 +40,8 @@ class Decoded:
     seconds: float
     avg_logprob: float
     no_speech_prob: float
+    repeats: bool = False
+    """Its repetitions are really spoken: see repeats.py."""
 
     @property
     def is_silence(self) -> bool:
@@ -80,9 +70,10 @@ class Decoded:
 
     @property
     def loops(self) -> bool:
-        """Whether the text repeats itself as only a stuck decoder does."""
+        """Whether the text repeats itself as a stuck decoder does, and nothing shows that it is spoken so."""
         encoded = self.text.encode()
-        return bool(encoded) and len(encoded) / len(zlib.compress(encoded)) > _MAX_COMPRESSION_RATIO
+        ratio = len(encoded) / len(zlib.compress(encoded))
+        return not self.repeats and ratio > _MAX_COMPRESSION_RATIO
 
     @property
     def is_doubtful(self) -> bool:
@@ -96,13 +87,10 @@ class Decoded:
 
     @property
     def is_invented(self) -> bool:
-        """Whether nobody said this: what the model writes over sounds that are no speech."""
-        bare = self.text.strip(" .,!?…♪♫[]()*-–—。！？、「」\"'").lower()
-        if not any(letter.isalnum() for letter in bare):
+        """Whether nobody said this, whatever the sound is: belief.py looks at that."""
+        if not any(letter.isalnum() for letter in self.text):
             return True
-        unsure_of_little = self.is_unsure and (self.is_short or self.is_dense)
-        weak = self.avg_logprob < _SURE_OF_PHRASE or self.no_speech_prob > _NO_SPEECH_OF_PHRASE or self.is_short
-        return unsure_of_little or (bare in _PHRASES and weak)
+        return self.is_unsure and (self.is_short or self.is_dense)
 
     @property
     def _bytes(self) -> int:
@@ -122,23 +110,34 @@ def settle(tries: Sequence[Decoded]) -> Decoded:
 
 
 def unlooped(words: Sequence[Word]) -> list[Word]:
-    """Leave one of several repetitions, one after the other, of the same few words."""
+    """Leave one of several repetitions, one after the other, of the same words."""
     kept: list[Word] = []
-    spoken = [word.word.strip().lower() for word in words]
+    said = [word.word for word in words]
     position = 0
     while position < len(words):
-        length, times = _loop(spoken, position)
+        length, times = repetition(said, position)
+        if times <= _REPEATS:
+            length = times = 1
         kept += words[position : position + length]
         position += length * times
     return kept
 
 
-def _loop(spoken: Sequence[str], position: int) -> tuple[int, int]:
-    """Give the length of the words that repeat themselves from here on, and how often; (1, 1) where none do."""
-    for length in range(1, _LONGEST_LOOP + 1):
-        pattern, times = spoken[position : position + length], 1
-        while pattern and spoken[position + times * length : position + (times + 1) * length] == pattern:
+def repetition(words: Sequence[str], position: int) -> tuple[int, int]:
+    """Give the number of the words that repeat themselves from here on, and how often; (1, 1) where none do.
+
+    Of several patterns it is the one that goes on longest, and of those the shortest.
+    """
+    plain = [_plain(word) for word in words[position : position + _LONGEST_TEXT]]
+    best = (1, 1)
+    for length in range(1, min(_LONGEST_LOOP, len(plain) // 2) + 1):
+        pattern, times = plain[:length], 1
+        while plain[times * length : (times + 1) * length] == pattern:
             times += 1
-        if times > _REPEATS:
-            return length, times
-    return 1, 1
+        if times > 1 and times * length > best[0] * best[1]:
+            best = (length, times)
+    return best
+
+
+def _plain(word: str) -> str:
+    return "".join(letter for letter in word.casefold() if letter.isalnum())

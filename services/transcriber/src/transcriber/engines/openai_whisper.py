@@ -22,7 +22,7 @@ from whisper.tokenizer import Tokenizer, get_tokenizer
 
 from models import Format, digest, location
 
-from . import captions, guard
+from . import captions, guard, repeats
 from .base import (
     SAMPLE_RATE,
     DecodeOptions,
@@ -261,7 +261,7 @@ class OpenAIWhisperEngine:
 
     def _settled(self, first: Decoded, encoded: torch.Tensor, window: Window, options: DecodeOptions) -> WindowResult:
         """Try a doubtful window harder, keep the most believable text and align it."""
-        tries = [first]
+        tries = [repeats.checked(first, lambda text: self._align(encoded[0], text, window, options))]
         for harder in _SECOND_TRIES:
             if not tries[-1].is_doubtful:
                 break
