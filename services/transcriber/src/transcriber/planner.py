@@ -191,7 +191,8 @@ class _Announcements:
             language = await self.choice.hear(chunk.windows(), last=final)
             if language is not None:
                 await self._release(language)
-        if last and self._waiting:
+        undecided = bool(self.chunks) and self.choice.language is None
+        if last and (self._waiting or undecided):
             language = await self.choice.hear([], last=True)
             assert language is not None
             await self._release(language)
