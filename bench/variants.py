@@ -106,7 +106,7 @@ async def _take(corpus: Path) -> Take:
 
 async def _measure(name: str, take: Take, engines: Sequence[EngineProcess]) -> list[object]:
     began = time.monotonic()
-    chunks = _plan(take.sound)
+    chunks = plan(take.sound)
     windows = [window for chunk in chunks for window in chunk.chunk.windows]
     covered = _covered(take.clips, chunks)
     if os.environ.get("BENCH_PLAN") == "only":
@@ -130,7 +130,7 @@ async def _measure(name: str, take: Take, engines: Sequence[EngineProcess]) -> l
     ]
 
 
-def _plan(sound: Sound) -> list[ChunkAudio]:
+def plan(sound: Sound) -> list[ChunkAudio]:
     analysis = Analysis()
     pcm = np.round(np.clip(sound, -1, 32767 / 32768) * 32768).astype("<i2").tobytes()
     return analysis.feed(pcm) + analysis.finish()
