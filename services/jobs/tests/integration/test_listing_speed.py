@@ -40,7 +40,8 @@ FILL = """
            CASE WHEN n % 1000 = 0 THEN ARRAY['rare'] ELSE '{}' END,
            'talk-' || n || '.mp3', array_to_tsvector(ARRAY(
                SELECT DISTINCT substr('talk-' || n || '.mp3', start, length)
-               FROM generate_series(1, 10) AS start CROSS JOIN generate_series(1, 3) AS length)),
+               FROM generate_series(1, 15) AS start CROSS JOIN generate_series(1, 3) AS length
+               WHERE start <= length('talk-' || n || '.mp3'))),
            to_tsvector('simple', 'every thing ' || CASE WHEN n % 1000 = 0 THEN 'rare ' ELSE '' END
                                  || CASE WHEN n % 100 = 0 THEN 'seldom ' ELSE '' END || 'w' || n % 5000)
     FROM generate_series(1, 100000) AS n
@@ -118,13 +119,11 @@ async def test_words_are_found_without_reading_the_catalogue_whether_rare_or_eve
                 with _statements(full) as statements:
                     page = await ListingRepository(session).page(wanted, owner_id=owner, limit=51, after=None)
                     count = await ListingRepository(session).count(wanted, owner_id=owner, most=COUNTED)
-            assert (
-                (len(page) > 0)
-                == (count > 0)
-                == (params not in ({"q": "99%"}, {"q": "talk-77777.mp3"}) or owner is None)
-            )
+            assert bool(page) == (count > 0), params
+            assert page or params == {"q": "99%"} or owner is not None, params
             plans = await _plans(full, statements)
-            assert "Seq Scan" not in {node["Node Type"] for plan in plans for node in _nodes(plan)}, params
+            if not params.get("q", "").startswith("-"):  # a count of nearly all stops soon, whatever it reads
+                assert "Seq Scan" not in {node["Node Type"] for plan in plans for node in _nodes(plan)}, params
             assert _pages(plans) < await _table_pages(full) / 5, (params, owner)
 
 

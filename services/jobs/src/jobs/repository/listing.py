@@ -38,13 +38,12 @@ _SORTS: dict[SortKey, ColumnElement[Any]] = {
 }
 _UNFINISHED = datetime(9999, 12, 31, tzinfo=UTC)
 _UNKNOWN = -1.0
-# Of all jobs. At this share even words that seldom come together do so in one job of a dozen.
+# Where words are in this share of all jobs, a page of them is looked for among the next jobs first, so many pages far.
 _FREQUENT = 0.4
+_NEAR = 3
 
 
-_SCANS = text("""
-    SELECT set_config('enable_indexscan', :choice, true), set_config('enable_seqscan', :choice, true)
-""")
+_BITMAPS_ONLY = text("SELECT set_config('enable_indexscan', 'off', true), set_config('enable_seqscan', 'off', true)")
 
 
 class ListingRepository:
@@ -60,23 +59,29 @@ class ListingRepository:
         """Return jobs of an owner (None: of everybody) that follow a position in the order wanted."""
         key = _SORTS[wanted.sort]
         found = await self._found(wanted)
-        query = _narrowed(select(Job), wanted, owner_id, found)
+        query = _narrowed(select(Job), wanted, owner_id)
         if after is not None:
             shown = tuple_(literal(after.value, key.type), literal(after.id))
             here = tuple_(key, Job.id)
             query = query.where(here < shown if wanted.order == "desc" else here > shown)
-        await self._plan(found, frequent=await self._is_frequent(query, found))
-        if wanted.order == "desc":
-            query = query.order_by(key.desc(), Job.id.desc())
-        else:
-            query = query.order_by(key.asc(), Job.id.asc())
-        return (await self._session.scalars(query.limit(limit))).all()
+        turn = (key.desc(), Job.id.desc()) if wanted.order == "desc" else (key.asc(), Job.id.asc())
+        query = query.order_by(*turn)
+        if found is None:
+            return (await self._session.scalars(query.limit(limit))).all()
+        if await self._is_frequent(found):
+            near = query.with_only_columns(Job.id).limit(_NEAR * limit).subquery()
+            few = select(Job).where(Job.id.in_(select(near.c.id)), found.condition).order_by(*turn).limit(limit)
+            if len(page := (await self._session.scalars(few)).all()) == limit:
+                return page
+        await self._plan(found)
+        return (await self._session.scalars(query.where(found.condition).limit(limit))).all()
 
     async def count(self, wanted: ListQuery, *, owner_id: UUID | None, most: int) -> int:
         """Return how many jobs fit; counting ends at `most`."""
-        found = await self._found(wanted)
-        await self._plan(found, frequent=False)
-        query = _narrowed(select(literal_column("1")).select_from(Job), wanted, owner_id, found)
+        query = _narrowed(select(literal_column("1")).select_from(Job), wanted, owner_id)
+        if (found := await self._found(wanted)) is not None:
+            await self._plan(found)
+            query = query.where(found.condition)
         fitting = query.limit(most).subquery()
         return await self._session.scalar(select(func.count()).select_from(fitting)) or 0
 
@@ -86,21 +91,20 @@ class ListingRepository:
             await self._session.execute(text("SET LOCAL plan_cache_mode = force_custom_plan"))
         return None if wanted.q is None else await SearchRepository(self._session).matches(wanted.q)
 
-    async def _plan(self, found: Found | None, *, frequent: bool) -> None:
-        """Have rare words looked up in their indexes first.
+    async def _plan(self, found: Found) -> None:
+        """Have the words looked up in their indexes first, for the rest of the transaction.
 
         The planner takes reading a transcript's terms for as cheap as comparing two numbers, and would rather read
         thousands of rows in the order wanted until some of them fit.
         """
-        if found is not None:
-            choice = "off" if found.by_index and not frequent else "on"
-            await self._session.execute(_SCANS, {"choice": choice})
+        if found.by_index:
+            await self._session.execute(_BITMAPS_ONLY)
 
-    async def _is_frequent(self, query: Select[Any], found: Found | None) -> bool:
+    async def _is_frequent(self, found: Found) -> bool:
         """Whether so many jobs fit, by the database's statistics, that a page of them is soon found in any order."""
-        if found is None or not found.by_index:
+        if not found.by_index:
             return False
-        plan = (await self._session.execute(Explained(query))).scalar_one()
+        plan = (await self._session.execute(Explained(select(Job.id).where(found.condition)))).scalar_one()
         rows = (json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"]["Plan Rows"]
         known = await self._session.scalar(text("SELECT reltuples FROM pg_class WHERE oid = 'jobs'::regclass")) or 0
         return bool(rows > _FREQUENT * known > 0)
@@ -130,8 +134,8 @@ def position(job: Job, wanted: ListQuery) -> Cursor:
     return Cursor(sort=wanted.sort, order=wanted.order, value=values[wanted.sort], id=job.id)
 
 
-def _narrowed(query: Select[Any], wanted: ListQuery, owner_id: UUID | None, found: Found | None) -> Select[Any]:
-    conditions: list[ColumnElement[bool]] = [] if found is None else [found.condition]
+def _narrowed(query: Select[Any], wanted: ListQuery, owner_id: UUID | None) -> Select[Any]:
+    conditions: list[ColumnElement[bool]] = []
     if owner_id is not None:
         conditions.append(Job.owner_id == owner_id)
     if len(wanted.state) == 1:
