@@ -199,7 +199,7 @@ OTHERS: Final[dict[str, _Make]] = {
     "hiss": _hiss,
     "clatter": _clatter,
 }
-"""What no threshold was chosen with."""
+"""Other sounds, to check with. One limit of belief.py was tightened because of "choir", none because of the others."""
 
 
 def _events(

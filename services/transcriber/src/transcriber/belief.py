@@ -32,7 +32,7 @@ _SURE_TEXT: Final = -0.25
 _UNSURE: Final = 0.25
 _UNSURE_TEXT: Final = -0.7
 _UNSURE_OF_CREDIT: Final = 0.5
-# Text that is beyond doubt, so that the sound need not be looked at: that costs a thirtieth of what decoding costs.
+# Text that is beyond doubt, so that the sound need not be looked at: the detector takes time too.
 _CLEAR: Final = 0.7
 _CLEAR_TEXT: Final = -0.3
 # A noise beside speech: it may spoil the words in the same window.
