@@ -36,11 +36,14 @@ def strict(platform: Platform) -> Iterator[str]:
 
 
 @pytest.fixture
-def people(strict: str, token: str, signed: Signed) -> Callable[[], Awaitable[httpx.AsyncClient]]:
+def people(
+    strict: str, token: str, client: httpx.AsyncClient, signed: Signed
+) -> Callable[[], Awaitable[httpx.AsyncClient]]:
     """Makes users who were never here before."""
 
     async def person() -> httpx.AsyncClient:
-        theirs = await signed(token, sub=str(uuid4()), name="somebody", role="user", sid=str(uuid4()))
+        made = await client.post("/admin/users", json={"username": f"user-{uuid4().hex[:8]}"})
+        theirs = await signed(token, sub=made.raise_for_status().json()["id"], role="user", sid=str(uuid4()))
         headers = {"Authorization": f"Bearer {theirs}"}
         return httpx.AsyncClient(base_url=strict, headers=headers, timeout=30)
 
