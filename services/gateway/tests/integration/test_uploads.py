@@ -43,6 +43,7 @@ async def test_recording_is_stored_as_it_is_and_becomes_a_job(client: httpx.Asyn
             "initial_prompt": "Grüße",
             "hotwords": "Zoë",
             "multilingual": "true",
+            "track": "2",
         },
     )
     assert answer.status_code == 201, answer.text
@@ -59,6 +60,7 @@ async def test_recording_is_stored_as_it_is_and_becomes_a_job(client: httpx.Asyn
         "initial_prompt": "Grüße",
         "hotwords": "Zoë",
         "multilingual": True,
+        "track": 2,
     }
     assert await store.get(f"uploads/{job['id']}/source") == recording
     assert (await client.get(f"/jobs/{job['id']}")).json()["id"] == job["id"]
