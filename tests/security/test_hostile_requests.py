@@ -74,7 +74,7 @@ def refused(answer: httpx.Response, *codes: str) -> None:
         ("..\\..\\windows\\system32\\config", "config"),
         ("....//....//x.wav", "x.wav"),
         ("invoice\u202egnp.wav", "invoicegnp.wav"),
-        ("a\r\nSet-Cookie: b=c.wav", "aSet-Cookie: b=c.wav"),
+        ("a\r\nSet-Cookie: b=c.wav", "a Set-Cookie: b=c.wav"),
         ("n" * 4096 + ".wav", "n" * 196 + ".wav"),
         ("..", "recording"),
         ("%2e%2e%2fx.wav", "%2e%2e%2fx.wav"),

@@ -2,6 +2,7 @@
 
 import hmac
 import platform
+import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -48,10 +49,15 @@ def serve(port: int, host: str = "127.0.0.1", token: str | None = None) -> Metri
         start_response("401 Unauthorized", headers)
         return [b"Send METRICS_TOKEN as a bearer token.\n"]
 
-    server = make_server(host, port, guarded, ThreadingWSGIServer, handler_class=_Quiet)
+    server = make_server(host, port, guarded, _server_class(host), handler_class=_Quiet)
     thread = Thread(target=server.serve_forever, name="metrics", daemon=True)
     thread.start()
     return MetricsServer(server.server_port, server, thread)
+
+
+def _server_class(host: str) -> type[ThreadingWSGIServer]:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return type("MetricsWSGIServer", (ThreadingWSGIServer,), {"address_family": family})
 
 
 class _Quiet(WSGIRequestHandler):

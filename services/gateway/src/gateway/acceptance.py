@@ -76,7 +76,8 @@ def options_of(fields: Mapping[str, str], default_language: str = "auto") -> Job
 
 def choices_of(fields: Mapping[str, str], default_language: str) -> dict[str, Any]:
     """Everything that the fields choose, as the jobs service reads it; raises InvalidForm for impossible options."""
-    options = options_of({"model": JobOptions().model} | dict(fields), default_language)
+    chosen = {name: value for name, value in fields.items() if value.strip()}
+    options = options_of({"model": JobOptions().model} | chosen, default_language)
     return {"options": options.model_dump(mode="json"), **_further(fields)}
 
 

@@ -90,7 +90,7 @@ class ApiKeys:
         )
         if answer.status_code in {HTTPStatus.UNAUTHORIZED, HTTPStatus.UNPROCESSABLE_ENTITY}:
             raise InvalidApiKey("The API key is unknown, revoked or expired.")
-        if answer.status_code == HTTPStatus.FORBIDDEN:
+        if answer.is_error and answer.json().get("code") == PasswordChangeRequired.code:
             raise PasswordChangeRequired("The owner of this API key must change the password first (PUT /me/password).")
         if answer.is_error:
             log.warning("API key not exchanged", status=answer.status_code)

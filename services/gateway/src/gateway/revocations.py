@@ -108,7 +108,7 @@ class Revocations:
             if answer.status_code == HTTPStatus.UNAUTHORIZED:
                 raise _ended()
             if answer.is_error:
-                log.warning("access not confirmed", status=answer.status_code)
+                log.error("access not confirmed", status=answer.status_code, code=answer.json().get("code"))
         # A notice may have come while auth was asked.
         self.check(claims)
 

@@ -59,7 +59,8 @@ class Refusal(Exception):
 class Upstream:
     """One service; connection trouble becomes ServiceUnavailable, answers that are no JSON BadUpstreamAnswer."""
 
-    def __init__(self, name: str, base_url: str, timeout: float, secret: str) -> None:
+    def __init__(self, name: str, base_url: str, timeout: float, secret: str | None = None) -> None:
+        """Wire a client; `secret` is INTERNAL_TOKEN, for the services that recognise the gateway by it."""
         self.name = name
         self._client = _client(base_url, timeout, MAX_CONNECTIONS, secret)
         # Of their own, so that streams take no request's connection. Their number is limited per user here, and
@@ -169,10 +170,10 @@ class Upstream:
         return response
 
 
-def _client(base_url: str, timeout: float, max_connections: int | None, secret: str) -> httpx.AsyncClient:
+def _client(base_url: str, timeout: float, max_connections: int | None, secret: str | None) -> httpx.AsyncClient:
     return httpx.AsyncClient(
         base_url=base_url.rstrip("/"),
-        headers={INTERNAL_HEADER: secret},
+        headers=None if secret is None else {INTERNAL_HEADER: secret},
         timeout=httpx.Timeout(timeout, connect=min(CONNECT_SECONDS, timeout)),
         # A proxy named in the environment is for the outside world, not for the services next door.
         trust_env=False,
@@ -224,8 +225,8 @@ class Upstreams:
         return cls(
             auth=Upstream("auth", settings.auth_url, patience, secret),
             jobs=Upstream("jobs", settings.jobs_url, patience, secret),
-            metadata=Upstream("metadata", settings.metadata_url, patience, secret),
-            cleanup=Upstream("cleanup", settings.cleanup_url, patience, secret),
+            metadata=Upstream("metadata", settings.metadata_url, patience),
+            cleanup=Upstream("cleanup", settings.cleanup_url, patience),
         )
 
     def of(self, service: str) -> Upstream:

@@ -125,6 +125,12 @@ async def test_guessing_keys_does_not_flood_auth(auth: Any, keys: ApiKeys) -> No
 
 
 async def test_key_of_somebody_who_must_change_the_password_opens_nothing(auth: Any, keys: ApiKeys) -> None:
-    auth.status = 403
+    auth.status, auth.answer = 403, lambda _: {"code": "password_change_required"}
     with pytest.raises(PasswordChangeRequired):
+        await keys.token("vk_1", CALLER)
+
+
+async def test_gateway_that_auth_does_not_recognise_blames_no_key(auth: Any, keys: ApiKeys) -> None:
+    auth.status, auth.answer = 403, lambda _: {"code": "internal_only"}
+    with pytest.raises(ServiceUnavailable):
         await keys.token("vk_1", CALLER)

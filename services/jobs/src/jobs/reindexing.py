@@ -10,7 +10,7 @@ from .repository import SearchRepository
 
 log = structlog.get_logger(__name__)
 
-_AT_ONCE: Final = 50
+_AT_ONCE: Final = 5  # their rows stay locked meanwhile
 # Replicas of the older release may create jobs as long as an upgrade lasts.
 _PAUSE_SECONDS: Final = 30.0
 

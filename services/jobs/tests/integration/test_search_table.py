@@ -277,6 +277,10 @@ FINDS: Final[list[tuple[str, str]]] = [
     ("tieng viet", "vi"),
     ("tiêng", ""),
     # Marks, digits and joiners of other scripts.
+    ("ـ", ""),
+    ("\u0301", ""),
+    ('"ـ ـ"', ""),
+    ("ـ كتب", ""),
     ("كتب", "ar"),
     ("كَتَبَ", "ar"),
     ("الجامعة", "ar"),

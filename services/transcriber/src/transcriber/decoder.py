@@ -142,6 +142,10 @@ def _warnings(parts: list[Any], seconds: float) -> Iterator[dict[str, str]]:
         names = "; ".join(track.named() for track in broken)
         text = f"The file has audio in a format that cannot be read, which is not transcribed: track {names}."
         yield {"code": "unreadable_tracks", "text": text}
+    readable = len(parts[0].tracks) - len(broken)
+    if 1 < len(parts) < readable:
+        text = f"Only {len(parts)} of {readable} audio tracks are mixed. Restart with track=… for one of the others."
+        yield {"code": "tracks_not_mixed", "text": text}
 
 
 def _send(pipe: BinaryIO, kind: bytes, value: dict[str, Any]) -> None:

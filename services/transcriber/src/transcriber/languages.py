@@ -13,7 +13,7 @@ import structlog
 from numpy.typing import NDArray
 
 from common.events import JobOptions
-from models import LANGUAGE_CODES, MODELS
+from models.languages import languages_of
 
 from .belief import FAINT
 from .engines.base import SAMPLE_RATE, Window
@@ -31,13 +31,6 @@ _LEAST: Final = 0.5  # seconds of speech that give a window a vote
 _FEW: Final = 0.5  # share of a window: with less speech, the model is given nothing but the speech
 MOST_WAITING: Final = 60  # windows without speech that wait for a language: half an hour, 58 MB
 _FALLBACK: Final = 3  # of these are asked for a language where nobody speaks at all
-
-
-def languages_of(model: str) -> tuple[str, ...]:
-    """The ISO codes of the languages a model knows; a model of somebody's own is taken to know what its name says."""
-    if model in MODELS:
-        return MODELS[model].languages
-    return ("en",) if model.endswith(".en") else LANGUAGE_CODES
 
 
 class LanguageChoice:

@@ -12,7 +12,7 @@ from av.stream import Disposition
 from .decoder import MOST_MIXED
 from .errors import Rejected
 
-MOST_TRACKS: Final = 100  # listed; a container may claim a thousand
+MOST_TRACKS: Final = 100  # listed; as in common.events, which no decoder process loads
 _LONGEST_TITLE: Final = 200
 _ASIDE: Final = (
     Disposition.comment | Disposition.hearing_impaired | Disposition.visual_impaired | Disposition.descriptions

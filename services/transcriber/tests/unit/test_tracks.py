@@ -8,9 +8,12 @@ import pytest
 from av.stream import Disposition
 from numpy.typing import NDArray
 
+from common.events import MOST_TRACKS
 from support.tracks import Sounding, reel
+from transcriber import tracks as tracks_module
 from transcriber.audio import Decoders
 from transcriber.clocks import CpuClock
+from transcriber.decoder import MOST_MIXED
 from transcriber.errors import Rejected
 from transcriber.listening import Reader, Recording, read
 from transcriber.mixing import mixed
@@ -156,6 +159,19 @@ async def test_mix_of_opposite_polarity_keeps_the_voice(store: Any, voice: Any) 
     path = store("call.mkv", reel("matroska", [Sounding(voice, codec="flac"), Sounding(-voice, codec="flac")]))
     samples, _ = await recorded(path, track="mix")
     assert rms(samples) == pytest.approx(rms(voice), rel=0.1)
+
+
+async def test_tracks_that_are_too_many_to_mix_are_named(store: Any, voice: Any) -> None:
+    reels = [Sounding(voice[: RATE // 2], codec="flac") for _ in range(MOST_MIXED + 2)]
+    _, recording = await recorded(store("many.mkv", reel("matroska", reels)), track="mix")
+    assert sum(track["chosen"] for track in recording.source["tracks"]) == MOST_MIXED
+    (warning,) = recording.warnings
+    assert warning["code"] == "tracks_not_mixed"
+    assert f"{MOST_MIXED} of {MOST_MIXED + 2}" in warning["text"]
+
+
+def test_as_many_tracks_are_listed_as_can_be_asked_for() -> None:
+    assert tracks_module.MOST_TRACKS == MOST_TRACKS
 
 
 async def test_mix_of_a_single_track_is_that_track(store: Any, voice: Any) -> None:

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-MOST_TRACKS = 1000  # that a media file may have; larger numbers are mistakes
+MOST_TRACKS = 100  # of a media file that are listed and may be chosen
 
 
 def _track(value: Any) -> Any:

@@ -37,6 +37,7 @@ WARNINGS: Final = {
     "truncated": "The recording is shorter than it says: its end is missing.",
     "joined_files": "The file holds several recordings one after the other, and only the first is read.",
     "unreadable_tracks": "An audio track has a format that cannot be read.",
+    "tracks_not_mixed": "More audio tracks than can be mixed; some are not in the transcript.",
     "other_tracks_have_speech": "There is speech on an audio track that is not transcribed.",
 }
 """What may be missing of a recording that is transcribed all the same: stable codes, and what each means."""

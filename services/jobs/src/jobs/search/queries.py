@@ -68,8 +68,10 @@ class Condition:
         if not runs:
             return None
         if (word := self.stemmed) is None:
-            return tsquery(_all_of(runs))
+            return tsquery(_all_of(runs)) or None
         plain = letters(word)
+        if not plain:
+            return None
         forms = [_quoted(plain)]
         if self.last and len(plain) >= _PREFIX:
             forms.append(f"{_quoted(plain)}:*")
@@ -139,7 +141,7 @@ def _all_of(runs: Iterable[str]) -> list[str]:
             is_syllable = len(plain) == 1 and HANGUL.fullmatch(plain)
             found += [beginning(plain)] if is_syllable else dense_grams(plain, [min(GRAM, len(plain))])
             spoken, before = SPACED.findall(run), ""
-        for word in (letters(each)[:WORD_LIMIT] for each in spoken):
+        for word in filter(None, (letters(each)[:WORD_LIMIT] for each in spoken)):
             found.append(pair(before, word) if before else word)
             before = word
     return [term for term in dict.fromkeys(found) if term]
