@@ -11,6 +11,7 @@ does it: from the parsed request to the page. Also what it costs to store the te
 import asyncio
 import os
 import random
+import secrets
 import statistics
 import tempfile
 import time
@@ -133,7 +134,11 @@ async def _measure(url: str) -> None:
     await _fill(url, speech, chance)
     print(f"{JOBS} jobs in {time.monotonic() - began:.0f} s", flush=True)
     settings = Settings(
-        environment="test", db_url=url, broker_url="amqp://127.0.0.1:1/", jwks_url="http://127.0.0.1:1/"
+        environment="test",
+        db_url=url,
+        broker_url="amqp://127.0.0.1:1/",
+        jwks_url="http://127.0.0.1:1/",
+        internal_token=secrets.token_urlsafe(32),
     )
     engine = database.create_engine(DatabaseSettings(db_url=url))
     sessions = database.sessions(engine)
