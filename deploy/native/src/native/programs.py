@@ -56,6 +56,7 @@ class Program:
     folder: Path | None = None  # `{folder}` in the command: the program reaches it although its parents are closed
     stop_signal: signal.Signals = signal.SIGTERM
     stop_seconds: float = 20.0
+    stops_itself: bool = True  # False: it closes its data at the signal, but has to be killed after `stop_seconds`
     start_seconds: float = 90.0
     death_signal: signal.Signals = signal.SIGKILL  # what the kernel sends when the supervisor dies
     obeys: bool = False  # a service: its exit status tells whether somebody told it to end for good, or to restart

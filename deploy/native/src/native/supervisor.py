@@ -336,7 +336,8 @@ class Supervisor:
         try:
             await asyncio.wait_for(process.wait(), run.program.stop_seconds)
         except TimeoutError:
-            self._say(run.program.name, f"did not stop within {run.program.stop_seconds:g} s, killed")
+            if run.program.stops_itself:
+                self._say(run.program.name, f"did not stop within {run.program.stop_seconds:g} s, killed")
             _kill_group(process.pid)
             await process.wait()
         _kill_group(process.pid)
