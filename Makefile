@@ -60,10 +60,12 @@ lint-rest:
 	$(BIN)/python scripts/contracts.py --check
 	$(BIN)/python scripts/settings.py --check
 	$(BIN)/python scripts/lock.py --check
+	$(BIN)/pytest -q tests/contract/test_documents.py
 
-fmt: dev ## Format the code and fix what can be fixed
+fmt: dev ## Format the code and the Markdown, and fix what can be fixed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+	$(BIN)/python scripts/wrap_markdown.py
 
 contracts: dev ## Write the golden documents again: event schemas, AsyncAPI, event table
 	$(BIN)/python scripts/contracts.py
@@ -74,7 +76,7 @@ settings: dev ## Write docs/settings.md again
 lock: dev ## Pin the dependencies again after a change (needs the network)
 	$(BIN)/python scripts/lock.py
 
-coverage: dev ## The tests of `make test` once more, with the share of lines that they run
+coverage: dev ## The tests of `make test` and the lines that they run; not in `make test`, because it costs a third more processor time
 	@$(BIN)/python -m models get $(MODEL)
 	$(PYTEST) -m "not chaos or soak" --cov
 

@@ -1,0 +1,80 @@
+"""The documents stay readable: relative links lead somewhere, lines are wrapped, decision records have date and status."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+DECISIONS = ROOT / "docs" / "decisions"
+GENERATED = {"node_modules", ".venv", ".verbatim"}
+DOCUMENTS = sorted(path for path in ROOT.rglob("*.md") if not GENERATED & set(path.relative_to(ROOT).parts))
+RECORDS = sorted(DECISIONS.glob("[0-9]*.md"))
+WIDTH = 120
+LINK = re.compile(r"\[[^\]]*\]\(([^()\s]+)\)")
+CODE = re.compile(r"`[^`]*`")
+HEADING = re.compile(r"#+ (.+)")
+HEAD = re.compile(r"# (\d{4}): (.+)\n\nDate: (\d{4}-\d\d-\d\d)\. Status: (accepted|superseded)\b")
+
+
+def named(path: Path) -> str:
+    """The path from the root, as the name of a test case."""
+    return str(path.relative_to(ROOT))
+
+
+def prose(path: Path) -> Iterator[tuple[int, str]]:
+    """Numbered lines outside of code blocks."""
+    code = False
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        if line.lstrip().startswith("```"):
+            code = not code
+        elif not code:
+            yield number, line
+
+
+def anchors(path: Path) -> set[str]:
+    """The names under which the headings of a page can be linked."""
+    headings = [found[1] for _, line in prose(path) if (found := HEADING.match(line))]
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=named)
+def test_relative_links_lead_to_files_and_headings(document: Path) -> None:
+    broken = []
+    for number, line in prose(document):
+        for link in LINK.findall(CODE.sub("", line)):
+            if "://" in link or link.startswith("mailto:"):
+                continue
+            target, _, anchor = unquote(link).partition("#")
+            path = (document.parent / target).resolve() if target else document
+            if not path.exists() or (anchor and path.suffix == ".md" and anchor not in anchors(path)):
+                broken.append(f"line {number}: {link}")
+    assert not broken
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=named)
+def test_lines_are_wrapped(document: Path) -> None:
+    """Tables, code, and words that cannot be wrapped (links) are exempt."""
+    long = [
+        number
+        for number, line in prose(document)
+        if len(line) > WIDTH and not line.lstrip().startswith("|") and " " in line.lstrip("-*> ").strip()[:WIDTH]
+    ]
+    assert not long, f"longer than {WIDTH} columns: lines {long}"
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=named)
+def test_decision_record_has_date_and_status_and_stands_in_the_index(record: Path) -> None:
+    head = HEAD.match(record.read_text(encoding="utf-8"))
+    assert head, "it begins with '# NNNN: title', an empty line, and 'Date: YYYY-MM-DD. Status: accepted…'"
+    number, title, date, _ = head.groups()
+    assert record.name.startswith(f"{number}-")
+    row = f"| [{number}]({record.name}) | {title} | {date} |"
+    assert row in (DECISIONS / "README.md").read_text(encoding="utf-8"), f"the index lacks: {row}"
+
+
+def test_numbers_of_decisions_are_used_once() -> None:
+    numbers = [record.name[:4] for record in RECORDS]
+    assert len(numbers) == len(set(numbers))
