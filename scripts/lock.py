@@ -2,7 +2,7 @@
 
 python scripts/lock.py            resolve again, keeping the pins that still fit (needs the network)
 python scripts/lock.py --upgrade  resolve again to the newest versions
-python scripts/lock.py --check    say whether the lock covers what the members declare (no network)
+python scripts/lock.py --check    check that the lock covers what the members declare (no network)
 
 The lock has three sections, which `scripts/setup.py` selects from: `runtime` is what `make demo` needs; `dev` is what
 the tests and linters need on top; `whisper` is installed last and without its dependencies (see requirements-dev.in).
@@ -28,8 +28,8 @@ SECTIONS = ("runtime", "dev", "whisper")
 WHISPER = "openai-whisper"
 BUILD = ["hatchling", "editables"]  # what installing the members as editable needs
 OUTSIDE = ("torch", "triton")  # torch's build depends on the machine; triton serves GPUs only
-# What faster-whisper would bring for its own code, of which we read one data file and import nothing; and OpenVINO's
-# reporting to its maker, which its conversion tools do and its runtime goes without.
+# Dependencies of faster-whisper's code, which is not imported (only one data file is read), and OpenVINO's telemetry,
+# which its conversion tools use and its runtime does not need.
 NOT_NEEDED = ("huggingface-hub", "tokenizers", "openvino-telemetry")
 DEV_EXTRAS = {"torch", "testing"}  # extras of members that only the tests install
 HEADER = """\
@@ -111,7 +111,7 @@ def write(*, upgrade: bool) -> None:
         folder = Path(temporary)
         everything = resolve([*declared(dev=True), *BUILD, *tests], folder, start=before, upgrade=upgrade)
         pins = "\n".join(everything.values())
-        # A second, smaller resolution with those pins tells which of them the platform itself needs.
+        # A second, smaller resolution with those pins finds those that the platform needs at run time.
         runtime = set(resolve([*declared(dev=False), *BUILD], folder, start=pins, upgrade=False))
     place = {name: "runtime" if name in runtime else "whisper" if name == WHISPER else "dev" for name in everything}
     text = HEADER
@@ -122,7 +122,7 @@ def write(*, upgrade: bool) -> None:
 
 
 def problems() -> list[str]:
-    """What is wrong with the lock, one sentence each."""
+    """The problems of the lock, one sentence each."""
     if not LOCK.exists():
         return ["requirements.lock does not exist"]
     text = LOCK.read_text()
@@ -154,7 +154,7 @@ def main() -> int:
     """Run the command; exit status 1 when the check finds something."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--upgrade", action="store_true", help="prefer the newest versions over the pinned ones")
-    parser.add_argument("--check", action="store_true", help="only say whether the lock covers what is declared")
+    parser.add_argument("--check", action="store_true", help="only check that the lock covers what is declared")
     arguments = parser.parse_args()
     if not arguments.check:
         write(upgrade=arguments.upgrade)

@@ -1,4 +1,4 @@
-"""The documents stay readable: relative links lead somewhere, lines are wrapped, decision records have date and status."""
+"""Documents: relative links lead to files, lines are wrapped, decision records have a date, a status and a row."""
 
 import re
 from collections.abc import Iterator
