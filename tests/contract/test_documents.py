@@ -78,3 +78,15 @@ def test_decision_record_has_date_and_status_and_stands_in_the_index(record: Pat
 def test_numbers_of_decisions_are_used_once() -> None:
     numbers = [record.name[:4] for record in RECORDS]
     assert len(numbers) == len(set(numbers))
+
+
+def test_files_that_the_life_of_a_job_names_exist() -> None:
+    """`jobs/states.py` is `services/jobs/src/jobs/states.py`, likewise of `common` and `models`."""
+    page = (ROOT / "docs" / "life-of-a-job.md").read_text(encoding="utf-8")
+    homes = [*(ROOT / "services").glob("*/src"), ROOT / "libs/common/src", ROOT / "models/src"]
+    missing = [
+        name
+        for name in re.findall(r"`((?:\w+/)+(?:\w+\.py)?)`", page)
+        if not any((home / name).exists() for home in homes)
+    ]
+    assert not missing
