@@ -2,7 +2,8 @@
 
 python scripts/wrap_markdown.py [FILE …]   these files, or all Markdown files of the repository
 
-Tables, code, headings and comments stay as they are. `tests/contract/test_documents.py` checks the width.
+Tables, code, headings, and blocks that programs write (`<!-- name:begin -->` to `<!-- name:end -->`) stay as they are.
+`tests/contract/test_documents.py` checks the width.
 """
 
 import re
@@ -41,10 +42,12 @@ def wrapped(text: str) -> str:
     """The text of a whole file, with every block wrapped that has a long line."""
     result: list[str] = []
     block: list[str] = []
-    code = False
+    code = generated = False
     for line in [*text.split("\n"), ""]:
         fence = line.lstrip().startswith("```")
-        apart = code or fence or not line.strip() or line.lstrip().startswith(KEPT)
+        if line.startswith("<!-- ") and line.endswith((":begin -->", ":end -->")):
+            generated = line.endswith(":begin -->")
+        apart = code or fence or generated or not line.strip() or line.lstrip().startswith(KEPT)
         if block and (apart or re.match(r"\s*(?:[-*]|\d+\.)\s", line)):
             result += wrap(block) if any(len(each) > WIDTH for each in block) else block
             block = []

@@ -25,12 +25,14 @@ def named(path: Path) -> str:
 
 
 def prose(path: Path) -> Iterator[tuple[int, str]]:
-    """Numbered lines outside of code blocks."""
-    code = False
+    """Numbered lines outside of code and of blocks that programs write."""
+    code = generated = False
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        if line.startswith("<!-- ") and line.endswith((":begin -->", ":end -->")):
+            generated = line.endswith(":begin -->")
         if line.lstrip().startswith("```"):
             code = not code
-        elif not code:
+        elif not code and not generated:
             yield number, line
 
 
@@ -83,7 +85,7 @@ def test_numbers_of_decisions_are_used_once() -> None:
 def test_files_that_the_life_of_a_job_names_exist() -> None:
     """`jobs/states.py` is `services/jobs/src/jobs/states.py`, likewise of `common` and `models`."""
     page = (ROOT / "docs" / "life-of-a-job.md").read_text(encoding="utf-8")
-    homes = [*(ROOT / "services").glob("*/src"), ROOT / "libs/common/src", ROOT / "models/src"]
+    homes = [ROOT, *(ROOT / "services").glob("*/src"), ROOT / "libs/common/src", ROOT / "models/src"]
     missing = [
         name
         for name in re.findall(r"`((?:\w+/)+(?:\w+\.py)?)`", page)
