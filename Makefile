@@ -1,4 +1,4 @@
-# Thin on purpose: every target is one or two commands that may as well be typed. `make help` lists them.
+# Every target is one or two commands that can also be typed. `make help` lists them.
 PYTHON ?= python3
 BIN := .venv/bin
 PACKAGES := common auth cleanup gateway jobs metadata transcriber models native
@@ -23,7 +23,7 @@ setup: ## Install what running the platform needs (.venv, locked packages, the m
 dev: ## Install what the tests and linters need as well (torch, openai-whisper)
 	@$(PYTHON) scripts/setup.py --dev
 
-models: setup ## Bring a Whisper model into MODEL_DIR (MODEL=base)
+models: setup ## Download a Whisper model to MODEL_DIR (MODEL=base)
 	@$(BIN)/python -m models get $(MODEL)
 
 demo: models ## A recording in, its transcript out (FILE=path for your own, KEEP=1 leaves the platform running)
@@ -35,7 +35,7 @@ up: models ## Start the platform and stay; Ctrl-C stops it (DETACH=1 returns whe
 down: ## Stop the platform from another terminal
 	@$(BIN)/python -m native down
 
-status: ## Show what runs, where, and whether it is well
+status: ## Show what runs, where, and whether it is healthy
 	@$(BIN)/python -m native status || test $$? -eq 3
 
 migrate: setup ## Bring the four database schemas up to date (`make up` does it at every start)

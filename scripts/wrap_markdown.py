@@ -16,8 +16,8 @@ ROOT = Path(__file__).resolve().parents[1]
 WIDTH = 120
 ITEM = re.compile(r"(\s*)((?:[-*]|\d+\.)\s+)?")
 KEPT = ("|", "#", "<!--")
-# Spaces where a line must not break: within code, and before what would begin a list or a heading on a new line.
-UNBREAKABLE = re.compile(r"`[^`]*`| (?=(?:\d+[.)]|[-*+>]|#+)(?: |$))")
+# Spaces where a line must not break: in code, in the text of links, and before what would begin a list or a heading.
+UNBREAKABLE = re.compile(r"`[^`]*`|\[[^\]]*\]\(| (?=(?:\d+[.)]|[-*+>]|#+)(?: |$))")
 
 
 def wrap(block: list[str]) -> list[str]:
