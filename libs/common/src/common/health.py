@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -15,7 +15,11 @@ RESTARTS = Counter("verbatim_loop_restarts_total", "Background loops that crashe
 
 
 class LoopFailing(Exception):
-    """A background loop crashed and has not run steadily since."""
+    """Background loops crashed and have not run steadily since."""
+
+    def __init__(self, loops: Sequence[str]) -> None:
+        super().__init__(f"background loops are failing: {', '.join(loops)}")
+        self.loops = loops
 
 
 @dataclass
@@ -63,7 +67,7 @@ class Background:
         """Raise LoopFailing naming the loops that are not running steadily; made for `Readiness.add`."""
         failing = sorted(name for name in self._loops if self._is_failing(name))
         if failing:
-            raise LoopFailing(f"background loops are failing: {', '.join(failing)}")
+            raise LoopFailing(failing)
 
     def _is_failing(self, name: str) -> bool:
         loop = self._loops[name]

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from common.events import EndProcesses, ServiceHeartbeat
 from common.messaging import Broker
 from common.metrics import service_version
-from common.settings import BrokerSettings, ServiceSettings
+from common.settings import ServiceSettings
 from common.web.server import EXIT_RESTART, EXIT_SHUTDOWN, end
 
 log = structlog.get_logger(__name__)
@@ -34,7 +34,7 @@ class Presence:
 
     async def run(self) -> None:
         """Beat and listen until cancelled; made for `Background`."""
-        listener = await self._broker.listen("control", ["#"], self._hear)
+        listener = await self._broker.listen("control", [EndProcesses.name], self._hear)
         try:
             while True:
                 await self._broker.broadcast(self.heartbeat())
@@ -69,15 +69,6 @@ class Presence:
             return
         log.warning("ending on request", restart=notice.restart, requested_by=str(notice.requested_by))
         end(self._app, EXIT_RESTART if notice.restart else EXIT_SHUTDOWN)
-
-
-async def attend(settings: ServiceSettings, connection: BrokerSettings, *, service: str, app: FastAPI) -> None:
-    """Be present over a connection of its own: for a service that starts and works without the broker."""
-    broker = await Broker.connect(connection, service)
-    try:
-        await Presence(broker, service=service, settings=settings, app=app).run()
-    finally:
-        await broker.close()
 
 
 class Usage:

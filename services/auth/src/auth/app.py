@@ -2,20 +2,18 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 
 import httpx
 import structlog
 from fastapi import FastAPI
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
-from common import database, logging
-from common.health import Background
-from common.messaging import Broker, EventConsumer, LogPublisher, OutboxRelay
-from common.presence import attend
+from common.service import open_service
 from common.settings import IdentitySettings
-from common.web import Readiness, TokenVerifier, build_app
+from common.web import TokenVerifier, build_app
 from common.web.addresses import FromGateway
 
 from . import admin_routes, first_start, internal_routes, repository, routes, session_repository
@@ -33,13 +31,13 @@ from .tokens import TokenIssuer
 
 log = structlog.get_logger(__name__)
 
+NAME = "auth"
 MIGRATIONS = "auth.migrations"
 PRUNE_SECONDS = 3600
 
 
 def create_app(settings: Settings) -> FastAPI:
     """The auth service; nothing connects before the application starts."""
-    readiness = Readiness()
     vault = Vault(settings.secret_key.get_secret_value())
     hasher = Passwords(settings.password_hash_concurrency)
     issuer = TokenIssuer(
@@ -54,34 +52,18 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         for old, new in settings.deprecated_in_use():
             log.warning("deprecated setting", setting=old, use_instead=new)
-        async with AsyncExitStack() as stack:
-            engine = database.create_engine(settings)
-            stack.push_async_callback(engine.dispose)
-            await database.connect(engine, settings.db_connect_attempts)
-            await database.require_current(engine, MIGRATIONS)
-            sessions = database.sessions(engine)
+        # Auth verifies tokens as every service does, but fetches its own keys without leaving the process.
+        inside = httpx.AsyncClient(transport=httpx.ASGITransport(app), trust_env=False)
+        verifier = TokenVerifier(_identity(settings), inside)
+        async with (
+            inside,
+            open_service(app, settings, NAME, migrations=MIGRATIONS, verifier=verifier, needs_broker=False) as service,
+        ):
+            sessions = service.sessions
             async with sessions.begin() as session:
                 await first_start.prepare(session, settings, vault, hasher)
-
-            # Auth checks tokens as everybody does, but reaches its own keys without leaving the process.
-            inside = httpx.AsyncClient(transport=httpx.ASGITransport(app), trust_env=False)
-            stack.push_async_callback(inside.aclose)
-            app.state.verifier = TokenVerifier(
-                IdentitySettings(
-                    jwks_url="http://auth/.well-known/jwks.json",
-                    token_issuer=settings.token_issuer,
-                    token_audience=settings.token_audience,
-                ),
-                inside,
-            )
-            app.state.sessions = sessions
-            grants = Grants(
-                sessions,
-                vault=vault,
-                issuer=issuer,
-                lifetimes=Lifetimes(timedelta(days=settings.session_idle_days), timedelta(days=settings.session_days)),
-                notices=notices,
-            )
+            lifetimes = Lifetimes(timedelta(days=settings.session_idle_days), timedelta(days=settings.session_days))
+            grants = Grants(sessions, vault=vault, issuer=issuer, lifetimes=lifetimes, notices=notices)
             app.state.resources = Resources(
                 login=Login(sessions, passwords=hasher, grants=grants, notices=notices, limits=_limits(settings)),
                 grants=grants,
@@ -91,23 +73,24 @@ def create_app(settings: Settings) -> FastAPI:
                 rotation=rotation,
                 allow_registration=settings.allow_registration,
             )
-            background = Background()
-            stack.push_async_callback(background.stop)
-            background.start("bus", lambda: _talk(settings, notices, engine, sessions))
-            background.start("presence", lambda: attend(settings, settings, service="auth", app=app))
-            background.start("pruning", lambda: _prune(sessions, settings, issuer.longest_remembered))
-            background.start("key rotation", lambda: rotation.run(sessions))
-
-            async def database_answers() -> None:
-                await database.connect(engine, 1)
-
-            readiness.add("database", database_answers)
+            service.start("pruning", partial(_prune, sessions, settings, issuer.longest_remembered))
+            service.start("key rotation", partial(rotation.run, sessions))
+            service.start("notices", partial(notices.run, service.broker), needs_broker=True)
+            await service.start_events(Inbox, Outbox, SUBSCRIPTIONS, notices)
             yield
 
     routers = [routes.router, routes.keys_router, admin_routes.router, internal_routes.router]
-    app = build_app(name="auth", title="Verbatim auth", lifespan=lifespan, routers=routers, readiness=readiness)
+    app = build_app(name=NAME, title="Verbatim auth", lifespan=lifespan, routers=routers)
     app.add_middleware(FromGateway, secret=settings.internal_token.get_secret_value())
     return app
+
+
+def _identity(settings: Settings) -> IdentitySettings:
+    return IdentitySettings(
+        jwks_url="http://auth/.well-known/jwks.json",
+        token_issuer=settings.token_issuer,
+        token_audience=settings.token_audience,
+    )
 
 
 def _limits(settings: Settings) -> Limits:
@@ -116,24 +99,6 @@ def _limits(settings: Settings) -> Limits:
         per_address=settings.login_attempts_per_address,
         window=timedelta(seconds=settings.login_window_seconds),
     )
-
-
-async def _talk(
-    settings: Settings, notices: Notices, engine: AsyncEngine, sessions: async_sessionmaker[AsyncSession]
-) -> None:
-    """Auth tells the bus its log, what it has revoked and deleted, and hears of resets; it works without a bus."""
-    async with AsyncExitStack() as stack:
-        broker = await Broker.connect(settings, "auth")
-        stack.push_async_callback(broker.close)
-        consumer = EventConsumer(
-            broker, service="auth", sessions=sessions, inbox=Inbox, subscriptions=SUBSCRIPTIONS, resources=notices
-        )
-        await consumer.start()
-        stack.push_async_callback(consumer.stop)
-        async with asyncio.TaskGroup() as all_of_them:
-            all_of_them.create_task(LogPublisher(broker, logging.sink()).run())
-            all_of_them.create_task(notices.run(broker))
-            all_of_them.create_task(OutboxRelay(engine, sessions, broker, Outbox).run())
 
 
 async def _prune(sessions: async_sessionmaker[AsyncSession], settings: Settings, remembered: timedelta) -> None:

@@ -8,7 +8,7 @@ import httpx
 import jwt
 import pytest
 from fastapi import FastAPI
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, text, update
 
 from auth.keys import Vault
 from auth.tables import SigningKey
@@ -119,3 +119,21 @@ async def test_key_that_is_too_old_is_replaced_once_by_however_many_replicas(aut
     async with auth.state.sessions.begin() as session:
         await session.execute(update(SigningKey).values(signs_from=func.now() - timedelta(days=91)))
     assert sorted(await asyncio.gather(*(look() for _ in range(3)))) == [False, False, True]
+
+
+async def test_service_is_not_ready_while_its_key_rotation_crashes(
+    start_auth: StartAuth, client_from: ClientFrom
+) -> None:
+    first = await start_auth()
+    async with first.state.sessions.begin() as session:
+        await session.execute(update(SigningKey).values(signs_from=func.now() - timedelta(days=1000)))
+        await session.execute(text("ALTER TABLE signing_keys ADD CONSTRAINT closed CHECK (false) NOT VALID"))
+    ready = await client_from(first).get("/health/ready")
+    assert (ready.status_code, ready.json()["checks"]) == (200, ["background", "database"])
+
+    client = client_from(await start_auth())
+    async with asyncio.timeout(10):
+        while (answer := await client.get("/health/ready")).status_code == 200:  # noqa: ASYNC110 (nothing to wait for)
+            await asyncio.sleep(0.05)
+    assert answer.json()["failing"] == ["background"]
+    assert "key rotation" in answer.json()["detail"]

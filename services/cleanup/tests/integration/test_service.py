@@ -165,4 +165,4 @@ async def test_service_is_ready_when_everything_answers(running: Running) -> Non
 
         await eventually(ready)
         checks = (await client.get("/health/ready")).json()["checks"]
-    assert set(checks) == {"background", "broker", "consumer", "database", "store"}
+    assert set(checks) == {"background", "broker", "database", "events", "store"}

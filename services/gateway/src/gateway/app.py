@@ -1,23 +1,20 @@
 """Puts the gateway together."""
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 
-import structlog
 from fastapi import FastAPI, Request, Response, WebSocket
 from starlette.middleware import Middleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from common import metrics
-from common.health import Background
-from common.presence import attend
+from common.events import AccessRevoked
+from common.service import answer_outages, open_service
 from common.storage import ObjectStore, StoreUnavailable
 from common.web import Readiness, TokenVerifier, build_app
-from common.web.errors import problem_response
 
 from . import cors, pages, relays, surface
 from .api_keys import ApiKeys
-from .bus import Bus
 from .credentials import Credentials, Doorkeeper
 from .errors import StoreDown, TooManyStreams, TooManyUploads
 from .file_routes import router as file_router
@@ -40,47 +37,33 @@ from .union import united
 from .uploads import UploadLimits
 from .upstreams import Refusal, Upstreams, relayed
 
-log = structlog.get_logger(__name__)
-
 NAME = "gateway"
 
 
 def create_app(settings: Settings) -> FastAPI:
     """The gateway; nothing connects before the application starts."""
-    readiness = Readiness(kept=1.0)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with AsyncExitStack() as stack:
+        store = ObjectStore(settings)
+        verifier = TokenVerifier(settings)
+        async with open_service(app, settings, NAME, store=store, verifier=verifier, needs_broker=False) as service:
             upstreams = Upstreams.connect(settings)
-            stack.push_async_callback(upstreams.close)
-            store = ObjectStore(settings)
-            stack.push_async_callback(store.close)
-            verifier = TokenVerifier(settings)
-            stack.push_async_callback(verifier.close)
-            hub = LogHub(settings.log_viewers, settings.log_viewer_buffer)
-            background = Background()
-            stack.push_async_callback(background.stop)
+            service.close_with(upstreams.close)
 
             revocations = Revocations(upstreams.auth)
-            background.start("revocations", revocations.run)
-            bus = Bus(
-                settings,
-                NAME,
-                {"archive": hub.on_archived, "control": revocations.on_notice},
-                on_connect=revocations.missed,
-            )
-            background.start("bus", bus.run)
-            background.start("presence", lambda: attend(settings, settings, service=NAME, app=app))
+            service.start("revocations", revocations.run)
+            await service.listen("control", [AccessRevoked.name], revocations.on_notice, on_connect=revocations.missed)
+            hub = LogHub(settings.log_viewers, settings.log_viewer_buffer)
+            await service.listen("archive", ["#"], hub.on_archived)
 
             checks = service_checks(upstreams, settings.api_health_timeout)
-            checks |= {"object_store": lambda _: store.check(), "message_bus": lambda _: bus.check()}
+            checks |= {"object_store": lambda _: store.check(), "message_bus": lambda _: service.broker.check()}
 
             limits = UploadLimits(settings.max_upload_size, settings.upload_idle_timeout, settings.whisper_language)
             resumable = ResumableUploads(store, upstreams.jobs, limits, settings.upload_lifetime)
-            background.start("expired uploads", resumable.sweep)
+            service.start("expired uploads", resumable.sweep)
 
-            app.state.verifier = verifier
             exempts_admins = settings.rate_limits_exempt_admins
             streams = OpenConnections(settings.streams_per_user, TooManyStreams, exempts_admins=exempts_admins)
             keys = ApiKeys(upstreams.auth, revocations, RateLimit(settings.logins_per_minute))
@@ -97,15 +80,16 @@ def create_app(settings: Settings) -> FastAPI:
                 page=page,
                 resumable=resumable,
             )
-            readiness.add("object_store", store.check)
             yield
 
     page = pages.built(settings.web_dir)
     routers = [router, file_router, upload_router, pages.front(page)]
+    readiness = Readiness(kept=1.0)
     app = build_app(name=NAME, title="Verbatim", lifespan=lifespan, routers=routers, readiness=readiness)
     # Starlette's type knows handlers for requests and handlers for sockets; this one serves both.
     app.add_exception_handler(Refusal, _pass_on_refusal)  # type: ignore[arg-type]
-    app.add_exception_handler(StoreUnavailable, _tell_store_down)
+    away = StoreDown("The object store is not available; try again in a moment.")
+    answer_outages(app, NAME, StoreUnavailable, away)
     if page is not None:
         app.mount("/app", page)
     _relay(app)
@@ -145,9 +129,3 @@ async def _pass_on_refusal(connection: Request, error: Exception) -> Response | 
         await connection.send_denial_response(response)
         return None
     return response
-
-
-async def _tell_store_down(connection: Request, error: Exception) -> Response:
-    log.warning("object store unavailable", error=str(error))
-    problem = StoreDown("The object store is not available; try again in a moment.")
-    return problem_response(problem, service=NAME, request_id=connection.state.request_id)

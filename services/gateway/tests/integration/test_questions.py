@@ -189,7 +189,7 @@ async def test_missing_object_store_is_a_clear_problem(platform: Platform, token
             ready = await client.get("/health/ready")
             health = await client.get("/health")
             upload = await client.post("/jobs", files={"file": ("a.mp3", b"sound")})
-    assert (ready.status_code, ready.json()["failing"]) == (503, ["object_store"])
+    assert (ready.status_code, ready.json()["failing"]) == (503, ["store"])
     assert (health.status_code, health.json()["services"]["object_store"]["status"]) == (503, "unavailable")
     assert (upload.status_code, upload.json()["code"]) == (503, "object_store_unavailable")
     assert "127.0.0.1" not in upload.text + health.text

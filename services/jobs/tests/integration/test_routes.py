@@ -159,4 +159,4 @@ async def test_a_model_that_no_live_worker_serves_is_refused_by_name(platform: P
 async def test_the_service_is_ready_when_all_its_parts_are(platform: Platform) -> None:
     answer = await platform.person().http.get("/health/ready")
     assert answer.status_code == 200
-    assert answer.json()["checks"] == ["broker", "database", "dead letters", "events", "logs", "loops"]
+    assert answer.json()["checks"] == ["background", "broker", "database", "dead letters", "events", "logs"]

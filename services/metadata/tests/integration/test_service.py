@@ -242,4 +242,4 @@ async def test_service_is_ready_when_everything_answers(running: Running) -> Non
 
     await eventually(ready)
     checks = (await running.client.get("/health/ready")).json()["checks"]
-    assert {"background", "broker", "consumer", "database", "store"} == set(checks)
+    assert {"background", "broker", "database", "events", "store"} == set(checks)

@@ -2,16 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 
 import structlog
 from fastapi import FastAPI
 
-from common import logging
-from common.health import Background
-from common.messaging import Broker, LogPublisher
-from common.presence import Presence
-from common.web import Readiness, build_app
+from common.service import open_service
+from common.web import build_app
 from common.web.server import EXIT_RESTART, end
 
 from .recent import RecentStore
@@ -21,45 +18,31 @@ from .workspace import sweep
 
 log = structlog.get_logger(__name__)
 
+NAME = "transcriber"
+
 
 def create_app(settings: Settings) -> FastAPI:
     """The transcriber, which answers health questions only; nothing connects before the application starts."""
-    readiness = Readiness()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with AsyncExitStack() as stack:
-            sweep(settings.work_dir)
-            store = RecentStore(settings)
-            stack.push_async_callback(store.close)
-            broker = await Broker.connect(settings, "transcriber")
-            stack.push_async_callback(broker.close)
-
-            background = Background()
-            stack.push_async_callback(background.stop)
-            background.start("logs", LogPublisher(broker, logging.sink()).run)
-            background.start("presence", Presence(broker, service="transcriber", settings=settings, app=app).run)
-
-            service = TranscriberService(settings, store, broker)
-            background.start("worker", service.run)
-            background.start("device", lambda: _end_with_device(app, service))
-            stack.push_async_callback(service.stop)
-
-            readiness.add("broker", broker.check)
-            readiness.add("store", store.check)
-            readiness.add("engine", service.check_engine)
-            readiness.add("consumers", service.check_consumers)
-            readiness.add("background", background.check)
+        sweep(settings.work_dir)
+        store = RecentStore(settings)
+        async with open_service(app, settings, NAME, store=store) as service:
+            worker = TranscriberService(settings, store, service.broker)
+            service.start("worker", worker.run)
+            service.start("device", lambda: _end_with_device(app, worker))
+            service.stop_with(worker.stop)
+            service.readiness.add("engine", worker.check_engine)
+            service.readiness.add("consumers", worker.check_consumers)
             yield
 
-    return build_app(
-        name="transcriber", title="Verbatim transcriber", lifespan=lifespan, routers=[], readiness=readiness
-    )
+    return build_app(name=NAME, title="Verbatim transcriber", lifespan=lifespan, routers=[])
 
 
-async def _end_with_device(app: FastAPI, service: TranscriberService) -> None:
-    """End the process in order when its GPU fails: the next one must prove itself before it takes any work."""
-    await service.device_failure()
+async def _end_with_device(app: FastAPI, worker: TranscriberService) -> None:
+    """End the process in order when its GPU fails: the next process must pass the self-test before it takes work."""
+    await worker.device_failure()
     log.error("the GPU failed; ending, to be started again")
     end(app, EXIT_RESTART)
     await asyncio.Event().wait()

@@ -7,9 +7,10 @@ from typing import Any, Self
 from uuid import uuid4
 
 import structlog
-from aio_pika import DeliveryMode, Message, connect_robust
+from aio_pika import DeliveryMode, Message
 from aio_pika.abc import AbstractExchange, AbstractRobustChannel, AbstractRobustConnection, AbstractRobustQueue
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS, DeliveryError, PublishError
+from aio_pika.robust_connection import RobustConnection
 from yarl import URL
 
 from common.events import Command, Event, Notice
@@ -51,10 +52,11 @@ class Broker:
     """
 
     def __init__(self, settings: BrokerSettings, name: str) -> None:
-        """Use `connect` instead."""
+        """Prepare; nothing connects before `open`."""
         self._settings = settings
         self._name = name
         self._connections: list[AbstractRobustConnection] = []
+        self._opened = False
         self._declared: dict[str, AbstractRobustQueue] = {}
         self._declaring = asyncio.Lock()
         self._topology: AbstractRobustChannel
@@ -65,25 +67,36 @@ class Broker:
 
     @classmethod
     async def connect(cls, settings: BrokerSettings, name: str) -> Self:
-        """Connect as `name`, waiting for the broker, and declare the topology; raises BrokerUnavailable."""
+        """Return a broker that is open; raises BrokerUnavailable."""
         broker = cls(settings, name)
-        attempts = settings.broker_connect_attempts
+        await broker.open()
+        return broker
+
+    async def open(self) -> None:
+        """Connect unless that is done, waiting for the broker, and declare the topology; raises BrokerUnavailable."""
+        if self._opened:
+            return
+        attempts = self._settings.broker_connect_attempts
         for attempt in range(1, attempts + 1):
             try:
-                await broker._open()
+                await self._open()
             except _TROUBLE as error:
-                await broker.close()
+                await self.close()
                 log.warning("broker does not answer", attempt=attempt, attempts=attempts, error=_say(error))
                 if attempt == attempts:
-                    where = URL(settings.broker_url).with_user(None)
+                    where = URL(self._settings.broker_url).with_user(None)
                     raise BrokerUnavailable(f"{where} did not answer in {attempts} attempts: {_say(error)}") from error
                 await asyncio.sleep(min(0.25 * 2**attempt, 5.0) * random.uniform(0.5, 1.0))  # noqa: S311 (jitter)
+            except BaseException:
+                await self.close()
+                raise
             else:
-                break
-        return broker
+                self._opened = True
+                return
 
     async def close(self) -> None:
         """Close both connections; consumers and listeners should be stopped before."""
+        self._opened = False
         connections, self._connections = self._connections, []
         for connection in connections:
             await connection.close()
@@ -96,7 +109,7 @@ class Broker:
     @property
     def connected(self) -> bool:
         """Tell, without asking the broker, whether both connections seem to be up."""
-        return bool(self._connections) and all(
+        return self._opened and all(
             connection.connected.is_set() and not connection.is_closed for connection in self._connections
         )
 
@@ -173,15 +186,21 @@ class Broker:
     async def listen(
         self, exchange: ListenExchange, keys: Sequence[str], callback: Callable[[str, bytes], Awaitable[None]]
     ) -> Listener:
-        """Call back with (routing key, body) of whatever is sent to the exchange from now on, in order, best effort."""
-        channel = await self.consuming_channel()
-        queue = await channel.declare_queue(
-            f"{self._name}.{exchange}.{uuid4().hex[:12]}", exclusive=True, auto_delete=True
-        )
-        for key in keys:
-            await queue.bind(LISTENED[exchange], key)
-        listener = Listener(exchange, channel, queue, callback)
-        await listener.start()
+        """Call back with (routing key, body) of whatever is sent to the exchange from now on, in order, best effort.
+
+        Raises BrokerUnavailable.
+        """
+        try:
+            channel = await self.consuming_channel()
+            queue = await channel.declare_queue(
+                f"{self._name}.{exchange}.{uuid4().hex[:12]}", exclusive=True, auto_delete=True
+            )
+            for key in keys:
+                await queue.bind(LISTENED[exchange], key)
+            listener = Listener(exchange, channel, queue, callback)
+            await listener.start()
+        except _TROUBLE as error:
+            raise BrokerUnavailable(f"cannot listen to {exchange}: {_say(error)}") from error
         return listener
 
     def on_reconnect(self, callback: Callable[[], None]) -> None:
@@ -216,15 +235,16 @@ class Broker:
             raise PublishFailed(f"the broker did not declare {spec.name}: {_say(error)}") from error
 
     async def _open(self) -> None:
+        url = URL(self._settings.broker_url).update_query(heartbeat=str(self._settings.broker_heartbeat_seconds))
         for purpose in ("publish", "consume"):
-            self._connections.append(
-                await connect_robust(
-                    URL(self._settings.broker_url).update_query(heartbeat=str(self._settings.broker_heartbeat_seconds)),
-                    timeout=_CONNECT_TIMEOUT,
-                    reconnect_interval=_RECONNECT_INTERVAL,
-                    client_properties={"connection_name": f"{self._name} ({purpose})"},
-                )
+            connection = RobustConnection(
+                url,
+                client_properties={"connection_name": f"{self._name} ({purpose})"},
+                reconnect_interval=_RECONNECT_INTERVAL,
             )
+            # Before it connects: one that is not closed goes on connecting, even when `connect` is cancelled.
+            self._connections.append(connection)
+            await connection.connect(timeout=_CONNECT_TIMEOUT)
         publishing, _ = self._connections
         self._topology = await self.consuming_channel()
         exchanges = EXCHANGES | {own_exchange(self._name): "direct"}

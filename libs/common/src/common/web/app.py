@@ -11,12 +11,16 @@ from fastapi import APIRouter, FastAPI
 from pydantic import BaseModel, ConfigDict
 
 from common import metrics
+from common.health import LoopFailing
 
 from .answers import described
 from .errors import ProblemDocument, Unavailable, install_error_handlers
 from .middleware import RequestMiddleware
 
 log = structlog.get_logger(__name__)
+
+#: The readiness check of all background loops.
+BACKGROUND = "background"
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
@@ -42,6 +46,7 @@ class Readiness:
         self._known: tuple[float, list[str]] | None = None
         self._checks: dict[str, Callable[[], Awaitable[None]]] = {}
         self._failing: list[str] = []
+        self._loops: Sequence[str] = ()
         self._draining = False
 
     def add(self, name: str, check: Callable[[], Awaitable[None]]) -> None:
@@ -75,6 +80,11 @@ class Readiness:
                 self._known = (time.monotonic(), await self._ask())
             return self._known[1]
 
+    def describe(self, failing: Sequence[str]) -> str:
+        """Return the failing checks as text; of background loops also which ones fail."""
+        loops = f" ({', '.join(self._loops)})" if self._loops else ""
+        return ", ".join(f"{name}{loops}" if name == BACKGROUND else name for name in failing)
+
     async def _ask(self) -> list[str]:
         outcomes = await asyncio.gather(*(self._passes(name) for name in self._checks))
         failing = sorted(name for name, passes in zip(self._checks, outcomes, strict=True) if not passes)
@@ -88,6 +98,8 @@ class Readiness:
             async with asyncio.timeout(self._timeout):
                 await self._checks[name]()
         except Exception as error:  # whatever it raises, the answer is "not ready"
+            if isinstance(error, LoopFailing):
+                self._loops = error.loops
             if name not in self._failing:
                 log.warning("readiness check failed", check=name, error=f"{type(error).__name__}: {error}")
             return False
@@ -130,13 +142,14 @@ class _Application(FastAPI):
 
 
 def build_app(
-    *, name: str, title: str, lifespan: Lifespan, routers: Sequence[APIRouter], readiness: Readiness
+    *, name: str, title: str, lifespan: Lifespan, routers: Sequence[APIRouter], readiness: Readiness | None = None
 ) -> FastAPI:
     """A service's application: its routers inside the frame that all services share.
 
     Lifespan code finds the readiness as `app.state.readiness`. Adds GET /health/live, /health/ready and /version.
     """
     version = metrics.service_version(name)
+    readiness = readiness or Readiness()
     app = _Application(
         service=name,
         title=title,
@@ -166,7 +179,7 @@ def _health(readiness: Readiness) -> APIRouter:
     @router.get("/ready", summary="Should the service get traffic?")
     async def health_ready() -> Ready:
         if failing := await readiness.failing():
-            raise NotReady(f"Not ready: {', '.join(failing)}.", failing=failing)
+            raise NotReady(f"Not ready: {readiness.describe(failing)}.", failing=failing)
         return Ready(checks=readiness.names)
 
     return router

@@ -8,7 +8,7 @@ import structlog
 from fastapi import Request
 
 from common import context
-from common.storage import ObjectStore, keys
+from common.storage import ObjectStore, StoreUnavailable, keys
 from common.web import Identity
 from gateway.acceptance import begin_upload, choices_of, content_type_of, end_upload
 from gateway.errors import UploadTooLarge
@@ -124,7 +124,10 @@ class ResumableUploads:
     async def sweep(self) -> None:
         """Forget for ever the uploads that are past their time."""
         while True:
-            await self.drop_expired()
+            try:
+                await self.drop_expired()
+            except StoreUnavailable as error:
+                log.warning("expired uploads not dropped", error=str(error))
             await asyncio.sleep(_SWEEP_SECONDS)
 
     async def drop_expired(self) -> int:
