@@ -1,44 +1,21 @@
-"""Telling every gateway at once that somebody's access is over."""
+"""Notices to every gateway that access has ended."""
 
-import asyncio
 from uuid import UUID
 
-from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common.events import AccessRevoked, Notice
-from common.messaging import Broker
-
-_LIMIT = 1000
+from common.events import AccessRevoked
+from common.messaging import CommittedNotices
 
 
-class Notices:
-    """What is to be told over the control exchange, once the change it tells of is committed.
-
-    Best effort: a gateway that misses a notice reads the list of revocations, which it does regularly.
-    """
-
-    def __init__(self) -> None:
-        self._waiting: asyncio.Queue[Notice] = asyncio.Queue(_LIMIT)
+class Notices(CommittedNotices):
+    """Best effort: a gateway that misses a notice reads the list of revocations, which it does regularly."""
 
     def sessions_ended(self, session: AsyncSession, *ids: UUID) -> None:
         """The tokens of these sessions or API keys are void."""
         if ids:
-            self._after_commit(session, AccessRevoked(session_ids=list(ids)))
+            self.broadcast_after_commit(session, AccessRevoked(session_ids=list(ids)))
 
     def user_changed(self, session: AsyncSession, user_id: UUID, generation: int) -> None:
         """The user's tokens of earlier generations are void."""
-        self._after_commit(session, AccessRevoked(user_id=user_id, generation=generation))
-
-    async def run(self, broker: Broker) -> None:
-        """Send what is waiting, until cancelled."""
-        while True:
-            await broker.broadcast(await self._waiting.get())
-
-    def _after_commit(self, session: AsyncSession, notice: Notice) -> None:
-        event.listen(session.sync_session, "after_commit", lambda _: self._put(notice), once=True)
-
-    def _put(self, notice: Notice) -> None:
-        if self._waiting.full():
-            self._waiting.get_nowait()
-        self._waiting.put_nowait(notice)
+        self.broadcast_after_commit(session, AccessRevoked(user_id=user_id, generation=generation))

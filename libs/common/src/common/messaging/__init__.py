@@ -19,6 +19,7 @@ from .work_consumer import Delivery, WorkConsumer
 
 if TYPE_CHECKING:
     from . import outbox
+    from .after_commit import CommittedNotices
     from .event_consumer import EventConsumer, Handler, Subscriptions
     from .outbox import OutboxRelay
 
@@ -28,6 +29,7 @@ __all__ = [
     "Broker",
     "BrokerUnavailable",
     "Caution",
+    "CommittedNotices",
     "DeadLetterConsumer",
     "Delivery",
     "EventConsumer",
@@ -50,6 +52,7 @@ __all__ = [
 ]
 
 _NEED_A_DATABASE = {
+    "CommittedNotices": "after_commit",
     "EventConsumer": "event_consumer",
     "Handler": "event_consumer",
     "Subscriptions": "event_consumer",
