@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from common.storage import ObjectStore, keys
+from common.events import keys
+from common.storage import ObjectStore
 from native.fleet import Fleet
 from support import recordings
 from support.platform_client import PlatformClient

@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator, Iterator
 import httpx
 import pytest
 
-from common.storage import ObjectStore, keys
+from common.events import keys
+from common.storage import ObjectStore
 from native.fleet import Fleet
 from support.people import DELETED, ENDINGS, Ending, administrator, bearer, made_key, signed_up, until, user_id
 from support.platform_client import PlatformClient

@@ -31,10 +31,11 @@ from common.events import (
     JobOptions,
     PlanWork,
     TranscriptReady,
+    keys,
 )
 from common.messaging import Broker
 from common.settings import BrokerSettings, StorageSettings
-from common.storage import ObjectStore, keys
+from common.storage import ObjectStore
 from transcriber.app import create_app
 from transcriber.settings import Settings
 from transcriber.speech import SPEECH

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from common.events import ALL, SENDERS, SERVICES, SUBSCRIBERS, TAKERS
+from common.events import ALL, SENDERS, SERVICES, SUBSCRIBERS, TAKERS, keys
 from common.messaging import topology
-from common.storage import keys
+from common.storage import CHECKED
 
 NOTHING = "^$"
 VHOST = "/"
@@ -150,7 +150,7 @@ def definitions(owner: str, passwords: Mapping[str, str]) -> str:
 def store_actions(service: str, bucket: str) -> list[str]:
     """What a service may do in the object store, as SeaweedFS names it; the readiness check lists an empty prefix."""
     actions = [action.format(bucket=bucket) for action in STORE[service]]
-    return actions if f"List:{bucket}" in actions else [*actions, f"List:{bucket}/{keys.CHECKED}*"]
+    return actions if f"List:{bucket}" in actions else [*actions, f"List:{bucket}/{CHECKED}*"]
 
 
 def _user(name: str, password: str, *, is_owner: bool) -> dict[str, str]:

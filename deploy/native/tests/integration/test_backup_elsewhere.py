@@ -7,8 +7,9 @@ import asyncpg
 import pytest
 
 from common import database
+from common.events import keys
 from common.settings import DatabaseSettings, StorageSettings
-from common.storage import ObjectStore, keys
+from common.storage import ObjectStore
 from native.backup import Places, back_up, restore
 from native.programs import ProgramError
 from native.testing import ObjectStoreServer, PostgresServer

@@ -5,8 +5,9 @@ from uuid import UUID
 import pytest
 from pydantic import SecretStr
 
+from common.events import keys
 from common.settings import StorageSettings
-from common.storage import ObjectStore, keys
+from common.storage import ObjectStore
 
 JOB = UUID("11111111-1111-4111-8111-111111111111")
 

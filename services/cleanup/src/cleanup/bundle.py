@@ -11,7 +11,8 @@ from uuid import UUID
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
-from common.storage import ObjectInfo, ObjectMissing, ObjectStore, keys
+from common.events import keys
+from common.storage import ObjectInfo, ObjectMissing, ObjectStore
 
 from .files import placed
 from .repository import JobRepository

@@ -12,7 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common import context
-from common.storage import ObjectInfo, ObjectMissing, ObjectStore, keys
+from common.events import keys
+from common.storage import ObjectInfo, ObjectMissing, ObjectStore
 from common.web import cursors
 
 from .errors import FileInUse, FileNotFound

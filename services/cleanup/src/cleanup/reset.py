@@ -8,9 +8,9 @@ import structlog
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common.events import ResetRequested
+from common.events import ResetRequested, keys
 from common.messaging import outbox
-from common.storage import ObjectStore, keys
+from common.storage import ObjectStore
 
 from .errors import NotConfirmed
 from .repository import wake_sweepers

@@ -14,9 +14,9 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from common import context
-from common.events import JobExpired
+from common.events import JobExpired, keys
 from common.messaging import outbox
-from common.storage import ObjectStore, keys
+from common.storage import ObjectStore
 from common.storage.parts import UnfinishedObject
 
 from .freed import FreedRepository, freeing

@@ -26,8 +26,8 @@ from cleanup.settings import Settings
 from cleanup.sweeps import Resources
 from cleanup.tables import Outbox, State
 from common import database
-from common.events import ResetRequested
-from common.storage import ObjectStore, keys
+from common.events import ResetRequested, keys
+from common.storage import ObjectStore
 from common.web import TokenVerifier
 
 pytestmark = pytest.mark.integration

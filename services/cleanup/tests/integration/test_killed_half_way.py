@@ -17,7 +17,7 @@ from cleanup.schedule import Sweeper
 from cleanup.settings import Settings
 from cleanup.sweeps import Resources
 from cleanup.tables import Freed, Outbox, Report, ResetOrder, State, Suspect
-from common.storage import keys
+from common.events import keys
 
 pytestmark = pytest.mark.integration
 

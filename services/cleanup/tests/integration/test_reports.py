@@ -12,7 +12,7 @@ from cleanup.repository import JobRepository
 from cleanup.schedule import Sweeper
 from cleanup.sweeps import Resources
 from cleanup.tables import Report, State
-from common.storage import keys
+from common.events import keys
 
 pytestmark = pytest.mark.integration
 

@@ -26,9 +26,10 @@ from common.events import (
     JobExpired,
     JobFailed,
     JobOptions,
+    keys,
 )
 from common.messaging import Broker, EventConsumer
-from common.storage import ObjectStore, keys
+from common.storage import ObjectStore
 
 pytestmark = pytest.mark.integration
 

@@ -12,7 +12,8 @@ from cleanup import sweeps
 from cleanup.repository import JobRepository
 from cleanup.sweeps import Resources
 from cleanup.tables import Catalogue, KnownJob, Outbox, State, Suspect
-from common.storage import ObjectStore, keys
+from common.events import keys
+from common.storage import ObjectStore
 from native.testing import ObjectStoreServer
 
 pytestmark = pytest.mark.integration

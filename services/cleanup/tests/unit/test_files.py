@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 
 from cleanup.files import Kind, placed, position
-from common.storage import keys
+from common.events import keys
 from common.web import cursors
 from support.forged_cursors import forged
 

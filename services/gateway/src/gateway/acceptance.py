@@ -13,8 +13,7 @@ import structlog
 from fastapi import Request
 from pydantic import ValidationError
 
-from common.events import JobOptions
-from common.storage import keys
+from common.events import JobOptions, keys
 from models.languages import UnknownLanguage, language_code, language_for, languages_of
 
 from .credentials import confirm_access

@@ -6,7 +6,8 @@ from uuid import UUID
 from fastapi import Request
 from starlette.responses import StreamingResponse
 
-from common.storage import ObjectMissing, ObjectStore, keys
+from common.events import keys
+from common.storage import ObjectMissing, ObjectStore
 
 from .errors import FormatNotAvailable, TranscriptNotReady
 from .file_names import content_disposition, stem

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import structlog
 
-from common.messaging import ArchivedLine, ArchivedLines
+from common.events.archive import ArchivedLine, ArchivedLines
 
 from . import metrics
 from .errors import TooManyViewers

@@ -10,7 +10,7 @@ import jwt
 import structlog
 from fastapi import WebSocket, WebSocketDisconnect
 
-from common.messaging import ArchivedLine
+from common.events.archive import ArchivedLine
 from common.web import Identity, TokenVerifier, Unauthorized, bearer_token
 
 from . import metrics

@@ -7,8 +7,8 @@ from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import StreamingResponse
 
-from common.events import JobOptions
-from common.storage import ObjectMissing, ObjectStore, keys
+from common.events import JobOptions, keys
+from common.storage import ObjectMissing, ObjectStore
 
 from .errors import ProvenanceUnknown, TranscriptNotReady
 from .upstreams import Upstream

@@ -12,7 +12,8 @@ import structlog
 from fastapi import Request, Response
 
 from common import context
-from common.storage import ObjectStore, PutResult, StoreUnavailable, keys
+from common.events import keys
+from common.storage import ObjectStore, PutResult, StoreUnavailable
 
 from . import metrics
 from .acceptance import (

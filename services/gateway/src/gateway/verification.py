@@ -5,7 +5,8 @@ from uuid import UUID
 
 from fastapi import Request, Response
 
-from common.storage import ObjectMissing, ObjectStore, keys
+from common.events import keys
+from common.storage import ObjectMissing, ObjectStore
 
 from .credentials import confirm_access
 from .errors import ChunkAudioGone

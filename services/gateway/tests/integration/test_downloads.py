@@ -8,7 +8,8 @@ import asyncpg
 import httpx
 import pytest
 
-from common.storage import ObjectStore, keys
+from common.events import keys
+from common.storage import ObjectStore
 
 pytestmark = pytest.mark.integration
 

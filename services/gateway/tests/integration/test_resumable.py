@@ -17,7 +17,8 @@ import httpx
 import pytest
 from tusclient.client import TusClient
 
-from common.storage import ObjectStore, keys
+from common.events import keys
+from common.storage import ObjectStore
 
 pytestmark = pytest.mark.integration
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from common.messaging import ArchivedLine, ArchivedLines
+from common.events.archive import ArchivedLine, ArchivedLines
 from gateway.errors import TooManyViewers
 from gateway.loghub import SYSTEM, LogHub, Viewer
 

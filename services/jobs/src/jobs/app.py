@@ -7,7 +7,8 @@ from functools import partial
 from fastapi import FastAPI
 
 from common.events import ServiceHeartbeat, StorageMeasured, WorkerHeartbeat
-from common.messaging import DeadLetterConsumer, QueueConsumer, tell_archived
+from common.events.queues import LOG_ARCHIVE
+from common.messaging import DeadLetterConsumer, QueueConsumer
 from common.service import open_service
 from common.web import build_app
 from common.web.addresses import FromGateway
@@ -20,7 +21,7 @@ from .consumers import SUBSCRIPTIONS
 from .deadletters import DeadLetters
 from .dispatch import Dispatcher
 from .log_routes import router as log_router
-from .logarchive import LogArchive
+from .logarchive import LogArchive, announce
 from .reindexing import keep_terms
 from .resources import Resources
 from .routes import creation, listing, router, usage
@@ -46,7 +47,7 @@ def create_app(settings: Settings) -> FastAPI:
             app.state.broker = broker
             app.state.resources = resources = Resources(settings, Cancellations())
             app.state.watchers = watchers = Watchers(engine, sessions, resources, service.readiness)
-            archive = LogArchive(sessions, settings, partial(tell_archived, broker))
+            archive = LogArchive(sessions, settings, partial(announce, broker))
             watchdog = Watchdog(sessions, resources)
             service.start("cancellations", partial(resources.cancellations.run, broker))
             service.start("concurrency", Announcer(engine, sessions, broker, settings).run)
@@ -68,7 +69,7 @@ def create_app(settings: Settings) -> FastAPI:
             await service.start_events(Inbox, Outbox, SUBSCRIPTIONS, resources, after_loss=watchdog.repeat_everything)
             dead_letters = DeadLetterConsumer(broker, callback=DeadLetters(sessions, resources).store)
             await service.consume("dead letters", dead_letters)
-            logs = QueueConsumer(broker, queue="jobs.logs", callback=archive.store, linger=_LOG_LINGER_SECONDS)
+            logs = QueueConsumer(broker, queue=LOG_ARCHIVE, callback=archive.store, linger=_LOG_LINGER_SECONDS)
             await service.consume("logs", logs)
             yield
 

@@ -5,12 +5,15 @@ import json
 import re
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
-from common.messaging import ArchivedLine, ArchivedLines, RawMessage, records_of
+from common.events.archive import ArchivedLine, ArchivedLines
+from common.messaging import Broker, RawMessage, records_of
+from common.messaging.envelope import Envelope
+from common.messaging.topology import ARCHIVE
 from common.web.middleware import is_access_line
 
 from . import metrics
@@ -82,6 +85,12 @@ class LogArchive:
         if any(removed.values()):
             log.info("log lines pruned", **removed)
         return max(removed.values()) == _PRUNE_BATCH
+
+
+async def announce(broker: Broker, lines: ArchivedLines) -> bool:
+    """Broadcast lines to every gateway, best effort; return whether they left the process."""
+    envelope = Envelope(ARCHIVE, "", uuid4().hex, "archived lines", "", None, lines.body())
+    return await broker.send_best_effort(envelope)
 
 
 def _announced(seq: int, line: dict[str, Any]) -> ArchivedLine:

@@ -33,9 +33,9 @@ from common.events import (
     PlanWork,
     TextSegment,
     TranscriptReady,
+    keys,
 )
 from common.messaging import Broker, Delivery, WorkConsumer
-from common.storage import keys
 from common.web.identity import Identity
 from jobs.schemas import NewJob
 from jobs.settings import Settings

@@ -7,9 +7,8 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
-from common.events import AssembleWork, ChunkWork, PlanWork, WorkerHeartbeat
+from common.events import AssembleWork, ChunkWork, PlanWork, WorkerHeartbeat, keys
 from common.messaging import RawMessage
-from common.storage import keys
 from jobs.deadletters import DeadLetters
 from jobs.dispatch import Dispatcher
 from jobs.repository import WorkerRepository

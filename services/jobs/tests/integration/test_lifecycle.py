@@ -20,8 +20,8 @@ from common.events import (
     MetadataEnriched,
     MetadataFailed,
     PlanWork,
+    keys,
 )
-from common.storage import keys
 
 from .conftest import StartPlatform
 from .jobs_harness import (

@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
-from common.messaging import ArchivedLines
+from common.events.archive import ArchivedLines
 from jobs.logarchive import LogArchive
 
 from .jobs_harness import Person, Platform

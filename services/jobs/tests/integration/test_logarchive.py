@@ -11,7 +11,8 @@ from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from common import context, logging
-from common.messaging import ArchivedLines, RawMessage
+from common.events.archive import ArchivedLines
+from common.messaging import RawMessage
 from jobs.logarchive import LogArchive
 from jobs.settings import Settings
 from jobs.tables import LogLine

@@ -15,8 +15,8 @@ from common.events import (
     PlanWork,
     RecordingWarning,
     WorkerHeartbeat,
+    keys,
 )
-from common.storage import keys
 
 from .jobs_harness import (
     Person,

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
-from common.storage import keys
+from common.events import keys
 from jobs.listing import ListQuery
 from jobs.repository import ListingRepository, SearchRepository
 from jobs.repository.search import name_terms

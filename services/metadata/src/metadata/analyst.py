@@ -6,7 +6,8 @@ import time
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
-from common.storage import ObjectMissing, ObjectStore, keys
+from common.events import keys
+from common.storage import ObjectMissing, ObjectStore
 
 from . import transcripts
 from .analysis import AnalysisService

@@ -7,7 +7,8 @@ from datetime import timedelta
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common.storage import ObjectMissing, keys
+from common.events import keys
+from common.storage import ObjectMissing
 
 from .enrichment import enrich
 from .errors import TranscriptUnreadable

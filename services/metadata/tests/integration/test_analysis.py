@@ -12,8 +12,8 @@ import pytest
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
-from common.events import JobCreated, JobDeleted, JobOptions, JobTranscribed
-from common.storage import ObjectStore, keys
+from common.events import JobCreated, JobDeleted, JobOptions, JobTranscribed, keys
+from common.storage import ObjectStore
 from common.web.errors import QuotaExceeded
 from common.web.identity import Identity
 from metadata.analysis import AnalysisService

@@ -17,9 +17,9 @@ from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from common import database
-from common.events import SUBSCRIBERS, Event, JobDeleted, JobTranscribed, MetadataEnriched
+from common.events import SUBSCRIBERS, Event, JobDeleted, JobTranscribed, MetadataEnriched, keys
 from common.messaging import Broker, EventConsumer
-from common.storage import ObjectStore, keys
+from common.storage import ObjectStore
 from common.web import TokenVerifier
 from metadata.app import create_app
 from metadata.settings import Settings

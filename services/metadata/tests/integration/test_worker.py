@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
-from common.events import JobTranscribed
-from common.storage import ObjectMissing, ObjectStore, keys
+from common.events import JobTranscribed, keys
+from common.storage import ObjectMissing, ObjectStore
 from metadata.repository import EnrichmentRepository
 from metadata.service import EnrichmentService
 from metadata.settings import Settings

@@ -7,9 +7,8 @@ from typing import Final
 
 import structlog
 
-from common.events import AssembleWork, TranscriptReady
+from common.events import AssembleWork, TranscriptReady, keys
 from common.messaging import Broker
-from common.storage import keys
 
 from . import metrics, provenance
 from .assembly import assemble, count_words

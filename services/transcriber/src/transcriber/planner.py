@@ -9,9 +9,9 @@ from typing import Any
 
 import structlog
 
-from common.events import AudioPlanned, AudioRejected, AudioSource, ChunkPlanned, PlanWork, RecordingWarning
+from common.events import AudioPlanned, AudioRejected, AudioSource, ChunkPlanned, PlanWork, RecordingWarning, keys
 from common.messaging import Broker
-from common.storage import ObjectMissing, keys
+from common.storage import ObjectMissing
 
 from . import listening, metrics
 from .analysis import Analysis, ChunkAudio

@@ -8,9 +8,9 @@ from typing import Any, Final
 
 import structlog
 
-from common.events import AudioRejected, ChunkTranscribed, ChunkWork, TextSegment
+from common.events import AudioRejected, ChunkTranscribed, ChunkWork, TextSegment, keys
 from common.messaging import Broker
-from common.storage import ObjectMissing, keys
+from common.storage import ObjectMissing
 from common.text.joining import joined
 
 from . import metrics

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from common.events import JobOptions
-from common.storage import keys
+from common.events import JobOptions, keys
 
 pytestmark = pytest.mark.integration
 

@@ -6,8 +6,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from common.events import AudioPlanned, ChunkPlanned, ChunkTranscribed, ChunkVerified, TranscriptReady, VerifyWork
-from common.storage import keys
+from common.events import AudioPlanned, ChunkPlanned, ChunkTranscribed, ChunkVerified, TranscriptReady, VerifyWork, keys
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("transcriber")]
 

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from common.events import AudioPlanned, AudioRejected, ChunkPlanned, ChunkTranscribed, JobOptions
-from common.storage import keys
+from common.events import AudioPlanned, AudioRejected, ChunkPlanned, ChunkTranscribed, JobOptions, keys
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("transcriber")]
 

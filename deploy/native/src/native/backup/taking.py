@@ -15,7 +15,8 @@ from uuid import UUID
 
 import asyncpg
 
-from common.storage import ObjectInfo, ObjectMissing, ObjectStore, keys
+from common.events import keys
+from common.storage import ObjectInfo, ObjectMissing, ObjectStore
 from native.programs import ProgramError
 
 from . import rows

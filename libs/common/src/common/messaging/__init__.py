@@ -7,7 +7,6 @@ transcriber use messaging without having SQLAlchemy installed.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .archive import ArchivedLine, ArchivedLines, tell_archived
 from .broker import Broker
 from .caution import Caution
 from .errors import BrokerUnavailable, NotNow, PublishFailed, PublishRefused
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
     from .outbox import OutboxRelay
 
 __all__ = [
-    "ArchivedLine",
-    "ArchivedLines",
     "Broker",
     "BrokerUnavailable",
     "Caution",
@@ -48,7 +45,6 @@ __all__ = [
     "outbox",
     "records_of",
     "straight_to",
-    "tell_archived",
 ]
 
 _NEED_A_DATABASE = {

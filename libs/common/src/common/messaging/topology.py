@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from common.events import SUBSCRIBERS
+from common.events.queues import LOG_ARCHIVE, STANDING_WORK
 
 ListenExchange = Literal["logs", "archive", "control"]
 
@@ -41,7 +42,6 @@ _WORK_DELIVERY_LIMIT = 2
 _EVENT_DELIVERY_LIMIT = 4
 _NO_DELIVERY_LIMIT = 1_000_000
 _LOGS_KEPT = 100_000
-_STANDING_WORK = ("work.plan", "work.assemble")
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def straight_to(queue: str) -> tuple[str, str]:
 
 def work_queue(name: str) -> QueueSpec:
     """A queue of work; those of a model appear with the model."""
-    return QueueSpec(name, _kept(_WORK_DELIVERY_LIMIT), ((WORK, name),), name in _STANDING_WORK)
+    return QueueSpec(name, _kept(_WORK_DELIVERY_LIMIT), ((WORK, name),), name in STANDING_WORK)
 
 
 DEAD_LETTERS = QueueSpec(
@@ -89,7 +89,7 @@ DEAD_LETTERS = QueueSpec(
 )
 
 JOBS_LOGS = QueueSpec(
-    "jobs.logs",
+    LOG_ARCHIVE,
     {"x-queue-type": "classic", "x-max-length": _LOGS_KEPT, "x-overflow": "drop-head"},
     ((LOGS, "#"),),
 )
@@ -103,7 +103,7 @@ def standing_queues() -> Iterable[QueueSpec]:
     return (
         DEAD_LETTERS,
         *map(event_queue, SUBSCRIBED),
-        *map(work_queue, _STANDING_WORK),
+        *map(work_queue, STANDING_WORK),
         JOBS_LOGS,
     )
 

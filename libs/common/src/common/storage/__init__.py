@@ -1,7 +1,6 @@
-"""The object store: an async face over S3, and the keys of everything in it."""
+"""The object store: an async interface to S3."""
 
-from . import keys
 from .errors import ObjectMissing, StoreUnavailable
-from .objects import ObjectInfo, ObjectStore, PutResult
+from .objects import CHECKED, ObjectInfo, ObjectStore, PutResult
 
-__all__ = ["ObjectInfo", "ObjectMissing", "ObjectStore", "PutResult", "StoreUnavailable", "keys"]
+__all__ = ["CHECKED", "ObjectInfo", "ObjectMissing", "ObjectStore", "PutResult", "StoreUnavailable"]

@@ -15,7 +15,8 @@ from uuid import UUID, uuid4
 
 import structlog
 
-from common.storage import ObjectStore, StoreUnavailable, keys
+from common.events import keys
+from common.storage import ObjectStore, StoreUnavailable
 
 from .errors import UploadBusy
 

@@ -7,8 +7,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, ValidationError
 
-from common.events import JobOptions
-from common.storage import ObjectMissing, ObjectStore, keys
+from common.events import JobOptions, keys
+from common.storage import ObjectMissing, ObjectStore
 from common.storage.parts import MOST_PARTS
 
 from .errors import UploadGone, UploadNotFound

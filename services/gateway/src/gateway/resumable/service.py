@@ -8,7 +8,8 @@ import structlog
 from fastapi import Request
 
 from common import context
-from common.storage import ObjectStore, StoreUnavailable, keys
+from common.events import keys
+from common.storage import ObjectStore, StoreUnavailable
 from common.web import Identity
 from gateway.acceptance import begin_upload, choices_of, content_type_of, end_upload
 from gateway.errors import UploadTooLarge

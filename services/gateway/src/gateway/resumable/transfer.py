@@ -10,7 +10,8 @@ import structlog
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
-from common.storage import ObjectMissing, ObjectStore, keys
+from common.events import keys
+from common.storage import ObjectMissing, ObjectStore
 from gateway import metrics
 from gateway.acceptance import Recording, Undecided, create_jobs, end_upload
 from gateway.errors import BadUpload, UploadTooLarge

@@ -10,9 +10,8 @@ from sqlalchemy import func
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common import context
-from common.events import JobCreated
+from common.events import JobCreated, keys
 from common.messaging import outbox
-from common.storage import keys
 from common.web.identity import Identity
 from jobs import metrics
 from jobs.errors import ForeignSource, IdempotencyKeyInFlight, JobDeleted, JobIdTaken, ModelNotAvailable

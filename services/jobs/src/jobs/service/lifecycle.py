@@ -20,9 +20,9 @@ from common.events import (
     MetadataEnriched,
     MetadataFailed,
     TranscriptReady,
+    keys,
 )
 from common.messaging import outbox
-from common.storage import keys
 from jobs import costs, metrics, states
 from jobs.repository import JobRepository, LedgerRepository, Line, SearchRepository
 from jobs.resources import Resources

@@ -1,14 +1,9 @@
-"""Log lines as the archive numbered them, on their way to everybody who watches."""
+"""Log lines as the archive numbered them, broadcast to every gateway."""
 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
-from uuid import uuid4
-
-from .broker import Broker
-from .envelope import Envelope
-from .topology import ARCHIVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +47,3 @@ class ArchivedLines:
             return cls(int(said["previous"]), int(said["upto"]), lines)
         except (KeyError, TypeError) as error:
             raise ValueError(f"not a batch of archived log lines: {error}") from error
-
-
-async def tell_archived(broker: Broker, lines: ArchivedLines) -> bool:
-    """Tell every gateway, best effort, whether it left the process; who misses it finds the lines in the archive."""
-    envelope = Envelope(ARCHIVE, "", uuid4().hex, "archived lines", "", None, lines.body())
-    return await broker.send_best_effort(envelope)

@@ -7,8 +7,6 @@ UPLOADS = "uploads/"
 JOBS = "jobs/"
 TRANSCRIPTS = "transcripts/"
 RESUMABLE = "resumable/"
-# Nothing is ever stored here: every service may list it, to see whether the store answers and knows its key.
-CHECKED = "checked/"
 
 _CHUNK_AUDIO = re.compile(rf"{JOBS}[0-9a-f-]{{36}}/a(?P<attempt>\d+)/chunks/\d+\.s16")
 
