@@ -88,7 +88,7 @@ class Consumers:
 
     async def start(self) -> None:
         """Begin to take work; cancellations are heard before the first of it."""
-        self._listener = await self._broker.listen("control", ["#"], self._hear)
+        self._listener = await self._broker.listen("control", [CancelJob.name, PauseWorkers.name], self._hear)
         for consumer in self._consumers:
             await consumer.start()
         self._started = True
