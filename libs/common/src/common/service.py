@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import structlog
 from fastapi import FastAPI, Request, Response
@@ -29,6 +29,7 @@ log = structlog.get_logger(__name__)
 _RETRY_SECONDS = 1.0
 
 T = TypeVar("T")
+R = TypeVar("R")
 Stop = Callable[[], Awaitable[object]]
 
 
@@ -65,7 +66,8 @@ class Service:
 
         async def run_connected() -> None:
             await self._connected.wait()
-            await run()
+            # Where the service can do without the broker, losing it is no failure of the loop.
+            await (run() if self.needs_broker else _until_available(run))
 
         self.background.start(name, run_connected if needs_broker else run)
 
@@ -73,15 +75,15 @@ class Service:
         self,
         inbox: "type[InboxMixin]",
         outbox: "type[OutboxMixin]",
-        subscriptions: "messaging.Subscriptions[Any]",
-        resources: Any,
+        subscriptions: "messaging.Subscriptions[R]",
+        resources: R,
         *,
         after_loss: "Callable[[AsyncSession], Awaitable[None]] | None" = None,
     ) -> None:
         """Publish the outbox and consume the service's events; `resources` are handed to every handler."""
         relay = messaging.OutboxRelay(self.engine, self.sessions, self.broker, outbox, after_loss=after_loss)
         self.start("outbox", relay.run, needs_broker=True)
-        consumer: messaging.EventConsumer[Any] = messaging.EventConsumer(
+        consumer: messaging.EventConsumer[R] = messaging.EventConsumer(
             self.broker,
             service=self.name,
             sessions=self.sessions,
@@ -138,7 +140,7 @@ class Service:
             return self.stop_with(await start())
 
         async def run() -> None:
-            stop = await _until_available(start)
+            stop = await start()
             try:
                 await asyncio.Event().wait()
             finally:
@@ -184,10 +186,6 @@ async def open_service(
     readiness: Readiness = app.state.readiness
     service = Service(name, readiness, Broker(settings, name), needs_broker)
     async with service._resources:
-        if migrations is not None:
-            assert isinstance(settings, DatabaseSettings)
-            await _open_database(service, settings, migrations)
-            app.state.sessions = service.sessions
         if verifier is None and isinstance(settings, IdentitySettings):
             verifier = TokenVerifier(settings)
         if verifier is not None:
@@ -196,6 +194,10 @@ async def open_service(
         if store is not None:
             service.close_with(store.close)
             readiness.add("store", store.check)
+        if migrations is not None:
+            assert isinstance(settings, DatabaseSettings)
+            await _open_database(service, settings, migrations)
+            app.state.sessions = service.sessions
         service.close_with(service.broker.close)
         if needs_broker:
             await service.broker.open()

@@ -1,5 +1,6 @@
 """What messaging decides without a broker."""
 
+import asyncio
 import subprocess
 import sys
 
@@ -108,3 +109,20 @@ def test_messaging_needs_no_database_until_it_is_asked_for_what_does() -> None:
 def test_a_name_that_messaging_does_not_have_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no_such_thing"):
         messaging.no_such_thing  # noqa: B018 (the access is the test)
+
+
+async def test_cancelled_connect_leaves_no_task_behind() -> None:
+    async def never_answer(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        accepted.append(writer)
+
+    accepted: list[asyncio.StreamWriter] = []
+    async with await asyncio.start_server(never_answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        before = asyncio.all_tasks()
+        connecting = asyncio.create_task(Broker.connect(BrokerSettings(broker_url=f"amqp://127.0.0.1:{port}/"), "test"))
+        while not accepted:  # noqa: ASYNC110 - what is waited for has no event to set
+            await asyncio.sleep(0.01)
+        connecting.cancel()
+        await asyncio.wait([connecting])
+        assert asyncio.all_tasks() == before
+        accepted[0].close()
