@@ -182,12 +182,11 @@ async def open_service(
     broker answers, and is ready meanwhile. The readiness checks are `database`, `store`, `broker`, `background` and
     `events`.
     """
-    assert isinstance(settings, BrokerSettings)
     readiness: Readiness = app.state.readiness
-    service = Service(name, readiness, Broker(settings, name), needs_broker)
+    service = Service(name, readiness, Broker(_part(settings, BrokerSettings), name), needs_broker)
     async with service._resources:
-        if verifier is None and isinstance(settings, IdentitySettings):
-            verifier = TokenVerifier(settings)
+        if verifier is None and issubclass(type(settings), IdentitySettings):
+            verifier = TokenVerifier(_part(settings, IdentitySettings))
         if verifier is not None:
             app.state.verifier = verifier
             service.close_with(verifier.close)
@@ -195,8 +194,7 @@ async def open_service(
             service.close_with(store.close)
             readiness.add("store", store.check)
         if migrations is not None:
-            assert isinstance(settings, DatabaseSettings)
-            await _open_database(service, settings, migrations)
+            await _open_database(service, _part(settings, DatabaseSettings), migrations)
             app.state.sessions = service.sessions
         service.close_with(service.broker.close)
         if needs_broker:
@@ -212,6 +210,12 @@ async def open_service(
             heartbeats = Presence(service.broker, service=name, settings=settings, app=app)
             service.start("heartbeats", heartbeats.run, needs_broker=True)
             yield service
+
+
+def _part(settings: object, kind: type[T]) -> T:
+    """Return the settings as those of one kind, which a service's class inherits beside others."""
+    assert isinstance(settings, kind), f"{type(settings).__name__} has no {kind.__name__}"
+    return settings
 
 
 async def _open_database(service: Service, settings: DatabaseSettings, migrations: str) -> None:
