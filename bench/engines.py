@@ -35,12 +35,12 @@ from whisper.normalizers import EnglishTextNormalizer
 from models import Format, location
 from native.settings import NativeSettings, cores
 from support import recordings
-from transcriber.analysis import Analysis
-from transcriber.audio import Decoders
+from transcriber.audio.decoders import Decoders
+from transcriber.decoding.passes import hear
 from transcriber.engines import EngineName
 from transcriber.engines.base import DecodeOptions, Window, WindowResult
-from transcriber.hearing import hear
-from transcriber.process import EngineProcess, EngineSettings
+from transcriber.engines.process import EngineProcess, EngineSettings
+from transcriber.speech.analysis import Analysis
 
 from . import report
 

@@ -21,9 +21,9 @@ from typing import Any, Final
 from models import Format, location
 from native.settings import NativeSettings
 from support.noises import NOISES, OTHERS, Sound, noise
+from transcriber.decoding.passes import hear
 from transcriber.engines import create
 from transcriber.engines.base import DecodeOptions, Engine, Window, WindowResult
-from transcriber.hearing import hear
 
 from . import report
 from .variants import plan

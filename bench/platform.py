@@ -26,10 +26,10 @@ import httpx
 from native.fleet import Fleet
 from native.settings import NativeSettings, cores
 from support import recordings
-from transcriber.analysis import Analysis
-from transcriber.audio import Decoders
+from transcriber.audio.decoders import Decoders
 from transcriber.engines.base import DecodeOptions
-from transcriber.process import EngineProcess, EngineSettings
+from transcriber.engines.process import EngineProcess, EngineSettings
+from transcriber.speech.analysis import Analysis
 
 from . import report
 

@@ -28,14 +28,14 @@ from whisper.normalizers import EnglishTextNormalizer
 
 from common.events import JobOptions
 from native.settings import NativeSettings
-from transcriber.analysis import Analysis, ChunkAudio
-from transcriber.assembly import assemble
-from transcriber.audio import Decoders
+from transcriber.audio.decoders import Decoders
+from transcriber.decoding.passes import hear
+from transcriber.decoding.timeline import Timeline
 from transcriber.engines import EngineName
 from transcriber.engines.base import DecodeOptions
-from transcriber.hearing import hear
-from transcriber.process import EngineProcess, EngineSettings
-from transcriber.timeline import Timeline
+from transcriber.engines.process import EngineProcess, EngineSettings
+from transcriber.speech.analysis import Analysis, ChunkAudio
+from transcriber.text.transcript import assemble
 
 from . import report
 from .distortions import RATE, VARIANTS, Clip, Sound, Take

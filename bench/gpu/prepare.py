@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from transcriber.analysis import Analysis
-from transcriber.audio import Decoders
+from transcriber.audio.decoders import Decoders
 from transcriber.engines.base import Window
+from transcriber.speech.analysis import Analysis
 
 
 def main(recording: Path, reference: Path, target: Path) -> None:

@@ -9,7 +9,7 @@ from whisper.model import ModelDimensions, Whisper
 
 from models import MODELS
 from transcriber.engines.base import DecodeOptions, Window
-from transcriber.engines.guard import Decoded
+from transcriber.engines.hypothesis import Decoded
 from transcriber.engines.openai_whisper import OpenAIWhisperEngine
 from transcriber.engines.torch_whisper.search import Search
 

@@ -11,7 +11,7 @@ import pytest
 
 from support import hostile_media
 from support.recordings import RATE, encoded, speech
-from transcriber.audio import Decoders, Decoding
+from transcriber.audio.decoders import Decoders, Decoding
 from transcriber.errors import Rejected
 
 MIB = 1024 * 1024

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from support.hostile_media import mutated, samples_of_formats
-from transcriber.audio import Decoders
+from transcriber.audio.decoders import Decoders
 from transcriber.errors import Rejected
 
 CASES = 120

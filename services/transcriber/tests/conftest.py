@@ -38,8 +38,8 @@ from common.settings import BrokerSettings, StorageSettings
 from common.storage import ObjectStore
 from transcriber.app import create_app
 from transcriber.settings import Settings
-from transcriber.speech import SPEECH
-from transcriber.vad import BLOCK, FRAME, SpeechDetector
+from transcriber.speech.detector import BLOCK, FRAME, SpeechDetector
+from transcriber.speech.spans import SPEECH
 
 Samples = NDArray[np.float32]
 RATE = 16_000

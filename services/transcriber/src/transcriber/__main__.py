@@ -7,8 +7,8 @@ import os
 from common import logging, settings
 from common.cli import main
 
-from . import supervisor
 from .app import create_app
+from .engines import supervisor
 from .settings import Settings
 
 # Recordings are read and planned here while people ask the other services something; these come first. The engine's

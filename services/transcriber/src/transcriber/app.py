@@ -11,10 +11,10 @@ from common.service import open_service
 from common.web import build_app
 from common.web.server import EXIT_RESTART, end
 
-from .recent import RecentStore
 from .service import TranscriberService
 from .settings import Settings
-from .workspace import sweep
+from .work.store import RecentStore
+from .work.workspace import sweep
 
 log = structlog.get_logger(__name__)
 

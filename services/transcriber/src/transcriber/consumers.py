@@ -12,15 +12,15 @@ from common.messaging import Broker, Caution, Delivery, Listener, NotNow, WorkCo
 from common.storage import StoreUnavailable
 
 from . import metrics
-from .assembler import Assembler
-from .batching import Batcher
-from .cancellations import Cancellations
 from .errors import NoRoom, WorkCancelled
-from .planner import Planner
-from .planning import CHUNK_WINDOWS
-from .transcription import Transcriber
-from .verification import Verifier
-from .worker import Worker
+from .speech.packing import CHUNK_WINDOWS
+from .work.assembler import Assembler
+from .work.batching import Batcher
+from .work.cancellations import Cancellations
+from .work.planner import Planner
+from .work.transcriber import Transcriber
+from .work.verifier import Verifier
+from .work.worker import Worker
 
 log = structlog.get_logger(__name__)
 

@@ -9,21 +9,21 @@ import models
 from common.events import EngineTuning, JobOptions
 from common.messaging import Broker
 
-from .assembler import Assembler
-from .audio import Decoders
-from .batching import BATCH, Batcher
-from .cancellations import Cancellations
+from .audio.decoders import Decoders
 from .consumers import Consumers, Resources
+from .engines.gpu import Gpu
+from .engines.process import EngineProcess, EngineSettings
+from .engines.selftest import selftest
 from .errors import ModelNotServed
-from .gpu import Gpu
-from .planner import Planner
-from .process import EngineProcess, EngineSettings
-from .recent import RecentStore
-from .selftest import selftest
 from .settings import Settings
-from .transcription import Transcriber
-from .verification import Verifier
-from .worker import Worker
+from .work.assembler import Assembler
+from .work.batching import BATCH, Batcher
+from .work.cancellations import Cancellations
+from .work.planner import Planner
+from .work.store import RecentStore
+from .work.transcriber import Transcriber
+from .work.verifier import Verifier
+from .work.worker import Worker
 
 log = structlog.get_logger(__name__)
 

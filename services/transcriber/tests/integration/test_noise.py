@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from common.events import JobOptions
 from models import default_dir
 from support.noises import noise
-from transcriber.analysis import Analysis, ChunkAudio
+from transcriber.decoding.passes import hear
 from transcriber.engines import EngineName, create, served
 from transcriber.engines.base import DecodeOptions, Engine, Window, WindowResult
-from transcriber.hearing import hear
-from transcriber.languages import LanguageChoice
-from transcriber.process import EngineProcess, EngineSettings
-from transcriber.selftest import clip
+from transcriber.engines.process import EngineProcess, EngineSettings
+from transcriber.engines.selftest import clip
+from transcriber.speech.analysis import Analysis, ChunkAudio
+from transcriber.work.language_choice import LanguageChoice
 
 pytestmark = [
     pytest.mark.integration,

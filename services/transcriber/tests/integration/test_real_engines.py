@@ -10,10 +10,10 @@ import pytest
 from numpy.typing import NDArray
 
 from models import default_dir
-from transcriber.analysis import Analysis
+from transcriber.decoding.timeline import Timeline
 from transcriber.engines import create, served
 from transcriber.engines.base import DecodeOptions, Engine, LanguageUnsupported, Window, WindowResult
-from transcriber.timeline import Timeline
+from transcriber.speech.analysis import Analysis
 
 pytestmark = [
     pytest.mark.integration,

@@ -10,12 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.events import JobOptions
-from transcriber.assembly import assemble, count_words
-from transcriber.cues import cues
-from transcriber.engines.base import SAMPLE_RATE, WindowResult, Word
-from transcriber.formats import FORMATS
-from transcriber.lines import LINE_WIDTH, columns, lines
-from transcriber.timeline import Timeline
+from transcriber.audio.pcm import SAMPLE_RATE
+from transcriber.decoding.timeline import Timeline
+from transcriber.engines.base import WindowResult, Word
+from transcriber.text.cues import cues
+from transcriber.text.formats import FORMATS
+from transcriber.text.line_breaks import LINE_WIDTH, columns, lines
+from transcriber.text.transcript import assemble, count_words
 
 PLAN: dict[str, Any] = {"language": "en", "duration_seconds": 90.0, "speech_seconds": 40.0}
 ENGINE = {"name": "canned", "version": "1", "model": "base", "model_digest": "0", "compute_type": "-", "device": "cpu"}

@@ -7,10 +7,10 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from transcriber.batching import Batcher, Request
 from transcriber.engines.base import DecodeOptions, EngineDied, Window, WindowResult
+from transcriber.engines.process import EngineProcess
 from transcriber.errors import WorkCancelled
-from transcriber.process import EngineProcess
+from transcriber.work.batching import Batcher, Request
 
 ENGLISH = DecodeOptions(language="en")
 

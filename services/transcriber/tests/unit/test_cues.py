@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transcriber.cues import GAP, cues
+from transcriber.text.cues import GAP, cues
 
 
 def segment(start: float, end: float, text: str) -> dict[str, Any]:

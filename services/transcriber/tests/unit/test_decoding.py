@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from transcriber import audio
-from transcriber.audio import Decoders, Decoding
+from transcriber.audio import decoders as decoders_module
+from transcriber.audio.decoders import Decoders, Decoding
+from transcriber.audio.media import Media
 from transcriber.errors import DecoderDied, Rejected
-from transcriber.media import Media
 
 
 async def run(path: Path, max_seconds: float = 600.0) -> tuple[NDArray[np.float64], Decoding]:
@@ -248,7 +248,7 @@ async def test_the_decoder_sees_nothing_of_our_environment(
             rows = {line[:25].strip(): line[26:].split()[0] for line in limits.splitlines()[1:]}
             assert rows["Max file size"] == "0"
             assert rows["Max open files"] == "0"
-            assert int(rows["Max address space"]) == audio.DECODER_MEMORY
+            assert int(rows["Max address space"]) == decoders_module.DECODER_MEMORY
             assert int(rows["Max cpu time"]) < 120
             break
 
@@ -306,7 +306,7 @@ async def test_a_recording_that_needs_too_much_memory_is_rejected(
     studio: Any, tone: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # An ordinary recording under a tiny limit stands for a hostile one under the ordinary limit.
-    monkeypatch.setattr(audio, "DECODER_MEMORY", 60 << 20)
+    monkeypatch.setattr(decoders_module, "DECODER_MEMORY", 60 << 20)
     with pytest.raises((Rejected, DecoderDied)):
         await run(studio.record("a.wav", tone(1.0)))
 
@@ -349,7 +349,7 @@ def test_the_decoder_ends_with_the_process_that_started_it(studio: Any, tone: An
     path = studio.record("long.flac", tone(120.0), codec="flac")
     program = (
         "import asyncio, sys, pathlib\n"
-        "from transcriber.audio import Decoders\n"
+        "from transcriber.audio.decoders import Decoders\n"
         "async def main():\n"
         "    path = pathlib.Path(sys.argv[1])\n"
         "    async with Decoders() as decoders, decoders.decode(path, max_seconds=600.0) as decoding:\n"

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from transcriber import process
+from transcriber.engines import process
 from transcriber.engines.base import DecodeOptions, DeviceFailed, EngineDied, EngineError, Window
-from transcriber.process import EngineProcess, EngineSettings
-from transcriber.selftest import SelfTestFailed, clip, selftest
+from transcriber.engines.process import EngineProcess, EngineSettings
+from transcriber.engines.selftest import SelfTestFailed, clip, selftest
 
 OPTIONS = DecodeOptions(language="en")
 
@@ -125,7 +125,7 @@ async def test_an_unexpected_error_names_itself_and_the_process_goes_on(engine: 
 def test_the_process_dies_with_its_parent(tmp_path: Path) -> None:
     program = (
         "import asyncio, sys, pathlib, time\n"
-        "from transcriber.process import EngineProcess, EngineSettings\n"
+        "from transcriber.engines.process import EngineProcess, EngineSettings\n"
         "async def main():\n"
         "    engine = EngineProcess(EngineSettings(pathlib.Path(sys.argv[1]), engine='canned', environment='test'))\n"
         "    await engine.models()\n"

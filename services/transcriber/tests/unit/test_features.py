@@ -5,7 +5,7 @@ import pytest
 
 from transcriber.engines.base import Window
 from transcriber.engines.features import FRAMES, log_mel, mel_filters
-from transcriber.selftest import clip
+from transcriber.engines.selftest import clip
 
 
 def noise(seconds: float) -> Window:

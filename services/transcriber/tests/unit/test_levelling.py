@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from transcriber.levelling import raised
+from transcriber.speech.levelling import raised
 
 
 def pcm(sound: Any) -> bytes:

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from transcriber.decoding.segments import MAX_SECONDS, cut
 from transcriber.engines.base import Word
-from transcriber.lines import LINE_WIDTH, columns, lines
-from transcriber.segments import MAX_SECONDS, cut
+from transcriber.text.line_breaks import LINE_WIDTH, columns, lines
 
 
 def spoken(text: str, *, word_seconds: float = 0.3, pauses: dict[str, float] | None = None) -> list[Word]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from common.web.server import EXIT_SHUTDOWN
-from transcriber.supervisor import Supervisor, environments, gpus
+from transcriber.engines.supervisor import Supervisor, environments, gpus
 
 # Says which GPU it has and its process id, then waits for its end.
 CHILD = """

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from support.tracks import Sounding, reel
-from transcriber.analysis import SHORTEST, Analysis
-from transcriber.audio import Decoders
-from transcriber.downmix import Downmixer
-from transcriber.mixing import mixed, mono
-from transcriber.voice import Listener
+from transcriber.audio.decoders import Decoders
+from transcriber.audio.downmix import Downmixer
+from transcriber.audio.mixing import mixed, mono
+from transcriber.speech.analysis import SHORTEST, Analysis
+from transcriber.speech.speech_time import Listener
 
 RATE = 16_000
 

@@ -24,7 +24,7 @@ from transcriber.engines.base import (  # noqa: E402
     ModelUnavailable,
     Window,
 )
-from transcriber.engines.guard import Decoded  # noqa: E402
+from transcriber.engines.hypothesis import Decoded  # noqa: E402
 from transcriber.engines.openai_whisper import OpenAIWhisperEngine  # noqa: E402
 from transcriber.engines.torch_whisper import alignment, loading, slots  # noqa: E402
 

@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 from common.events import MOST_TRACKS
 from support.tracks import Sounding, reel
-from transcriber import tracks as tracks_module
-from transcriber.audio import Decoders
-from transcriber.clocks import CpuClock
-from transcriber.decoder import MOST_MIXED
+from transcriber.audio import tracks as tracks_module
+from transcriber.audio.decoder_process import MOST_MIXED
+from transcriber.audio.decoders import Decoders
+from transcriber.audio.mixing import mixed
 from transcriber.errors import Rejected
-from transcriber.listening import Reader, Recording, read
-from transcriber.mixing import mixed
-from transcriber.voice import Voice
+from transcriber.speech.speech_time import Voice
+from transcriber.work.cpu_time import CpuClock
+from transcriber.work.recording import Recording, SampleSink, read_recording
 
 RATE = 16_000
 
@@ -35,8 +35,8 @@ async def recorded(
         return 0.0
 
     async with Decoders() as decoders:
-        reader = Reader(take, end, lambda: None, CpuClock())
-        recording = await read(decoders, path, track=track, max_seconds=max_seconds, reader=reader)
+        reader = SampleSink(take, end, lambda: None, CpuClock())
+        recording = await read_recording(decoders, path, track=track, max_seconds=max_seconds, sink=reader)
     return np.frombuffer(bytes(pcm), "<i2") / 32768.0, recording
 
 

@@ -6,8 +6,8 @@ import zipfile
 
 from docx import Document
 
-from transcriber import word_document
-from transcriber.formats import FORMATS
+from transcriber.text import word_document
+from transcriber.text.formats import FORMATS
 
 TRANSCRIPT = {
     "language": "en",

@@ -10,14 +10,14 @@ import pytest
 from pydantic import ValidationError
 
 from common.storage import StoreUnavailable
-from transcriber import patience
-from transcriber.cancellations import Cancellations
+from transcriber.engines.gpu import parsed
 from transcriber.errors import WorkCancelled
-from transcriber.gpu import parsed
-from transcriber.patience import patiently
 from transcriber.settings import Settings
-from transcriber.worker import Worker
-from transcriber.workspace import folder, sweep
+from transcriber.work import retries
+from transcriber.work.cancellations import Cancellations
+from transcriber.work.retries import patiently
+from transcriber.work.worker import Worker
+from transcriber.work.workspace import folder, sweep
 
 NEEDED: dict[str, Any] = {
     "broker_url": "amqp://guest:guest@127.0.0.1/",
@@ -82,7 +82,7 @@ def test_only_folders_of_dead_processes_are_swept(tmp_path: Path) -> None:
 
 
 async def test_a_store_that_comes_back_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "_FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(retries, "_FIRST_PAUSE", 0.001)
     tries = 0
 
     async def attempt() -> str:

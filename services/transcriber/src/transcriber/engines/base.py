@@ -7,7 +7,6 @@ from typing import Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-SAMPLE_RATE = 16_000
 WINDOW_SECONDS = 30.0
 
 Window = npt.NDArray[np.float32]

@@ -13,9 +13,11 @@ from typing import Final
 
 import numpy as np
 
-from . import captions
-from .base import SAMPLE_RATE, DecodeOptions, EngineInfo, Window, WindowResult, Word
-from .guard import Decoded
+from transcriber.audio.pcm import SAMPLE_RATE
+
+from .base import DecodeOptions, EngineInfo, Window, WindowResult, Word
+from .hypothesis import Decoded
+from .results import window_result
 
 _ALPHABET = "alpha bravo charlie delta echo foxtrot golf hotel india juliet kilo lima mike november oscar papa"
 _WORDS = _ALPHABET.split()
@@ -85,4 +87,4 @@ def _say(window: Window, options: DecodeOptions) -> WindowResult:
         Word(index * _SECONDS_PER_WORD, (index + 1) * _SECONDS_PER_WORD, f" {word}", 1.0)
         for index, word in enumerate(spoken)
     ]
-    return captions.result(Decoded((), " ".join(spoken), seconds, -0.1, 0.0), words, options.language)
+    return window_result(Decoded((), " ".join(spoken), seconds, -0.1, 0.0), words, options.language)

@@ -17,11 +17,13 @@ import ctranslate2
 import numpy as np
 
 from models import MODELS, Format, digest, location
+from transcriber.audio.pcm import SAMPLE_RATE
 
-from . import calibration, captions, guard, repeats
-from .base import SAMPLE_RATE, WINDOW_SECONDS, DecodeOptions, EngineError, EngineInfo, Task, Window, WindowResult, Word
+from . import calibration, hypothesis, repetitions
+from .base import WINDOW_SECONDS, DecodeOptions, EngineError, EngineInfo, Task, Window, WindowResult, Word
 from .features import HOP_SAMPLES, Features, log_mel
-from .guard import Decoded
+from .hypothesis import Decoded
+from .results import window_result
 from .vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -190,13 +192,13 @@ class CTranslate2Engine:
             partial(self._align, encoded[index : index + 1], window, language, options.task)
             for index, (window, language) in enumerate(zip(windows, languages, strict=True))
         ]
-        tries = [[repeats.checked(first, align)] for first, align in zip(firsts, aligners, strict=True)]
+        tries = [[repetitions.keep_spoken(first, align)] for first, align in zip(firsts, aligners, strict=True)]
         self._try_again(tries, encoded, prompts, _SECOND_TRY, [first.could_be_better for [first] in tries])
         self._try_again(tries, encoded, prompts, _THIRD_TRY, [tried[-1].is_doubtful for tried in tries])
         results = []
         for tried, align, language in zip(tries, aligners, languages, strict=True):
-            said = guard.settle(tried)
-            results.append(captions.result(said, align(said), language))
+            said = hypothesis.best_of(tried)
+            results.append(window_result(said, align(said), language))
         return results
 
     def _languages(self, encoded: Features, options: DecodeOptions) -> list[str]:

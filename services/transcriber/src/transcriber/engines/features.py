@@ -9,7 +9,9 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from .base import SAMPLE_RATE, WINDOW_SECONDS, Window
+from transcriber.audio.pcm import SAMPLE_RATE
+
+from .base import WINDOW_SECONDS, Window
 
 Features = npt.NDArray[np.float32]
 

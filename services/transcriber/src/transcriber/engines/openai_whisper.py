@@ -21,10 +21,10 @@ from whisper.timing import find_alignment
 from whisper.tokenizer import Tokenizer, get_tokenizer
 
 from models import Format, digest, location
+from transcriber.audio.pcm import SAMPLE_RATE
 
-from . import captions, guard, repeats
+from . import hypothesis, repetitions
 from .base import (
-    SAMPLE_RATE,
     DecodeOptions,
     DeviceFailed,
     EngineInfo,
@@ -34,7 +34,8 @@ from .base import (
     Word,
 )
 from .features import WINDOW_SAMPLES
-from .guard import Decoded
+from .hypothesis import Decoded
+from .results import window_result
 from .torch_whisper.alignment import Path as AlignedPath
 from .torch_whisper.encoding import Encoding
 from .torch_whisper.loading import halved, load, number_for
@@ -188,7 +189,7 @@ class OpenAIWhisperEngine:
             if self._doubts(said):
                 doubtful[index] = said
             else:
-                results[index] = self._aligned(spoken, guard.settle([said]), windows[index], search, options)
+                results[index] = self._aligned(spoken, hypothesis.best_of([said]), windows[index], search, options)
         for index, said in doubtful.items():
             results[index] = self._settled(said, self._encode_alone(windows[index]), windows[index], options)
         finished = [results[index] for index in range(len(windows))]
@@ -248,11 +249,11 @@ class OpenAIWhisperEngine:
     ) -> Future[WindowResult]:
         """Have a helper find the words' times while the device goes on."""
         if not said.tokens:
-            return self._helpers.submit(captions.result, said, [], options.language)
+            return self._helpers.submit(window_result, said, [], options.language)
         # The text of a translation is English, and cut into words as such.
         tokenizer = self._tokenizer(replace(options, language="en") if options.task == "translate" else options)
         path = AlignedPath.of(spoken, search.aligned_from, _audio_tokens(window))
-        return self._helpers.submit(lambda: captions.result(said, path.words(spoken, tokenizer), options.language))
+        return self._helpers.submit(lambda: window_result(said, path.words(spoken, tokenizer), options.language))
 
     def _thorough(self, window: Window, options: DecodeOptions) -> WindowResult:
         encoded = self._encode_alone(window)
@@ -261,13 +262,13 @@ class OpenAIWhisperEngine:
 
     def _settled(self, first: Decoded, encoded: torch.Tensor, window: Window, options: DecodeOptions) -> WindowResult:
         """Try a doubtful window harder, keep the most believable text and align it."""
-        tries = [repeats.checked(first, lambda text: self._align(encoded[0], text, window, options))]
+        tries = [repetitions.keep_spoken(first, lambda text: self._align(encoded[0], text, window, options))]
         for harder in _SECOND_TRIES:
             if not tries[-1].is_doubtful:
                 break
             tries.append(self._generate(encoded, window, options, harder))
-        said = guard.settle(tries)
-        return captions.result(said, self._align(encoded[0], said, window, options), options.language)
+        said = hypothesis.best_of(tries)
+        return window_result(said, self._align(encoded[0], said, window, options), options.language)
 
     def _generate(
         self, encoded: torch.Tensor, window: Window, options: DecodeOptions, search: dict[str, Any]

@@ -1,0 +1,239 @@
+"""Plan work: a recording is decoded and cut, and each chunk is announced as soon as it exists."""
+
+import asyncio
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from common.events import AudioPlanned, AudioRejected, AudioSource, ChunkPlanned, PlanWork, RecordingWarning, keys
+from common.messaging import Broker
+from common.storage import ObjectMissing
+from transcriber import metrics
+from transcriber.audio.decoders import Decoders
+from transcriber.engines.process import EngineProcess
+from transcriber.errors import NoRoom, Rejected
+from transcriber.speech.analysis import Analysis, ChunkAudio
+from transcriber.speech.detector import model_digest
+from transcriber.text.formats import canonical_json
+
+from .cancellations import Cancellations
+from .cpu_time import CpuClock
+from .language_choice import LanguageChoice
+from .recording import Recording, SampleSink, read_recording
+from .retries import PATIENCE, patiently
+from .store import RecentStore
+from .workspace import folder
+
+log = structlog.get_logger(__name__)
+
+
+class Planner:
+    """Turns a stored recording into stored chunks; repeating it stores the same bytes and says the same again."""
+
+    def __init__(
+        self,
+        *,
+        store: RecentStore,
+        broker: Broker,
+        decoders: Decoders,
+        engine: EngineProcess,
+        models: Sequence[str],
+        cancellations: Cancellations,
+        work_dir: Path,
+        max_seconds: float,
+    ) -> None:
+        self._store = store
+        self._broker = broker
+        self._decoders = decoders
+        self._engine = engine
+        self._models = models
+        self._cancellations = cancellations
+        self._work_dir = work_dir
+        self._max_seconds = max_seconds
+
+    async def plan(self, work: PlanWork) -> None:
+        """Do the work and publish its outcome: AudioPlanned, or AudioRejected for a recording that cannot be used.
+
+        Raises WorkCancelled, and whatever may be gone when the work is tried again.
+        """
+        started = time.monotonic()
+        try:
+            await self._plan(work)
+        except Rejected as rejection:
+            metrics.REJECTIONS.labels(rejection.code).inc()
+            log.warning("recording rejected", reason_code=rejection.code, reason=rejection.reason)
+            event = AudioRejected(
+                job_id=work.job_id, attempt=work.attempt, reason_code=rejection.code, reason=rejection.reason
+            )
+            await self._broker.publish(event, patience=PATIENCE)
+        finally:
+            metrics.PLAN_SECONDS.inc(time.monotonic() - started)
+
+    async def _plan(self, work: PlanWork) -> None:
+        self._cancellations.check(work.job_id, work.attempt)
+        cpu = CpuClock()
+        choice = LanguageChoice(self._engine, work.options, self._models)
+        announcements = _Announcements(work, choice, self._store, self._broker)
+        analysis = await asyncio.to_thread(Analysis)
+        with folder(self._work_dir) as place:
+            path = place / "source"
+            await self._fetch(work, path)
+            recording = await read_recording(
+                self._decoders,
+                path,
+                track=work.options.track,
+                max_seconds=self._max_seconds,
+                sink=self._sink(work, analysis, announcements, cpu),
+            )
+        self._cancellations.check(work.job_id, work.attempt)
+        await self._conclude(work, analysis, announcements, recording, cpu.seconds + recording.cpu_seconds)
+
+    def _sink(self, work: PlanWork, analysis: Analysis, announcements: "_Announcements", cpu: CpuClock) -> SampleSink:
+        """Analyse the samples as they come, and announce each chunk as soon as it exists."""
+
+        async def take(pcm: bytes) -> None:
+            await announcements.add(await cpu.run(analysis.feed, pcm))
+
+        async def end() -> float:
+            await announcements.add(await cpu.run(analysis.finish), last=True)
+            return analysis.voice_seconds
+
+        return SampleSink(take, end, lambda: self._cancellations.check(work.job_id, work.attempt), cpu)
+
+    async def _fetch(self, work: PlanWork, path: Path) -> None:
+        """Copy the recording to a file: many formats have to be read from their end."""
+        free = shutil.disk_usage(path.parent).free
+        if work.size_bytes > free:
+            raise NoRoom(f"{work.size_bytes} bytes do not fit into {self._work_dir}: {free} are free")
+        try:
+            await patiently(lambda: self._store.download(work.source_key, path))
+        except ObjectMissing:
+            raise Rejected("source_missing") from None
+
+    async def _conclude(
+        self,
+        work: PlanWork,
+        analysis: Analysis,
+        announcements: "_Announcements",
+        recording: Recording,
+        cpu_seconds: float,
+    ) -> None:
+        choice = announcements.choice
+        plan_key = keys.plan(work.job_id, work.attempt)
+        peaks_key = keys.peaks(work.job_id, work.attempt)
+        duration, speech = round(analysis.duration_seconds, 3), round(analysis.speech_seconds, 3)
+        for warning in recording.warnings:
+            log.warning("recording incomplete", code=warning["code"], text=warning["text"])
+        plan = {
+            "version": 1,
+            "duration_seconds": duration,
+            "speech_seconds": speech,
+            "language": choice.language,
+            "language_probability": choice.probability,
+            "source": recording.source,
+            "decoder": recording.decoder,
+            "detector": model_digest(),
+            "warnings": recording.warnings,
+            "chunks": announcements.chunks,
+        }
+        peaks = await asyncio.to_thread(lambda: canonical_json(analysis.peaks.document()))
+        await self._put_json(peaks_key, peaks)
+        await self._put_json(plan_key, canonical_json(plan))
+        metrics.AUDIO_SECONDS.labels("planned").inc(duration)
+        event = AudioPlanned(
+            job_id=work.job_id,
+            attempt=work.attempt,
+            chunks=len(announcements.chunks),
+            duration_seconds=duration,
+            speech_seconds=speech,
+            language=choice.language,
+            plan_key=plan_key,
+            peaks_key=peaks_key,
+            cpu_seconds=round(cpu_seconds, 3),
+            source=AudioSource.model_validate(recording.source),
+            warnings=[RecordingWarning.model_validate(warning) for warning in recording.warnings],
+        )
+        await self._broker.publish(event, patience=PATIENCE)
+        log.info(
+            "recording planned",
+            chunks=event.chunks,
+            duration_seconds=duration,
+            speech_seconds=speech,
+            language=choice.language,
+            forced_cuts=sum(chunk["forced_cuts"] for chunk in announcements.chunks),
+        )
+
+    async def _put_json(self, key: str, document: bytes) -> None:
+        await patiently(lambda: self._store.put(key, document, "application/json"))
+
+
+class _Announcements:
+    """The chunks of one plan on their way out; they wait only until the language is known."""
+
+    def __init__(self, work: PlanWork, choice: LanguageChoice, store: RecentStore, broker: Broker) -> None:
+        self._work = work
+        self.choice = choice
+        self._store = store
+        self._broker = broker
+        self._waiting: list[ChunkAudio] = []
+        self.chunks: list[dict[str, Any]] = []
+
+    async def add(self, found: Sequence[ChunkAudio], *, last: bool = False) -> None:
+        """Store and announce chunks, in order."""
+        for position, chunk in enumerate(found):
+            self._waiting.append(chunk)
+            final = last and position == len(found) - 1
+            language = await self.choice.hear(chunk.windows(), last=final)
+            if language is not None:
+                await self._release(language)
+        undecided = bool(self.chunks) and self.choice.language is None
+        if last and (self._waiting or undecided):
+            language = await self.choice.hear([], last=True)
+            assert language is not None
+            await self._release(language)
+
+    async def _release(self, language: str) -> None:
+        for chunk in self._waiting:
+            await self._announce(chunk, language)
+        self._waiting.clear()
+
+    async def _announce(self, found: ChunkAudio, language: str) -> None:
+        job, attempt, chunk = self._work.job_id, self._work.attempt, found.chunk
+        audio_key, meta_key = keys.chunk_audio(job, attempt, chunk.index), keys.chunk_meta(job, attempt, chunk.index)
+        await patiently(lambda: self._store.put(audio_key, found.pcm))
+        await patiently(lambda: self._store.put(meta_key, canonical_json(chunk.document()), "application/json"))
+        event = ChunkPlanned(
+            job_id=job,
+            attempt=attempt,
+            chunk=chunk.index,
+            start_seconds=round(chunk.start_seconds, 3),
+            end_seconds=round(chunk.end_seconds, 3),
+            speech_seconds=round(chunk.speech_seconds, 3),
+            windows=len(chunk.windows),
+            language=language,
+        )
+        await self._broker.publish(event, patience=PATIENCE)
+        forced = sum(window.forced_cut for window in chunk.windows)
+        metrics.CHUNKS.labels("planned").inc()
+        metrics.FORCED_CUTS.inc(forced)
+        log.info(
+            "chunk planned",
+            chunk=event.chunk,
+            start_seconds=event.start_seconds,
+            end_seconds=event.end_seconds,
+            windows=event.windows,
+        )
+        self.chunks.append(
+            {
+                "chunk": event.chunk,
+                "start_seconds": event.start_seconds,
+                "end_seconds": event.end_seconds,
+                "speech_seconds": event.speech_seconds,
+                "windows": event.windows,
+                "forced_cuts": forced,
+            }
+        )

@@ -1,0 +1,170 @@
+"""The language is the one asked for, or the one that is heard, and is pinned once."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from common.events import JobOptions
+from support.noises import noise
+from transcriber.audio.pcm import SAMPLE_RATE
+from transcriber.engines.base import Window
+from transcriber.engines.process import EngineProcess, EngineSettings
+from transcriber.errors import ModelNotServed, Rejected, in_words
+from transcriber.service import chosen
+from transcriber.work.language_choice import MOST_WAITING, LanguageChoice
+
+Samples = NDArray[np.float32]
+
+
+class Ear(EngineProcess):
+    """An engine that hears what the test says, and remembers what it was asked."""
+
+    def __init__(self, *answers: tuple[str, float]) -> None:
+        super().__init__(EngineSettings(model_dir=Path("none")))
+        self._answers = list(answers)
+        self.asked: list[tuple[str, int]] = []
+        self.seconds: list[float] = []
+
+    async def detect_language(self, model: str, windows: Sequence[Window]) -> tuple[str, float]:
+        self.asked.append((model, len(windows)))
+        self.seconds += [len(window) / SAMPLE_RATE for window in windows]
+        return self._answers.pop(0)
+
+
+@pytest.fixture
+def window(speech: Samples) -> Window:
+    """Twenty seconds of speech."""
+    return speech[: 20 * SAMPLE_RATE]
+
+
+@pytest.fixture
+def greeting(speech: Samples) -> Window:
+    """Five seconds of speech."""
+    return speech[: 5 * SAMPLE_RATE]
+
+
+@pytest.fixture
+def nobody() -> Window:
+    """Twenty seconds of a telephone that rings."""
+    return noise("ringing", 20)
+
+
+async def test_a_language_asked_for_is_not_listened_for(window: Window) -> None:
+    ear = Ear()
+    choice = LanguageChoice(ear, JobOptions(language="de"), ["base"])
+    assert await choice.hear([window], last=False) == "de"
+    assert (ear.asked, choice.probability) == ([], None)
+
+
+async def test_a_clear_first_window_is_enough(window: Window) -> None:
+    ear = Ear(("fr", 0.95))
+    choice = LanguageChoice(ear, JobOptions(), ["base"])
+    assert await choice.hear([window], last=False) == "fr"
+    assert await choice.hear([window], last=False) == "fr"
+    assert ear.asked == [("base", 1)]
+    assert choice.probability == 0.95
+
+
+async def test_an_unclear_window_waits_for_more(window: Window) -> None:
+    ear = Ear(("fr", 0.3), ("es", 0.4), ("es", 0.5), ("es", 0.6), ("fr", 0.4))
+    choice = LanguageChoice(ear, JobOptions(), ["base"])
+    assert await choice.hear([window], last=False) is None
+    assert await choice.hear([window], last=False) is None
+    assert await choice.hear([window, window], last=False) is None
+    assert await choice.hear([window, window], last=False) == "es"
+    assert choice.probability == pytest.approx(1.5 / 5, abs=0.001)
+
+
+async def test_the_end_of_the_recording_settles_it(window: Window) -> None:
+    assert await LanguageChoice(Ear(("fr", 0.3)), JobOptions(), ["base"]).hear([window], last=True) == "fr"
+
+
+async def test_where_nobody_speaks_no_language_is_listened_for(window: Window, nobody: Window) -> None:
+    ear = Ear(("de", 0.99))
+    choice = LanguageChoice(ear, JobOptions(), ["base"])
+    assert await choice.hear([nobody, nobody, nobody], last=False) is None
+    assert ear.asked == []
+    assert await choice.hear([window], last=False) == "de"
+    assert choice.probability == 0.99
+
+
+async def test_a_short_greeting_does_not_decide_alone_and_counts_by_its_length(
+    window: Window, greeting: Window
+) -> None:
+    choice = LanguageChoice(Ear(("en", 0.99), ("de", 0.95), ("de", 0.95)), JobOptions(), ["base"])
+    assert await choice.hear([greeting], last=False) is None
+    assert await choice.hear([window, window], last=False) == "de"
+
+
+async def test_of_a_window_with_little_speech_only_the_speech_is_listened_to(greeting: Window, nobody: Window) -> None:
+    ear = Ear(("de", 0.99))
+    mixed = np.concatenate([nobody[: 12 * SAMPLE_RATE], greeting, nobody[: 12 * SAMPLE_RATE]])
+    assert await LanguageChoice(ear, JobOptions(), ["base"]).hear([mixed], last=True) == "de"
+    assert 4.0 < ear.seconds[0] < 7.0
+
+
+async def test_where_nobody_ever_speaks_the_likeliest_language_is_taken_at_the_end(nobody: Window) -> None:
+    ear = Ear(("nn", 0.2))
+    choice = LanguageChoice(ear, JobOptions(), ["base"])
+    assert await choice.hear([nobody], last=False) is None
+    assert await choice.hear([nobody], last=True) == "nn"
+    assert ear.asked == [("base", 2)]
+
+
+async def test_hours_without_speech_are_let_go_and_decide_nothing(window: Window, nobody: Window) -> None:
+    ear = Ear(("nn", 0.2), ("nn", 0.2), ("de", 0.99))
+    choice = LanguageChoice(ear, JobOptions(), ["base"])
+    short = nobody[: 2 * SAMPLE_RATE]
+    assert await choice.hear([short] * (MOST_WAITING - 1), last=False) is None
+    assert await choice.hear([short], last=False) == "nn"
+    assert choice.language is None
+    assert await choice.hear([short], last=False) is None
+    assert await choice.hear([short] * (MOST_WAITING - 1), last=False) == "nn"
+    assert await choice.hear([window], last=False) == "de"
+    assert choice.language == "de"
+
+
+async def test_a_recording_of_noise_alone_has_a_language_although_its_windows_were_let_go(nobody: Window) -> None:
+    choice = LanguageChoice(Ear(("nn", 0.2), ("nn", 0.2)), JobOptions(), ["base"])
+    await choice.hear([nobody[: 2 * SAMPLE_RATE]] * MOST_WAITING, last=False)
+    assert await choice.hear([], last=True) == "nn"
+    assert choice.language == "nn"
+
+
+async def test_an_english_model_needs_no_ear_and_takes_no_other_language() -> None:
+    choice = LanguageChoice(Ear(), JobOptions(model="tiny.en"), [])
+    assert await choice.hear([np.zeros(SAMPLE_RATE, np.float32)], last=False) == "en"
+    with pytest.raises(Rejected) as caught:
+        LanguageChoice(Ear(), JobOptions(model="tiny.en", language="de"), [])
+    assert caught.value.code == "unsupported_language"
+    assert "tiny.en" in caught.value.reason
+
+
+async def test_another_model_listens_where_the_jobs_own_is_missing(window: Window) -> None:
+    ear = Ear(("de", 0.9))
+    await LanguageChoice(ear, JobOptions(model="small"), ["tiny.en", "base"]).hear([window], last=False)
+    assert ear.asked == [("base", 1)]
+    with pytest.raises(ModelNotServed):
+        await LanguageChoice(Ear(), JobOptions(model="small"), ["tiny.en"]).hear([window], last=False)
+
+
+def test_the_default_model_is_served_first() -> None:
+    assert chosen(["tiny", "base", "small"], []) == ["base", "tiny", "small"]
+    assert chosen(["tiny", "base"], ["tiny", "large-v3"]) == ["tiny"]
+    with pytest.raises(ModelNotServed):
+        chosen(["tiny"], ["base"])
+
+
+def test_a_model_that_no_job_can_name_is_left_out() -> None:
+    assert chosen(["my own model", "base"], []) == ["base"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(45, "45 seconds"), (1, "1 second"), (5400, "1.5 hours"), (2700, "45 minutes"), (86_400, "24 hours")],
+)
+def test_limits_are_said_as_people_say_them(seconds: float, words: str) -> None:
+    assert in_words(seconds) == words
