@@ -36,7 +36,7 @@ from models import Format, location
 from native.settings import NativeSettings, cores
 from support import recordings
 from transcriber.audio.decoders import Decoders
-from transcriber.decoding.passes import hear
+from transcriber.decoding.passes import decode_in_passes
 from transcriber.engines import EngineName
 from transcriber.engines.base import DecodeOptions, Window, WindowResult
 from transcriber.engines.process import EngineProcess, EngineSettings
@@ -221,7 +221,7 @@ async def _share(engines: list[EngineProcess], recording: Path) -> list[WindowRe
                     return
                 share = math.ceil(len(waiting) / (2 * len(engines) if planned else len(engines)))
                 batch = [waiting.popleft() for _ in range(min(_LARGEST_BATCH, share))]
-            answers = await hear(
+            answers = await decode_in_passes(
                 lambda some: engine.decode(MODEL, some, DecodeOptions(language=LANGUAGE)),
                 [window for _, window in batch],
             )

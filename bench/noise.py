@@ -21,7 +21,7 @@ from typing import Any, Final
 from models import Format, location
 from native.settings import NativeSettings
 from support.noises import NOISES, OTHERS, Sound, noise
-from transcriber.decoding.passes import hear
+from transcriber.decoding.passes import decode_in_passes
 from transcriber.engines import create
 from transcriber.engines.base import DecodeOptions, Engine, Window, WindowResult
 
@@ -87,7 +87,7 @@ def _ours(sound: Sound, language: str) -> str:
         return _engine().decode(windows, DecodeOptions(language=language))
 
     async def heard() -> list[WindowResult]:
-        return [result for chunk in plan(sound) for result in await hear(decode, chunk.windows())]
+        return [result for chunk in plan(sound) for result in await decode_in_passes(decode, chunk.windows())]
 
     return " ".join(result.text for result in asyncio.run(heard()) if result.text)
 

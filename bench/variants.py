@@ -29,7 +29,7 @@ from whisper.normalizers import EnglishTextNormalizer
 from common.events import JobOptions
 from native.settings import NativeSettings
 from transcriber.audio.decoders import Decoders
-from transcriber.decoding.passes import hear
+from transcriber.decoding.passes import decode_in_passes
 from transcriber.decoding.timeline import Timeline
 from transcriber.engines import EngineName
 from transcriber.engines.base import DecodeOptions
@@ -144,7 +144,7 @@ async def _transcribe(chunks: Sequence[ChunkAudio], engines: Sequence[EngineProc
     async def work(engine: EngineProcess) -> None:
         while waiting:
             index, chunk = waiting.pop()
-            heard = await hear(
+            heard = await decode_in_passes(
                 lambda some: engine.decode(MODEL, some, DecodeOptions(language=LANGUAGE)), chunk.windows()
             )
             described = chunk.chunk.document()["windows"]

@@ -22,7 +22,7 @@ from whisper.normalizers import EnglishTextNormalizer
 
 from transcriber.engines.base import DecodeOptions, Window
 from transcriber.engines.openai_whisper import OpenAIWhisperEngine
-from transcriber.engines.torch_whisper.loading import halved
+from transcriber.engines.torch_whisper.loading import to_half_precision
 
 from . import card, shapes
 
@@ -77,7 +77,7 @@ def invented(name: str, slots: list[int], runs: int) -> None:
     windows = shapes.noise(max(slots) * 2)
     for count in slots:
         babble(name, windows[: max(32, 2 * count)], count, runs)
-    model = halved(shapes.invented(name))
+    model = to_half_precision(shapes.invented(name))
     few, many = windows[:4], windows[:32]
     measure(name, "openai-whisper decode(), one by one", 120.0, lambda: in_batches(model, few, 1, fixed=True), 2)
     measure(name, "openai-whisper decode(), batches of 16", 960.0, lambda: in_batches(model, many, 16, fixed=True), 2)

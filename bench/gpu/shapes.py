@@ -9,7 +9,7 @@ from whisper.model import ModelDimensions, Whisper
 
 from models import MODELS
 from transcriber.engines.base import DecodeOptions, Window
-from transcriber.engines.hypothesis import Decoded
+from transcriber.engines.hypothesis import Hypothesis
 from transcriber.engines.openai_whisper import OpenAIWhisperEngine
 from transcriber.engines.torch_whisper.search import Search
 
@@ -27,7 +27,7 @@ class FixedLength(OpenAIWhisperEngine):
         return dataclasses.replace(search, longest=TOKENS)
 
     @staticmethod
-    def _doubts(said: Decoded) -> bool:  # noqa: ARG004 (the engine's)
+    def _is_uncertain(text: Hypothesis) -> bool:  # noqa: ARG004 (the engine's)
         return False
 
 

@@ -199,7 +199,7 @@ OTHERS: Final[dict[str, _Make]] = {
     "hiss": _hiss,
     "clatter": _clatter,
 }
-"""Other sounds, to check with. One limit of belief.py was tightened because of "choir", none because of the others."""
+"""Other sounds, to check with. One limit of word_filter.py was tightened because of "choir", no other one."""
 
 
 def _events(

@@ -1,4 +1,4 @@
-"""Recordings made at test time, a transcriber that runs, and a stand-in for the jobs service beside it."""
+"""Generated recordings, a running transcriber, and a double of the jobs service."""
 
 import asyncio
 import importlib.resources
@@ -57,7 +57,7 @@ def read_media(path: Path, rate: int = RATE) -> Samples:
 
 @dataclass(frozen=True)
 class Studio:
-    """Makes media files in a folder of the test's own."""
+    """Creates media files in the test's folder."""
 
     folder: Path
 
@@ -71,7 +71,7 @@ class Studio:
         rate: int = RATE,
         video: bool = False,
     ) -> Path:
-        """Encode samples of shape (channels, n) or (n,) at `rate`; with `video`, put a moving picture beside them."""
+        """Encode samples of shape (channels, n) or (n,) at `rate`; with `video`, add a video stream."""
         path = self.folder / name
         channels = np.atleast_2d(samples)
         layout = {1: "mono", 2: "stereo", 6: "5.1"}[channels.shape[0]]
@@ -91,7 +91,7 @@ class Studio:
         return path
 
     def film(self, name: str, seconds: float = 2.0) -> Path:
-        """Encode a moving picture without any sound."""
+        """Encode a video without audio."""
         path = self.folder / name
         with av.open(str(path), "w") as output:
             self._film(output, seconds)
@@ -120,15 +120,15 @@ def speech() -> Samples:
 
 @pytest.fixture(scope="session")
 def unbroken(speech: Samples) -> Samples:
-    """The same speech twice, without any pause that could be cut in."""
-    heard = np.concatenate([speech, speech])
+    """The same speech twice, without pauses."""
+    samples = np.concatenate([speech, speech])
     for _ in range(3):
-        whole = heard[: len(heard) // FRAME * FRAME]
+        whole = samples[: len(samples) // FRAME * FRAME]
         detector = SpeechDetector()
         blocks = [whole[start : start + BLOCK] for start in range(0, len(whole), BLOCK)]
         spoken = np.concatenate([detector.probabilities(block) for block in blocks]) >= SPEECH
-        heard = whole.reshape(-1, FRAME)[spoken].reshape(-1)
-    return heard
+        samples = whole.reshape(-1, FRAME)[spoken].reshape(-1)
+    return samples
 
 
 @pytest.fixture(scope="session")
@@ -145,37 +145,37 @@ E = TypeVar("E", bound=AttemptEvent)
 
 
 class Jobs:
-    """Hears everything a transcriber says, and can give it work as the jobs service would."""
+    """Consumes all events of a transcriber, and publishes work like the jobs service."""
 
     def __init__(self, broker: Broker, store: ObjectStore) -> None:
         self.broker = broker
         self.store = store
-        self.heard: list[AttemptEvent] = []
+        self.events: list[AttemptEvent] = []
         self.dead: list[str] = []
-        self._news = asyncio.Condition()
+        self._changed = asyncio.Condition()
 
-    async def hear(self, message: Any) -> None:
-        async with message.process(), self._news:
+    async def on_event(self, message: Any) -> None:
+        async with message.process(), self._changed:
             event = BY_ROUTING_KEY[message.routing_key].model_validate_json(message.body)
             assert isinstance(event, AttemptEvent)
-            self.heard.append(event)
-            self._news.notify_all()
+            self.events.append(event)
+            self._changed.notify_all()
 
-    async def hear_dead(self, message: Any) -> None:
-        async with message.process(), self._news:
+    async def on_dead_letter(self, message: Any) -> None:
+        async with message.process(), self._changed:
             self.dead.append(str(message.routing_key))
-            self._news.notify_all()
+            self._changed.notify_all()
 
-    def said(self, job: UUID, kind: type[E]) -> list[E]:
-        return [event for event in self.heard if isinstance(event, kind) and event.job_id == job]
+    def events_of(self, job: UUID, kind: type[E]) -> list[E]:
+        return [event for event in self.events if isinstance(event, kind) and event.job_id == job]
 
     async def until(self, condition: Callable[[], Any]) -> Any:
-        async with asyncio.timeout(DEADLINE), self._news:
-            await self._news.wait_for(condition)
+        async with asyncio.timeout(DEADLINE), self._changed:
+            await self._changed.wait_for(condition)
             return condition()
 
     async def upload(self, path: Path, *, options: JobOptions | None = None, attempt: int = 1) -> PlanWork:
-        """Store a recording as the gateway would; the work is not given yet."""
+        """Store a recording like the gateway and return its work, which is not published yet."""
         job, content = uuid4(), await asyncio.to_thread(path.read_bytes)
         await self.store.put(keys.source(job), content)
         return PlanWork(
@@ -188,19 +188,21 @@ class Jobs:
 
     async def plan(self, work: PlanWork) -> AudioPlanned | AudioRejected:
         await self.broker.publish(work)
-        found = await self.until(lambda: self.said(work.job_id, AudioPlanned) + self.said(work.job_id, AudioRejected))
+        found = await self.until(
+            lambda: self.events_of(work.job_id, AudioPlanned) + self.events_of(work.job_id, AudioRejected)
+        )
         outcome: AudioPlanned | AudioRejected = found[0]
         return outcome
 
     async def transcribe(self, work: PlanWork) -> TranscriptReady:
-        """Play the whole life of a job whose recording can be planned."""
+        """Publish all work of a job up to its transcript."""
         planned = await self.plan(work)
         assert isinstance(planned, AudioPlanned)
-        for chunk in self.said(work.job_id, ChunkPlanned):
+        for chunk in self.events_of(work.job_id, ChunkPlanned):
             await self.broker.publish(self.chunk_work(work, chunk))
 
         def results() -> dict[int, str]:
-            return {event.chunk: event.result_key for event in self.said(work.job_id, ChunkTranscribed)}
+            return {event.chunk: event.result_key for event in self.events_of(work.job_id, ChunkTranscribed)}
 
         await self.until(lambda: len(results()) == planned.chunks)
         result_keys = [key for _, key in sorted(results().items())]
@@ -213,7 +215,7 @@ class Jobs:
                 options=work.options,
             )
         )
-        ready: TranscriptReady = (await self.until(lambda: self.said(work.job_id, TranscriptReady)))[0]
+        ready: TranscriptReady = (await self.until(lambda: self.events_of(work.job_id, TranscriptReady)))[0]
         return ready
 
     @staticmethod
@@ -239,8 +241,8 @@ async def jobs(broker_settings: BrokerSettings, store: ObjectStore) -> AsyncIter
     double = Jobs(broker, store)
     connection = await aio_pika.connect_robust(broker_settings.broker_url)
     channel = await connection.channel()
-    await (await channel.get_queue("jobs.events")).consume(double.hear)
-    await (await channel.get_queue("dead-letters")).consume(double.hear_dead)
+    await (await channel.get_queue("jobs.events")).consume(double.on_event)
+    await (await channel.get_queue("dead-letters")).consume(double.on_dead_letter)
     yield double
     await connection.close()
     await broker.close()
@@ -263,7 +265,7 @@ def settings(broker_settings: BrokerSettings, storage_settings: StorageSettings,
 
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[FastAPI]:
-    """A transcriber inside this process, from its start until it is ready, and through its orderly end."""
+    """Run a transcriber in this process; it is ready on entry and stopped in order on exit."""
     app = create_app(settings)
     async with app.router.lifespan_context(app):
         async with asyncio.timeout(DEADLINE):

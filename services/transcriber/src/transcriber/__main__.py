@@ -1,4 +1,4 @@
-"""Command line of the transcriber: that of every service, and `serve --devices auto|0,1,…` for one process per GPU."""
+"""Command line: that of every service, and `serve --devices auto|0,1,…`, which runs one process per GPU."""
 
 import argparse
 import asyncio
@@ -11,8 +11,7 @@ from .app import create_app
 from .engines import supervisor
 from .settings import Settings
 
-# Recordings are read and planned here while people ask the other services something; these come first. The engine's
-# process stands back further still.
+# Planning must not delay the requests to the other services. The engine's process has an even lower priority.
 NICENESS = 5
 
 parser = argparse.ArgumentParser(add_help=False)
@@ -25,10 +24,12 @@ if devices:
     logging.configure(settings.load(Settings), "transcriber")
     asyncio.run(supervisor.Supervisor(supervisor.environments(devices, os.environ)).run())
 else:
-    # Without a GPU this process is the one transcriber.
+    # Without a GPU this process is the only transcriber.
     main(
         name="transcriber",
         settings_type=Settings,
         create_app=create_app,
-        serve_options={"--devices": "one process for each of these GPUs: auto (all there are), or their numbers: 0,1"},
+        serve_options={
+            "--devices": "one process for each of these GPUs: auto (all visible ones), or their numbers: 0,1"
+        },
     )

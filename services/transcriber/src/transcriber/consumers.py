@@ -1,7 +1,7 @@
-"""Messages in: plan work, chunk work for each model, assembly work, and cancellations."""
+"""Consume work (plan, chunk and verify for each model, assemble) and the control messages that concern a worker."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,7 +13,6 @@ from common.storage import StoreUnavailable
 
 from . import metrics
 from .errors import NoRoom, WorkCancelled
-from .speech.packing import CHUNK_WINDOWS
 from .work.assembler import Assembler
 from .work.batching import Batcher
 from .work.cancellations import Cancellations
@@ -27,7 +26,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Resources:
-    """What the handlers work with."""
+    """What the handlers need."""
 
     worker: Worker
     planner: Planner
@@ -44,25 +43,22 @@ async def on_plan(work: PlanWork, delivery: Delivery, resources: Resources) -> N
 
 
 async def on_chunk(work: ChunkWork, delivery: Delivery, resources: Resources) -> None:
-    """Transcribe a chunk, together with small ones of other jobs if they wait."""
-    try:
-        await resources.transcriber.transcribe(work, delivery=delivery.count)
-    finally:
-        await resources.batcher.arrived(work.key)
+    """Transcribe a chunk."""
+    await resources.transcriber.transcribe(work, delivery=delivery.count)
 
 
 async def on_verify(work: VerifyWork, delivery: Delivery, resources: Resources) -> None:
-    """Transcribe a chunk once more and compare."""
+    """Transcribe a chunk again and compare the results."""
     await resources.verifier.verify(work, delivery=delivery.count)
 
 
 async def on_assemble(work: AssembleWork, delivery: Delivery, resources: Resources) -> None:  # noqa: ARG001 (likewise)
-    """Merge an attempt's results into its transcript."""
+    """Merge the results of an attempt into its transcript."""
     await resources.assembler.assemble(work)
 
 
 async def on_control(key: str, body: bytes, resources: Resources) -> None:
-    """Remember which jobs are not wanted any more, and whether we are paused; the rest does not concern us."""
+    """Store which jobs are cancelled and whether this worker is paused; ignore every other control message."""
     if key == CancelJob.name:
         notice = CancelJob.model_validate_json(body)
         resources.cancellations.add(notice.job_id, notice.attempt)
@@ -72,92 +68,98 @@ async def on_control(key: str, body: bytes, resources: Resources) -> None:
 
 
 class Consumers:
-    """Everything this process takes from the bus, started and stopped together."""
+    """All consumers of this process, started and stopped together."""
 
-    def __init__(self, broker: Broker, resources: Resources) -> None:
+    def __init__(self, broker: Broker) -> None:
         self._broker = broker
-        self._resources = resources
+        self._resources: Resources | None = None
         self._listener: Listener | None = None
-        self._caution = Caution()
-        self._consumers = [
-            self._consumer(command, queue, handler)
+        self._consumers: list[WorkConsumer[Any]] = []
+        self._paused = False
+
+    async def start(self, resources: Resources) -> None:
+        """Start to consume: control messages first, so that no cancellation is missed; a second call does nothing."""
+        if self._resources is not None:
+            return
+        caution = Caution()
+        consumers = [
+            self._consumer(command, queue, handler, resources, caution)
             for command, handler in SUBSCRIPTIONS.items()
             for queue in _queues(command, resources.worker.models)
         ]
-        self._started = self._paused = False
 
-    async def start(self) -> None:
-        """Begin to take work; cancellations are heard before the first of it."""
-        self._listener = await self._broker.listen("control", [CancelJob.name, PauseWorkers.name], self._hear)
-        for consumer in self._consumers:
-            await consumer.start()
-        self._started = True
-        await self._obey()
+        async def on_message(key: str, body: bytes) -> None:
+            await on_control(key, body, resources)
+            await self._apply_pause()
+
+        listener = await self._broker.listen("control", [CancelJob.name, PauseWorkers.name], on_message)
+        try:
+            for consumer in consumers:
+                await consumer.start()
+        except BaseException:
+            await _stop(consumers, listener, 0.0)
+            raise
+        self._resources, self._listener, self._consumers = resources, listener, consumers
+        log.info("consuming work", models=resources.worker.models)
+        await self._apply_pause()
 
     async def stop(self, timeout: float) -> None:
-        """Take no more work, finish what is in hand within `timeout` seconds, hand the rest back."""
-        self._started = False
-        await asyncio.gather(*(consumer.stop(timeout) for consumer in self._consumers))
+        """Stop to consume, finish running work within `timeout` seconds, requeue the rest."""
+        self._resources = None
         if self._listener is not None:
-            await self._listener.close()
+            await _stop(self._consumers, self._listener, timeout)
 
     async def check(self) -> None:
-        """Raise unless work of every kind can reach us, or somebody wants none of it to."""
-        if not self._started:
-            raise ConnectionError("no work is taken yet")
+        """Raise unless every queue is consumed or the worker is paused."""
+        if self._resources is None:
+            raise ConnectionError("the consumers have not started yet")
         if self._resources.worker.paused:
             return
         for consumer in self._consumers:
             await consumer.check()
 
-    async def _hear(self, key: str, body: bytes) -> None:
-        await on_control(key, body, self._resources)
-        await self._obey()
-
-    async def _obey(self) -> None:
-        """Take work, or none while this worker is paused; what is in hand goes on."""
-        paused = self._resources.worker.paused
-        if not self._started or paused == self._paused:
+    async def _apply_pause(self) -> None:
+        """Pause or resume the consumers as the worker's state says; running work continues."""
+        if self._resources is None or self._resources.worker.paused == self._paused:
             return
+        worker = self._resources.worker
+        paused = worker.paused
         for consumer in self._consumers:
             await (consumer.pause() if paused else consumer.resume())
         self._paused = paused
-        log.warning("worker paused" if paused else "worker takes work again", worker=self._resources.worker.name)
+        log.warning("worker paused" if paused else "worker resumed", worker=worker.name)
 
-    def _consumer(self, command: type[Command], queue: str, handler: Any) -> WorkConsumer[Any]:
+    def _consumer(
+        self, command: type[Command], queue: str, handler: Any, resources: Resources, caution: Caution
+    ) -> WorkConsumer[Any]:
         async def handle(work: Any, delivery: Delivery) -> None:
-            with self._resources.worker.holding(command.name, work.key):
+            with resources.worker.busy_with(command.name, work.key):
                 try:
                     if isinstance(work, ChunkWork) and not delivery.extra and delivery.count == 1:
-                        await self._fill(work, consumer)
-                    await handler(work, delivery, self._resources)
+                        await resources.batcher.fill(work, consumer.take_more)
+                    await handler(work, delivery, resources)
                 except WorkCancelled:
                     metrics.CANCELLED.labels(command.name).inc()
-                    log.info("work dropped, its job was cancelled", key=work.key)
+                    log.info("work dropped, job cancelled", key=work.key)
                 except (StoreUnavailable, NoRoom) as error:
                     raise NotNow(str(error)) from error
 
         consumer: WorkConsumer[Any] = WorkConsumer(
-            self._broker, queue=queue, command=command, handler=handle, caution=self._caution
+            self._broker, queue=queue, command=command, handler=handle, caution=caution
         )
         return consumer
 
-    async def _fill(self, work: ChunkWork, consumer: WorkConsumer[ChunkWork]) -> None:
-        """Beside a small chunk take further ones that wait, so that they share a call of the engine."""
-        windows = work.windows or CHUNK_WINDOWS
-        while self._resources.batcher.sharing and windows < CHUNK_WINDOWS:
-            further = await consumer.take_more()
-            if further is None:
-                return
-            self._resources.batcher.expect([further.key])
-            windows += further.windows or CHUNK_WINDOWS
+
+async def _stop(consumers: Sequence[WorkConsumer[Any]], listener: Listener, timeout: float) -> None:
+    await asyncio.gather(*(consumer.stop(timeout) for consumer in consumers))
+    await listener.close()
 
 
 def _queues(command: type[Command], models: tuple[str, ...]) -> list[str]:
-    """The queues of a command, which names them itself: one, or one for each model."""
+    """List the queues of a command: one, or one for each model."""
     if command in (ChunkWork, VerifyWork):
-        unfinished: Any = command  # the model is all that names the queue
-        return [unfinished.model_construct(options=JobOptions(model=model)).queue for model in models]
+        unvalidated: Any = command  # the queue's name depends on the model only
+        return [unvalidated.model_construct(options=JobOptions(model=model)).queue for model in models]
     return [command.model_construct().queue]
 
 

@@ -1,8 +1,8 @@
-"""What can go wrong with a recording, told apart by whether trying again could help."""
+"""Errors of a recording or a worker: permanent ones are Rejected, after all others a retry may help."""
 
 from typing import Final
 
-# One sentence for people per reason; `{…}` is filled in where the reason is raised.
+# One sentence per reason; `{…}` is filled in where the error is raised.
 SENTENCES: Final = {
     "empty_file": "The file is empty: it holds no bytes at all.",
     "undecodable": "The file could not be read as a recording: it is damaged, or it is not audio or video.",
@@ -24,23 +24,23 @@ class Rejected(Exception):
 
 
 class DecoderDied(Exception):
-    """The decoder process was ended from outside, so the recording is not to blame and may be tried again."""
+    """The decoder process was killed from outside: the recording may be tried again."""
 
 
 class NoRoom(OSError):
-    """There is no room for the recording on this worker's disk now; another worker, or a later hour, may have it."""
+    """This worker's disk is too full for the recording; a retry, here or on another worker, may succeed."""
 
 
 class ModelNotServed(Exception):
-    """This worker cannot do the work because none of its models fits; another worker may."""
+    """No model of this worker fits the work; another worker may have one."""
 
 
 class WorkCancelled(Exception):
-    """The job was cancelled while its work was in hand; the work is dropped, and that is not a failure."""
+    """The job was cancelled during the work; the work is dropped, which is no failure."""
 
 
 def in_words(seconds: float) -> str:
-    """Say a limit the way people do: "45 seconds", "90 minutes", "24 hours"."""
+    """Format a duration for people: "45 seconds", "90 minutes", "24 hours"."""
     for unit, length in (("hour", 3600), ("minute", 60)):
         if seconds >= length:
             amount = round(seconds / length, 1)

@@ -1,4 +1,4 @@
-"""What a transcriber counts."""
+"""Metrics of a transcriber."""
 
 from prometheus_client import Counter, Gauge, Histogram
 

@@ -12,48 +12,50 @@ from models import default_dir
 
 
 class Settings(BrokerSettings, StorageSettings, ServiceSettings):
-    """Where the models are, what runs them, and how much of a recording is accepted."""
+    """Models, engine, device, limits of a recording."""
 
     model_dir: Path = Field(
         default_factory=default_dir, description="Folder of the Whisper models; left out: `models/weights`."
     )
     engine: Literal["auto", "ctranslate2", "openai-whisper", "canned"] = Field(
-        default="auto", description="What runs the models; `auto` is the fastest for the device, `canned` for tests."
+        default="auto",
+        description="Library that runs the models; `auto` is the fastest for the device, `canned` is for tests.",
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
-        default="auto", description="Where the models run; `auto` takes a GPU where there is one."
+        default="auto", description="Device of the models; `auto` uses a GPU if there is one."
     )
     gpu_device: str = Field(
         default="",
-        description="The one GPU this process uses, by its number or UUID; empty = the first that it sees.",
+        description="The GPU of this process, by its number or UUID; empty = the first visible one.",
     )
     encoder: Literal["auto", "openvino-bfloat16", "openvino-float32", "ctranslate2"] = Field(
         default="auto",
         description=(
-            "What computes the encoder of ENGINE=ctranslate2 on a CPU; `auto` is OpenVINO in the processor's fastest "
-            "precision. On machines of different kinds, `openvino-float32` makes their texts more alike."
+            "Library and precision of the encoder of ENGINE=ctranslate2 on a CPU; `auto` is OpenVINO in the "
+            "processor's fastest precision. On machines of different kinds, `openvino-float32` makes their texts more "
+            "similar."
         ),
     )
     compute_type: Literal["auto", "int8", "float32"] = Field(
         default="auto",
         description=(
-            "What ENGINE=ctranslate2 decodes in on a CPU: `float32` makes fewer errors, `int8` takes less time and a "
-            "quarter of the memory; `auto` is float32 for models up to base."
+            "Precision of the decoder of ENGINE=ctranslate2 on a CPU: `float32` makes fewer errors, `int8` takes less "
+            "time and a quarter of the memory; `auto` is float32 for models up to base."
         ),
     )
     models: Annotated[tuple[str, ...], NoDecode] = Field(
-        default=(), description="Models served, by commas; empty = every model in MODEL_DIR."
+        default=(), description="Models to serve, separated by commas; empty = every model in MODEL_DIR."
     )
-    threads: int = Field(default=0, ge=0, description="Threads of the engine; 0 = as many as it thinks best.")
+    threads: int = Field(default=0, ge=0, description="Threads of the engine; 0 = the fastest number.")
     model_idle_seconds: float = Field(
         default=600.0,
         ge=0,
-        description="Seconds after which a model that nobody needs gives its memory back; 0 = never.",
+        description="Seconds without a request after which a model is unloaded; 0 = never.",
     )
     batch_across_jobs: Literal["auto", "on", "off"] = Field(
         default="auto",
-        description="Decode short chunks of several jobs together, which is faster; `auto` does so where results cannot"
-        " depend on it: on CPUs, and with ENGINE=openai-whisper on GPUs.",
+        description="Decode short chunks of several jobs together, which is faster; `auto` does so if results do not "
+        "depend on it: on CPUs, and with ENGINE=openai-whisper on GPUs.",
     )
     max_audio_seconds: float = Field(default=86_400.0, gt=0, description="Longest recording accepted, in seconds.")
     work_dir: Path = Field(
@@ -61,7 +63,7 @@ class Settings(BrokerSettings, StorageSettings, ServiceSettings):
         description="Folder for temporary files; left out: the system's.",
     )
     drain_seconds: float = Field(
-        default=20.0, ge=0, description="Seconds for the work in hand when told to stop; then it is handed back."
+        default=20.0, ge=0, description="Seconds to finish running work after a stop signal; then the work is requeued."
     )
 
     @field_validator("models", mode="before")
@@ -79,5 +81,5 @@ class Settings(BrokerSettings, StorageSettings, ServiceSettings):
     @model_validator(mode="after")
     def _no_canned_speech_in_production(self) -> "Settings":
         if self.engine == "canned" and self.environment == "production":
-            raise ValueError("the canned engine invents its text and does not run in production")
+            raise ValueError("ENGINE=canned invents its texts and does not run with ENVIRONMENT=production")
         return self

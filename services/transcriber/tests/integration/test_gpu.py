@@ -1,4 +1,4 @@
-"""The torch engine on a GPU: the whole path with real weights where there is one, skipped elsewhere."""
+"""The torch engine on a GPU with real weights; skipped on machines without one."""
 
 import re
 import statistics
@@ -47,7 +47,7 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
         created.close()
 
 
-def test_a_gpu_says_the_same_every_time_and_in_any_company(engine: Engine, windows: list[Window]) -> None:
+def test_results_on_a_gpu_are_deterministic_and_independent_of_the_batch(engine: Engine, windows: list[Window]) -> None:
     together = engine.decode(windows, ENGLISH)
     assert engine.decode(windows, ENGLISH) == together
     assert engine.decode(windows[::-1], ENGLISH) == together[::-1]
@@ -55,7 +55,7 @@ def test_a_gpu_says_the_same_every_time_and_in_any_company(engine: Engine, windo
     assert engine.decode(windows * 30, ENGLISH) == together * 30
 
 
-def test_a_gpu_hears_what_a_cpu_hears(engine: Engine, windows: list[Window]) -> None:
+def test_a_gpu_gives_the_text_of_a_cpu(engine: Engine, windows: list[Window]) -> None:
     on_cpu = create("openai-whisper", "base", default_dir(), device="cpu", threads=4)
     expected, heard = on_cpu.decode(windows, ENGLISH), engine.decode(windows, ENGLISH)
     on_cpu.close()

@@ -1,4 +1,4 @@
-"""One worker serves several models: each from its own queue, one warm at a time, none kept when nobody needs it."""
+"""One worker serves several models: each from its own queue, one loaded at a time, unloaded when idle."""
 
 import asyncio
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from common.events import JobOptions, keys
 pytestmark = pytest.mark.integration
 
 
-async def test_two_models_are_served_in_turn_and_unloaded_when_nobody_needs_them(
+async def test_two_models_are_served_in_turn_and_unloaded_when_idle(
     jobs: Any, settings: Any, start: Callable[[Any], Any], studio: Any, speech: NDArray[np.float32]
 ) -> None:
     recording: Path = studio.record("clip.wav", speech[:80_000])

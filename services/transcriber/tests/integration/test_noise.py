@@ -1,4 +1,4 @@
-"""Real weights: nothing is written over noise, the speech around it stays, and what is said six times is written so."""
+"""Real weights: no text over noise, speech around it is kept, and spoken repetitions too."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from common.events import JobOptions
 from models import default_dir
 from support.noises import noise
-from transcriber.decoding.passes import hear
+from transcriber.decoding.passes import decode_in_passes
 from transcriber.engines import EngineName, create, served
 from transcriber.engines.base import DecodeOptions, Engine, Window, WindowResult
 from transcriber.engines.process import EngineProcess, EngineSettings
@@ -50,7 +50,7 @@ async def transcribed(engine: Engine, windows: Sequence[Window], language: str) 
     async def decode(some: Sequence[Window]) -> list[WindowResult]:
         return engine.decode(some, DecodeOptions(language=language))
 
-    return await hear(decode, windows)
+    return await decode_in_passes(decode, windows)
 
 
 async def said(engine: Engine, sound: Samples, language: str = "en") -> list[str]:
@@ -69,7 +69,7 @@ async def test_nothing_is_written_over_noise(engine: Engine, language: str, name
     assert {name: result.text for name, result in zip(names, results, strict=True) if result.text} == {}
 
 
-async def test_the_speech_around_noise_stays(engine: Engine) -> None:
+async def test_speech_around_noise_is_kept(engine: Engine) -> None:
     voice, expected = clip()
     alone = await said(engine, voice)
     assert alone == re.findall(r"\w+", expected.lower())
@@ -77,7 +77,7 @@ async def test_the_speech_around_noise_stays(engine: Engine) -> None:
     assert await said(engine, np.concatenate([ring, voice, hold, voice, ring])) == alone * 2
 
 
-async def test_what_is_said_six_times_is_written_six_times(engine: Engine) -> None:
+async def test_six_spoken_repetitions_are_transcribed(engine: Engine) -> None:
     voice, expected = clip()
     pause = np.zeros(4_000, np.float32)
     heard = await said(engine, np.concatenate([voice, pause] * 6))
@@ -91,8 +91,10 @@ async def test_the_language_is_that_of_the_speech_after_the_noise(speech: Sample
     process, chunks = EngineProcess(settings), planned(np.concatenate([noise("beeps", 70), speech[: 12 * 16_000]]))
     try:
         choice = LanguageChoice(process, JobOptions(), ["base"])
-        assert [await choice.hear(chunk.windows(), last=False) for chunk in chunks[:-1]] == [None] * (len(chunks) - 1)
-        assert await choice.hear(chunks[-1].windows(), last=True) == "en"
+        assert [await choice.decode_in_passes(chunk.windows(), last=False) for chunk in chunks[:-1]] == [None] * (
+            len(chunks) - 1
+        )
+        assert await choice.decode_in_passes(chunks[-1].windows(), last=True) == "en"
     finally:
         await process.close()
     assert choice.probability is not None

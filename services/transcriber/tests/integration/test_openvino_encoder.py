@@ -1,4 +1,4 @@
-"""The encoder on OpenVINO says what openai-whisper's says, whatever the model's shape, and is built once."""
+"""The encoder on OpenVINO gives openai-whisper's output for every model layout, and is built once."""
 
 import subprocess
 import sys
@@ -132,14 +132,14 @@ def test_two_processes_that_start_at_once_build_one_graph(tmp_path: Path) -> Non
     assert {file.name for file in graph.iterdir()} == {"encoder.xml", "encoder.bin"}
 
 
-def test_a_folder_that_cannot_be_written_is_no_obstacle(tmp_path: Path, speech: NDArray[np.float32]) -> None:
+def test_a_read_only_folder_is_no_error(tmp_path: Path, speech: NDArray[np.float32]) -> None:
     random_models.make(tmp_path, "tiny.en")
     (tmp_path / GRAPHS).write_bytes(b"not a folder")
     assert encode(tmp_path, "tiny.en", "float32", log_mel(speech[:16_000], 80)).shape == (1_500, 48)
 
 
 @pytest.mark.weights
-def test_ctranslate2_encodes_by_itself_where_told_to() -> None:
+def test_encoder_ctranslate2_uses_its_own_encoder() -> None:
     if not is_present(default_dir(), "base", Format.CT2):
         pytest.skip("base is not in MODEL_DIR: python -m models get base")
     engine = create("ctranslate2", "base", default_dir(), device="cpu", threads=1, encoder="ctranslate2")

@@ -25,14 +25,12 @@ def verify_work(work: Any, chunk: ChunkTranscribed) -> VerifyWork:
     )
 
 
-async def test_a_transcript_says_what_it_is_made_of_and_beside_it_lies_who_made_it(
-    jobs: Any, studio: Any, speech: Any
-) -> None:
+async def test_provenance_is_in_the_transcript_and_in_full_beside_it(jobs: Any, studio: Any, speech: Any) -> None:
     work = await jobs.upload(studio.record("talk.wav", speech))
     await jobs.transcribe(work)
-    (ready,) = jobs.said(work.job_id, TranscriptReady)
-    (planned,) = jobs.said(work.job_id, AudioPlanned)
-    results = {event.chunk: event for event in jobs.said(work.job_id, ChunkTranscribed)}
+    (ready,) = jobs.events_of(work.job_id, TranscriptReady)
+    (planned,) = jobs.events_of(work.job_id, AudioPlanned)
+    results = {event.chunk: event for event in jobs.events_of(work.job_id, ChunkTranscribed)}
     assert planned.cpu_seconds > 0
     transcript = await jobs.document(keys.transcript(work.job_id, 1, "json"))
     record = await jobs.document(keys.provenance(work.job_id, 1))
@@ -46,18 +44,18 @@ async def test_a_transcript_says_what_it_is_made_of_and_beside_it_lies_who_made_
     assert {chunk["engine"]["name"] for chunk in record["chunks"]} == {"canned"}
 
 
-async def test_a_chunk_is_verified_by_decoding_it_again_and_nothing_is_written(
-    jobs: Any, studio: Any, speech: Any
-) -> None:
+async def test_a_chunk_is_verified_by_decoding_it_again_without_storing(jobs: Any, studio: Any, speech: Any) -> None:
     work = await jobs.upload(studio.record("talk.wav", speech[: 10 * RATE]))
     await jobs.transcribe(work)
-    (done,) = jobs.said(work.job_id, ChunkTranscribed)
+    (done,) = jobs.events_of(work.job_id, ChunkTranscribed)
 
     async def verified() -> ChunkVerified:
         again = verify_work(work, done)
         await jobs.broker.publish(again)
         found: list[ChunkVerified] = await jobs.until(
-            lambda: [each for each in jobs.said(work.job_id, ChunkVerified) if each.verification == again.verification]
+            lambda: [
+                each for each in jobs.events_of(work.job_id, ChunkVerified) if each.verification == again.verification
+            ]
         )
         return found[0]
 
@@ -70,19 +68,17 @@ async def test_a_chunk_is_verified_by_decoding_it_again_and_nothing_is_written(
     assert (altered.stored_sha256, altered.decoded_sha256) == (hashlib.sha256(b"{}").hexdigest(), done.result_sha256)
     assert await jobs.store.get(done.result_key) == b"{}"
 
-    (planned,) = jobs.said(work.job_id, ChunkPlanned)
+    (planned,) = jobs.events_of(work.job_id, ChunkPlanned)
     await jobs.store.delete(keys.chunk_audio(work.job_id, 1, planned.chunk))
     assert (await verified()).decoded_sha256 is None
     assert jobs.dead == []
 
 
-async def test_small_chunks_of_several_jobs_at_once_give_what_each_gives_alone(
-    jobs: Any, studio: Any, speech: Any
-) -> None:
+async def test_small_chunks_of_several_jobs_give_the_same_results_as_alone(jobs: Any, studio: Any, speech: Any) -> None:
     path = studio.record("short.wav", speech[: 8 * RATE])
 
     def result(job: UUID) -> list[str]:
-        return [event.result_sha256 for event in jobs.said(job, ChunkTranscribed)]
+        return [event.result_sha256 for event in jobs.events_of(job, ChunkTranscribed)]
 
     alone = await jobs.upload(path)
     await jobs.transcribe(alone)
@@ -90,7 +86,7 @@ async def test_small_chunks_of_several_jobs_at_once_give_what_each_gives_alone(
     for work in together:
         await jobs.plan(work)
     for work in together:
-        (planned,) = jobs.said(work.job_id, ChunkPlanned)
+        (planned,) = jobs.events_of(work.job_id, ChunkPlanned)
         await jobs.broker.publish(jobs.chunk_work(work, planned).model_copy(update={"windows": 1}))
     await jobs.until(lambda: all(result(work.job_id) for work in together))
     assert {sha for work in together for sha in result(work.job_id)} == set(result(alone.job_id))

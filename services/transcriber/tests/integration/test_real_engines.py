@@ -1,4 +1,4 @@
-"""Both engines, with real weights, understand the bundled sample: every one, in every batch, the same way."""
+"""Both engines transcribe the bundled sample with real weights, independently of the batch."""
 
 import importlib.resources
 import re
@@ -70,7 +70,7 @@ def together(engine: Engine, windows: list[Window]) -> list[WindowResult]:
     return engine.decode(windows, ENGLISH)
 
 
-def test_the_sample_is_understood(together: list[WindowResult], reference: str) -> None:
+def test_the_sample_is_transcribed(together: list[WindowResult], reference: str) -> None:
     assert jiwer.wer(reference, said(together)) <= LARGEST_ERROR
 
 
@@ -87,7 +87,7 @@ def test_results_do_not_depend_on_which_windows_share_a_batch(
         assert [result.text for result in alone + turned] == [together[index].text for index in (1, 2, 1)]
 
 
-def test_speech_that_never_pauses_is_cut_without_losing_or_doubling_a_word(
+def test_speech_without_pauses_is_cut_without_lost_or_duplicated_words(
     engine: Engine, unbroken: NDArray[np.float32], reference: str
 ) -> None:
     if engine.info.name != "ctranslate2":
@@ -106,7 +106,7 @@ def test_speech_that_never_pauses_is_cut_without_losing_or_doubling_a_word(
     assert len(heard.split()) < sum(len(words(result.text).split()) for result in results), "some were heard twice"
 
 
-def test_words_lie_where_they_are_spoken(windows: list[Window], together: list[WindowResult]) -> None:
+def test_word_times_match_the_sound(windows: list[Window], together: list[WindowResult]) -> None:
     for window, result in zip(windows, together, strict=True):
         spoken = result.words
         assert words("".join(word.word for word in spoken)) == words(result.text)
@@ -126,13 +126,13 @@ def test_the_language_is_detected(engine: Engine, windows: list[Window]) -> None
     assert 0.9 < probability <= 1.0
 
 
-def test_silence_says_nothing(engine: Engine) -> None:
+def test_silence_has_no_text(engine: Engine) -> None:
     [result] = engine.decode([np.zeros(80_000, np.float32)], ENGLISH)
     assert result.text == ""
     assert result.words == ()
 
 
-def test_noise_tones_and_clicks_say_nothing(engine: Engine) -> None:
+def test_noise_tones_and_clicks_have_no_text(engine: Engine) -> None:
     if engine.info.name != "ctranslate2":
         pytest.skip("checked with the default engine only")
     random, time = np.random.default_rng(7), np.arange(20 * 16_000) / 16_000
@@ -154,16 +154,16 @@ def test_no_windows_have_no_results(engine: Engine) -> None:
     assert engine.decode([], ENGLISH) == []
 
 
-def test_a_prompt_teaches_a_name(engine: Engine, windows: list[Window]) -> None:
+def test_a_prompt_gives_the_spelling_of_a_name(engine: Engine, windows: list[Window]) -> None:
     prompted = DecodeOptions(language="en", initial_prompt="A tour of the Verbatim platform.")
     assert "Verbatim" in engine.decode(windows[:1], prompted)[0].text
 
 
-def test_hot_words_teach_a_name_too(engine: Engine, windows: list[Window]) -> None:
+def test_hot_words_give_the_spelling_of_a_name(engine: Engine, windows: list[Window]) -> None:
     assert "Verbatim" in engine.decode(windows[:1], DecodeOptions(language="en", hotwords="Verbatim"))[0].text
 
 
-def test_each_window_may_have_a_language_of_its_own(
+def test_multilingual_windows_have_their_own_language(
     engine: Engine, windows: list[Window], together: list[WindowResult]
 ) -> None:
     [heard] = engine.decode(windows[1:2], DecodeOptions(language="fr", multilingual=True))
@@ -171,7 +171,7 @@ def test_each_window_may_have_a_language_of_its_own(
     assert heard.text == together[1].text
 
 
-def test_beam_search_understands_it_too(engine: Engine, windows: list[Window]) -> None:
+def test_the_sample_is_transcribed_with_beam_search(engine: Engine, windows: list[Window]) -> None:
     [result] = engine.decode(windows[:1], DecodeOptions(language="en", beam_size=3))
     assert "synthetic voice" in result.text
 

@@ -1,4 +1,4 @@
-"""What happens when work comes twice, is cancelled, cannot be done, or the process is told to stop."""
+"""Redelivered, cancelled and failing work, and the shutdown of the process."""
 
 import asyncio
 import contextlib
@@ -32,19 +32,19 @@ pytestmark = pytest.mark.integration
 RATE = 16_000
 
 
-async def test_a_result_that_is_there_is_announced_and_not_made_again(
+async def test_an_existing_result_is_published_and_not_decoded_again(
     transcriber: Any, jobs: Any, studio: Any, speech: Any
 ) -> None:
     work = await jobs.upload(studio.record("a.wav", speech[: 5 * RATE]))
     await jobs.transcribe(work)
-    (first,) = jobs.said(work.job_id, ChunkTranscribed)
+    (first,) = jobs.events_of(work.job_id, ChunkTranscribed)
     marked = json.loads(await jobs.store.get(first.result_key))
     marked["windows"][0]["text"] = "left as it was"
     await jobs.store.put(first.result_key, json.dumps(marked).encode())
 
-    (planned,) = jobs.said(work.job_id, ChunkPlanned)
+    (planned,) = jobs.events_of(work.job_id, ChunkPlanned)
     await jobs.broker.publish(jobs.chunk_work(work, planned))
-    again = (await jobs.until(lambda: jobs.said(work.job_id, ChunkTranscribed)[1:]))[0]
+    again = (await jobs.until(lambda: jobs.events_of(work.job_id, ChunkTranscribed)[1:]))[0]
     assert again.text == "left as it was"
     assert again.event_id == first.event_id
     assert again.decode_seconds == 0.0
@@ -69,16 +69,16 @@ async def test_work_of_a_cancelled_job_is_dropped(transcriber: Any, jobs: Any, s
     await jobs.broker.publish(cancelled)
     last = await jobs.upload(studio.record("c.wav", speech[: 5 * RATE]))
     await jobs.plan(last)
-    assert not [event for event in jobs.heard if event.job_id == cancelled.job_id]
+    assert not [event for event in jobs.events if event.job_id == cancelled.job_id]
     assert jobs.dead == []
 
 
-async def test_work_that_cannot_be_done_is_dead_after_three_tries_and_holds_up_nothing(
+async def test_failing_work_is_dead_lettered_after_three_deliveries_and_blocks_nothing(
     transcriber: Any, jobs: Any, studio: Any, speech: Any
 ) -> None:
     work = await jobs.upload(studio.record("a.wav", speech[: 5 * RATE]))
     await jobs.plan(work)
-    (planned,) = jobs.said(work.job_id, ChunkPlanned)
+    (planned,) = jobs.events_of(work.job_id, ChunkPlanned)
     await jobs.broker.publish(jobs.chunk_work(work, planned.model_copy(update={"chunk": 7})))  # there is none
     other = await jobs.upload(studio.record("b.wav", speech[: 5 * RATE]))
     await jobs.transcribe(other)
@@ -86,7 +86,7 @@ async def test_work_that_cannot_be_done_is_dead_after_three_tries_and_holds_up_n
     assert jobs.dead == ["work.chunk.base"]
 
 
-async def test_plans_survive_a_store_that_is_away_for_a_while(
+async def test_planning_continues_after_an_outage_of_the_store(
     transcriber: Any, jobs: Any, studio: Any, speech: Any, s3_server: Any
 ) -> None:
     work = await jobs.upload(studio.record("a.wav", speech))
@@ -94,25 +94,25 @@ async def test_plans_survive_a_store_that_is_away_for_a_while(
     await jobs.broker.publish(work)
     await asyncio.sleep(1.0)  # let it find the store away
     await asyncio.to_thread(lambda: s3_server.programs.run(s3_server.start()))
-    (planned,) = await jobs.until(lambda: jobs.said(work.job_id, AudioPlanned))
+    (planned,) = await jobs.until(lambda: jobs.events_of(work.job_id, AudioPlanned))
     assert planned.chunks == 2
     assert jobs.dead == []
 
 
-async def test_stopping_hands_back_what_is_in_hand(
+async def test_stopping_requeues_running_work(
     settings: Settings, start: Callable[[Settings], Any], jobs: Any, studio: Any, speech: Any
 ) -> None:
     work = await jobs.upload(studio.record("long.flac", np.concatenate([speech] * 7), codec="flac"))
     async with start(settings.model_copy(update={"drain_seconds": 0.0})):
         await jobs.broker.publish(work)
-        await jobs.until(lambda: jobs.said(work.job_id, ChunkPlanned))
-    assert not jobs.said(work.job_id, AudioPlanned)
+        await jobs.until(lambda: jobs.events_of(work.job_id, ChunkPlanned))
+    assert not jobs.events_of(work.job_id, AudioPlanned)
     async with start(settings):
-        await jobs.until(lambda: jobs.said(work.job_id, AudioPlanned))
+        await jobs.until(lambda: jobs.events_of(work.job_id, AudioPlanned))
     assert jobs.dead == []
 
 
-async def test_nothing_is_left_in_the_work_folder(
+async def test_the_work_folder_is_emptied(
     transcriber: Any, settings: Settings, jobs: Any, studio: Any, speech: Any
 ) -> None:
     await jobs.plan(await jobs.upload(studio.record("a.wav", speech[: 5 * RATE])))
@@ -120,7 +120,7 @@ async def test_nothing_is_left_in_the_work_folder(
     assert list(settings.work_dir.iterdir()) == []
 
 
-async def test_a_worker_tells_what_it_serves(
+async def test_heartbeats_list_the_served_models(
     broker_settings: BrokerSettings, settings: Settings, start: Callable[[Settings], Any]
 ) -> None:
     broker = await Broker.connect(broker_settings, "listener")
@@ -148,7 +148,7 @@ async def test_a_worker_without_a_model_is_not_ready(settings: Settings) -> None
     assert {"engine", "consumers"} <= set(failing)
 
 
-async def test_a_process_told_to_stop_hands_its_work_back_and_ends_well(
+async def test_sigterm_requeues_work_and_ends_the_process(
     settings: Settings, jobs: Any, studio: Any, speech: Any, tmp_path: Path
 ) -> None:
     port = free_port()
@@ -176,7 +176,7 @@ async def test_a_process_told_to_stop_hands_its_work_back_and_ends_well(
                 await asyncio.sleep(0.1)
         work = await jobs.upload(studio.record("long.flac", np.concatenate([speech] * 7), codec="flac"))
         await jobs.broker.publish(work)
-        await jobs.until(lambda: jobs.said(work.job_id, ChunkPlanned))
+        await jobs.until(lambda: jobs.events_of(work.job_id, ChunkPlanned))
         process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(20):
             assert await process.wait() == 0
@@ -196,7 +196,7 @@ async def answers(client: httpx.AsyncClient) -> bool:
         return False
 
 
-async def test_a_paused_worker_finishes_what_it_has_and_takes_nothing_new(
+async def test_a_paused_worker_finishes_its_work_and_consumes_nothing_new(
     settings: Settings, start: Callable[[Settings], Any], jobs: Any, studio: Any, speech: Any
 ) -> None:
     beats: asyncio.Queue[WorkerHeartbeat] = asyncio.Queue()
@@ -219,7 +219,7 @@ async def test_a_paused_worker_finishes_what_it_has_and_takes_nothing_new(
         waiting = await jobs.upload(studio.record("a.wav", speech[: 5 * RATE]))
         await jobs.broker.publish(waiting)
         await paused(is_paused=True)  # a whole heartbeat later
-        assert not jobs.said(waiting.job_id, ChunkPlanned)
+        assert not jobs.events_of(waiting.job_id, ChunkPlanned)
         await paused(is_paused=False)
-        await jobs.until(lambda: jobs.said(waiting.job_id, AudioPlanned))
+        await jobs.until(lambda: jobs.events_of(waiting.job_id, AudioPlanned))
     await listener.close()

@@ -1,4 +1,4 @@
-"""Results become one transcript by their times alone, and the formats escape what they must."""
+"""Results are merged into one transcript by their times, and the formats escape their texts."""
 
 import json
 from dataclasses import replace
@@ -15,7 +15,7 @@ from transcriber.decoding.timeline import Timeline
 from transcriber.engines.base import WindowResult, Word
 from transcriber.text.cues import cues
 from transcriber.text.formats import FORMATS
-from transcriber.text.line_breaks import LINE_WIDTH, columns, lines
+from transcriber.text.line_breaks import LINE_WIDTH, columns, wrap
 from transcriber.text.transcript import assemble, count_words
 
 PLAN: dict[str, Any] = {"language": "en", "duration_seconds": 90.0, "speech_seconds": 40.0}
@@ -72,7 +72,7 @@ def test_words_are_kept_only_when_asked_for() -> None:
     assert [(each["start"], each["end"]) for each in kept] == [(1, 1.4), (1.4, 2)]
 
 
-def test_segments_tell_their_language_where_it_may_change() -> None:
+def test_multilingual_segments_have_their_language() -> None:
     spoken = result(segment("Guten Tag.", 1, 2))
     spoken["windows"][0]["language"] = "de"
     assert transcript(spoken, multilingual=True)["segments"][0]["language"] == "de"
@@ -98,7 +98,7 @@ def test_the_bytes_depend_on_the_content_alone() -> None:
         assert write(transcript(spoken)) == write(transcript(shuffled))
 
 
-def test_nothing_in_a_transcript_tells_which_job_it_is() -> None:
+def test_a_transcript_does_not_contain_its_job_id() -> None:
     assert set(transcript(result(segment("a", 0, 1)))) == {
         "version", "language", "task", "duration_seconds", "speech_seconds", "text", "engine", "warnings", "options",
         "segments",
@@ -144,7 +144,7 @@ def test_scripts_without_spaces_are_joined_without_them() -> None:
     assert written("txt", transcript(spoken, plan={**PLAN, "language": "en"})) == "今日は。会議です。\n"
 
 
-def test_a_recording_that_changes_its_language_is_joined_as_each_is_written() -> None:
+def test_texts_of_several_languages_are_joined_by_the_rules_of_each_script() -> None:
     spoken = result(segment("今天很好。", 0, 1), segment("ask not", 1, 2), segment("what", 2, 3), segment("真的", 3, 4))
     document = transcript(spoken, plan={**PLAN, "language": "zh"}, multilingual=True)
     assert document["text"] == "今天很好。ask not what真的"
@@ -152,7 +152,7 @@ def test_a_recording_that_changes_its_language_is_joined_as_each_is_written() ->
     assert "今天很好。ask not what真的<" in FORMATS["docx"][0](document).decode("utf-8", "ignore")
 
 
-def test_nothing_ends_after_the_recording() -> None:
+def test_no_segment_ends_after_the_recording() -> None:
     spoken = result(
         segment("Good day.", 88.0, 90.4, [word(" Good", 88.0, 89.9), word(" day.", 89.9, 90.4)]),
         segment("Yes, indeed it is.", 90.2, 90.3, [word(" Yes, indeed it is.", 90.2, 90.3)]),
@@ -170,17 +170,17 @@ def test_nothing_ends_after_the_recording() -> None:
     "text",
     ["=1+1", "@SUM(A1)", '+HYPERLINK("x")', "-2+3+cmd|' /C calc'!A0", '"=1+1"', "＝1+1", "-Sheet2!A1", " =1", "\t=1"],
 )
-def test_a_spreadsheet_computes_nothing_of_what_was_said(text: str) -> None:
+def test_formulas_are_escaped_in_tsv(text: str) -> None:
     cell = written("tsv", transcript(result(segment(text, 0, 1)))).splitlines()[1].split("\t")[2]
     assert cell == "'" + text.strip()
 
 
 @pytest.mark.parametrize("text", ["-5 degrees", "- Yes!", "+49 30 12 34", "+1 (555) 010", "-known", "a = b", "'tis"])
-def test_and_ordinary_text_stays_as_it_was_said(text: str) -> None:
+def test_ordinary_text_is_unchanged_in_tsv(text: str) -> None:
     assert written("tsv", transcript(result(segment(text, 0, 1)))) == f"start\tend\ttext\n0\t1000\t{text}\n"
 
 
-def test_words_are_counted_as_the_engine_heard_them() -> None:
+def test_words_are_counted_as_the_engine_returned_them() -> None:
     assert count_words([result(segment("今日は", 0, 1, [word("今日", 0, 0.5), word("は", 0.5, 1)]))]) == 2
     assert count_words([result(segment("Good day to you.", 0, 1))]) == 4
 
@@ -200,7 +200,7 @@ def heard(*words: tuple[str, float, float]) -> WindowResult:
 
 
 def placed(spans: dict[str, Any], said: WindowResult) -> list[dict[str, Any]]:
-    """The segments of a window in which the sound never pauses, so that times stay but for what attention is early."""
+    """The segments of a window without pauses, so that times change only by the lead of attention."""
     hiss = np.random.default_rng(0).standard_normal(round(spans["seconds"] * SAMPLE_RATE)).astype(np.float32)
     early = replace(
         said, words=tuple(replace(each, start=each.start - 0.06, end=each.end - 0.06) for each in said.words)
@@ -209,7 +209,7 @@ def placed(spans: dict[str, Any], said: WindowResult) -> list[dict[str, Any]]:
     return segments
 
 
-def test_words_that_two_windows_share_are_said_once() -> None:
+def test_words_that_two_windows_share_appear_once() -> None:
     left = {**window((0.0, 10.0)), "words_until": 9.0}
     right = {**window((8.0, 12.0)), "words_from": 9.0}
     before = placed(left, heard((" one", 7.5, 8.3), (" two", 8.4, 8.9), (" three", 8.95, 9.6)))
@@ -228,12 +228,12 @@ def test_times_are_those_of_the_recording() -> None:
     assert (segments[0]["start"], segments[0]["end"]) == (10.8, 13.5)
 
 
-def test_a_word_on_a_seam_stays_on_the_side_where_most_of_it_is() -> None:
+def test_a_word_at_a_cut_belongs_to_the_side_of_its_middle() -> None:
     segments = placed(window((10.0, 12.0), (12.5, 15.0)), heard((" a", 1.0, 2.1), (" b", 2.1, 3.0)))
     assert [(each["start"], each["end"]) for each in segments[0]["words"]] == [(11.0, 12.0), (12.6, 13.5)]
 
 
-def test_a_caption_does_not_span_a_silence_that_was_taken_out() -> None:
+def test_a_segment_does_not_extend_over_a_removed_silence() -> None:
     segments = placed(window((10.0, 12.0), (60.0, 62.0)), heard((" Good", 0.8, 2.0), (" day.", 2.0, 3.0)))
     assert [(each["start"], each["end"], each["text"]) for each in segments] == [
         (10.8, 12.0, "Good"),
@@ -241,17 +241,17 @@ def test_a_caption_does_not_span_a_silence_that_was_taken_out() -> None:
     ]
 
 
-def test_a_text_without_words_lasts_as_long_as_its_window() -> None:
+def test_a_text_without_word_times_spans_its_window() -> None:
     assert placed(window((5.0, 7.0)), WindowResult(" Hm.", -0.1, 0.0, (), "en")) == [
         {"start": 5.0, "end": 7.0, "text": "Hm.", "words": []}
     ]
 
 
-def test_a_long_text_without_words_is_cut_to_what_a_subtitle_holds() -> None:
+def test_a_long_text_without_word_times_is_split_into_subtitles() -> None:
     said = "今天我们在会议上讨论了微软发布的新产品" * 6
     segments = placed(window((5.0, 25.0)), WindowResult(said, -0.1, 0.0, (), "zh"))
     assert "".join(each["text"] for each in segments) == said
-    assert all(columns(line) <= LINE_WIDTH for each in segments for line in lines(each["text"]))
+    assert all(columns(line) <= LINE_WIDTH for each in segments for line in wrap(each["text"]))
     assert (segments[0]["start"], segments[-1]["end"]) == (5.0, 25.0)
 
 
@@ -264,7 +264,7 @@ SAID = st.lists(st.tuples(st.floats(0, 1), st.floats(0, 9), st.sampled_from([" s
 
 
 @given(SPANS, SAID, st.booleans())
-def test_no_time_leaves_the_recording_whatever_the_engine_says(
+def test_times_stay_within_the_recording_for_any_engine_result(
     spans: list[tuple[float, float]], said: list[tuple[float, float, str]], cut: bool
 ) -> None:
     now, placed_spans = 0.0, []

@@ -1,4 +1,4 @@
-"""Chunks share a call of the engine when they may, wait for those on their way, and fail apart from the others."""
+"""Chunks share a call of the engine if permitted, wait for expected chunks, and are retried alone."""
 
 import asyncio
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ ENGLISH = DecodeOptions(language="en")
 
 
 class Engine:
-    """Stands where the engine's process stands: every call waits for `go`, and silence kills it."""
+    """Replaces the engine's process: every call waits for `go`, and a silent window raises EngineDied."""
 
     pid = None
 
@@ -43,13 +43,13 @@ def request(key: str, *marks: float, **changes: Any) -> Request:
         "model": "base",
         "windows": windows,
         "options": ENGLISH,
-        "wanted": lambda: None,
+        "check_cancelled": lambda: None,
     }
     return Request(**given | changes)
 
 
 async def decoded(batcher: Batcher, engine: Engine, *requests: Request) -> list[Any]:
-    """Send requests while the engine is busy with a first one, and return what each got."""
+    """Send requests while the engine is busy with a first one, and return the results of each."""
     busy = asyncio.create_task(batcher.decode(request("busy", 9.0)))
     while not engine.calls:  # noqa: ASYNC110 (the stand-in does not notify)
         await asyncio.sleep(0)
@@ -65,23 +65,23 @@ def texts(results: list[WindowResult]) -> list[str]:
     return [result.text for result in results]
 
 
-async def test_what_waits_shares_a_call_and_each_gets_its_own() -> None:
+async def test_waiting_requests_share_a_call_and_get_their_own_results() -> None:
     engine = Engine()
     results = await decoded(batcher(engine), engine, request("a", 1.0, 2.0), request("b", 3.0))
     assert [texts(each) for each in results] == [["1.0", "2.0"], ["3.0"]]
     assert engine.calls == [1, 3]
 
 
-async def test_nothing_is_shared_where_results_may_depend_on_it() -> None:
+async def test_no_call_is_shared_if_results_may_depend_on_it() -> None:
     engine = Engine()
     await decoded(batcher(engine, sharing=False), engine, request("a", 1.0), request("b", 3.0))
     assert engine.calls == [1, 1, 1]
 
 
 @pytest.mark.parametrize(
-    "changes", [{"alone": True}, {"model": "small"}, {"options": DecodeOptions(language="de")}], ids=str
+    "changes", [{"exclusive": True}, {"model": "small"}, {"options": DecodeOptions(language="de")}], ids=str
 )
-async def test_what_does_not_fit_has_a_call_of_its_own(changes: dict[str, Any]) -> None:
+async def test_requests_with_other_parameters_are_not_shared(changes: dict[str, Any]) -> None:
     engine = Engine()
     await decoded(batcher(engine), engine, request("a", 1.0), request("b", 2.0, **changes))
     assert engine.calls == [1, 1, 1]
@@ -93,11 +93,12 @@ async def test_a_call_is_never_larger_than_a_batch() -> None:
     assert engine.calls == [1, 8, 4]
 
 
-async def test_a_call_waits_for_what_is_on_its_way() -> None:
+async def test_a_call_waits_for_expected_chunks() -> None:
     engine = Engine()
     engine.go.set()
     shared = batcher(engine)
-    shared.expect(["b", "c"])
+    shared.expect("b")
+    shared.expect("c")
     first = asyncio.create_task(shared.decode(request("a", 1.0)))
     for _ in range(20):
         await asyncio.sleep(0)
@@ -105,28 +106,28 @@ async def test_a_call_waits_for_what_is_on_its_way() -> None:
     second = asyncio.create_task(shared.decode(request("b", 2.0)))
     for _ in range(5):
         await asyncio.sleep(0)
-    await shared.arrived("c")  # it was cancelled before it had any audio
+    await shared.stop_expecting("c")  # it was cancelled before it had any audio
     await asyncio.gather(first, second)
     assert engine.calls == [2]
 
 
-async def test_what_nobody_wants_any_more_is_left_out() -> None:
+async def test_cancelled_requests_are_skipped() -> None:
     engine = Engine()
 
     def unwanted() -> None:
         raise WorkCancelled("job")
 
-    results = await decoded(batcher(engine), engine, request("a", 1.0), request("b", 2.0, wanted=unwanted))
+    results = await decoded(batcher(engine), engine, request("a", 1.0), request("b", 2.0, check_cancelled=unwanted))
     assert texts(results[0]) == ["1.0"]
     assert isinstance(results[1], WorkCancelled)
     assert engine.calls == [1, 1]
 
 
-async def test_a_call_that_fails_fails_for_all_who_share_it_and_costs_each_its_share() -> None:
+async def test_a_failed_call_fails_for_every_request_and_its_cost_is_shared() -> None:
     engine = Engine()
     pair = request("a", 1.0, 2.0), request("b", 0.0)
     results = await decoded(batcher(engine), engine, *pair)
     assert [type(each) for each in results] == [EngineDied, EngineDied]
-    assert pair[0].spent.wall == pytest.approx(2 * pair[1].spent.wall)
-    again = request("a", 1.0, 2.0, alone=True)
+    assert pair[0].cost.wall == pytest.approx(2 * pair[1].cost.wall)
+    again = request("a", 1.0, 2.0, exclusive=True)
     assert texts(await batcher(engine).decode(again)) == ["1.0", "2.0"]

@@ -1,4 +1,4 @@
-"""What is measured at a first start, and remembered for the next ones."""
+"""Tuning is measured at the first start and stored for the next ones."""
 
 from pathlib import Path
 
@@ -22,22 +22,22 @@ def test_measuring_ends_when_its_time_is_up() -> None:
     assert measured == [1]
 
 
-def test_a_measurement_is_remembered_beside_the_models(tmp_path: Path) -> None:
+def test_a_measurement_is_stored_beside_the_models(tmp_path: Path) -> None:
     one, other = calibration.machine("engine 1", "model"), calibration.machine("engine 2", "model")
-    assert calibration.remembered(tmp_path, one) is None
-    calibration.remember(tmp_path, one, Tuning(threads=2, batch_windows=8))
-    calibration.remember(tmp_path, other, Tuning(threads=1, batch_windows=4))
-    assert calibration.remembered(tmp_path, one) == Tuning(threads=2, batch_windows=8)
-    assert calibration.remembered(tmp_path, other) == Tuning(threads=1, batch_windows=4)
+    assert calibration.stored(tmp_path, one) is None
+    calibration.store(tmp_path, one, Tuning(threads=2, batch_windows=8))
+    calibration.store(tmp_path, other, Tuning(threads=1, batch_windows=4))
+    assert calibration.stored(tmp_path, one) == Tuning(threads=2, batch_windows=8)
+    assert calibration.stored(tmp_path, other) == Tuning(threads=1, batch_windows=4)
 
 
-def test_a_damaged_memory_is_measured_again(tmp_path: Path) -> None:
-    (tmp_path / calibration.REMEMBERED).write_text("[")
-    assert calibration.remembered(tmp_path, "key") is None
-    calibration.remember(tmp_path, "key", Tuning(1, 4))
-    assert calibration.remembered(tmp_path, "key") == Tuning(1, 4)
+def test_a_damaged_measurement_is_repeated(tmp_path: Path) -> None:
+    (tmp_path / calibration.FILE_NAME).write_text("[")
+    assert calibration.stored(tmp_path, "key") is None
+    calibration.store(tmp_path, "key", Tuning(1, 4))
+    assert calibration.stored(tmp_path, "key") == Tuning(1, 4)
 
 
-def test_a_folder_that_cannot_be_written_is_no_obstacle(tmp_path: Path) -> None:
-    calibration.remember(tmp_path / "absent", "key", Tuning(1, 4))
-    assert calibration.remembered(tmp_path / "absent", "key") is None
+def test_a_read_only_folder_is_no_error(tmp_path: Path) -> None:
+    calibration.store(tmp_path / "absent", "key", Tuning(1, 4))
+    assert calibration.stored(tmp_path / "absent", "key") is None

@@ -13,7 +13,7 @@ def segment(start: float, end: float, text: str) -> dict[str, Any]:
     return {"start": start, "end": end, "text": text}
 
 
-def test_a_cue_stays_as_long_as_reading_takes_where_there_is_time() -> None:
+def test_a_cue_lasts_as_long_as_reading_takes_if_possible() -> None:
     quick = "This was said much too quickly to be read."
     [alone] = cues([segment(1.0, 1.5, quick)], 60.0)
     assert alone.end == 1.0 + len(quick) / 20
@@ -21,7 +21,7 @@ def test_a_cue_stays_as_long_as_reading_takes_where_there_is_time() -> None:
     assert first.end == 2.0 - GAP
 
 
-def test_between_two_cues_is_a_gap_that_takes_little_from_the_first() -> None:
+def test_a_gap_between_two_cues_shortens_the_first_only_a_little() -> None:
     first, _ = cues([segment(1.0, 3.0, "Good day."), segment(3.0, 4.0, "Yes.")], 60.0)
     assert first.end == 3.0 - GAP
     blink, _ = cues([segment(1.0, 1.1, "Oh."), segment(1.1, 2.0, "Yes.")], 60.0)
@@ -34,7 +34,7 @@ def test_no_cue_stays_longer_than_the_recording() -> None:
 
 
 @given(st.lists(st.tuples(st.floats(0, 3), st.floats(0.02, 7)), max_size=20), st.floats(0, 1))
-def test_cues_neither_overlap_nor_vanish_nor_outlast_the_recording(
+def test_cues_do_not_overlap_or_vanish_or_end_after_the_recording(
     lengths: list[tuple[float, float]], silence: float
 ) -> None:
     now, segments = 0.0, []

@@ -1,4 +1,4 @@
-"""What the options of decoding say together."""
+"""The options of a decode: prompt and language."""
 
 import pytest
 
@@ -19,7 +19,7 @@ def test_hot_words_end_the_prompt(initial_prompt: str | None, hotwords: str | No
     assert DecodeOptions("en", initial_prompt=initial_prompt, hotwords=hotwords).prompt == prompt
 
 
-def test_a_window_keeps_the_jobs_language_unless_another_is_wanted_and_clearly_heard() -> None:
+def test_a_window_has_the_jobs_language_unless_another_is_certain() -> None:
     pinned, free = DecodeOptions("en"), DecodeOptions("en", multilingual=True)
     assert pinned.language_of({"de": 0.9, "en": 0.1}) == "en"
     assert free.language_of({"de": 0.9, "en": 0.1}) == "de"

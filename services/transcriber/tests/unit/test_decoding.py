@@ -1,4 +1,4 @@
-"""Any media becomes 16 kHz mono PCM; what cannot be decoded is told apart, in words."""
+"""Any media file is decoded to 16 kHz mono PCM or rejected with a reason."""
 
 import asyncio
 import contextlib
@@ -35,7 +35,7 @@ def rms(samples: NDArray[Any]) -> float:
 
 
 def wav(data: bytes, channels: int) -> bytes:
-    """A WAV file that does not say where its channels belong."""
+    """A WAV file without a channel layout."""
     form = struct.pack("<IHHIIHH", 16, 1, channels, 16_000, 32_000 * channels, 2 * channels, 16)
     return (
         b"RIFF" + struct.pack("<I", 36 + len(data)) + b"WAVEfmt " + form + b"data" + struct.pack("<I", len(data)) + data
@@ -83,13 +83,13 @@ async def test_16_khz_mono_pcm_comes_out_bit_for_bit(studio: Any, speech: Any) -
     assert np.array_equal(np.rint(samples * 32768).astype("<i2"), exact)
 
 
-async def test_a_file_name_in_any_script_is_only_a_name(studio: Any, tone: Any) -> None:
+async def test_file_names_in_any_script_are_accepted(studio: Any, tone: Any) -> None:
     path = studio.record("Réunion 会議 – «final» (1).wav", tone(1.0))
     samples, _ = await run(path)
     assert len(samples) == 16_000
 
 
-async def test_the_sound_of_a_video_is_read(studio: Any, tone: Any) -> None:
+async def test_the_audio_of_a_video_is_decoded(studio: Any, tone: Any) -> None:
     path = studio.record("film.mp4", tone(2.0, rate=48_000), codec="aac", rate=48_000, video=True)
     samples, decoding = await run(path)
     assert len(samples) / 16_000 == pytest.approx(2.0, abs=0.1)
@@ -126,7 +126,7 @@ async def test_an_audio_track_without_samples_has_no_sound(tmp_path: Path) -> No
     ],
     ids=["text", "playlist", "concat", "amr header", "wav header", "binary"],
 )
-async def test_what_is_no_recording_is_undecodable(tmp_path: Path, content: bytes) -> None:
+async def test_other_files_are_undecodable(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "notes.mp3"
     path.write_bytes(content)
     assert (await rejection(path)).code in {"undecodable", "no_audio"}
@@ -140,7 +140,7 @@ async def test_a_text_file_named_mp3_is_undecodable(tmp_path: Path) -> None:
     assert found.reason.endswith(".")
 
 
-async def test_the_limit_holds_while_decoding(studio: Any, tone: Any) -> None:
+async def test_the_length_limit_applies_while_decoding(studio: Any, tone: Any) -> None:
     found = await rejection(studio.record("long.flac", tone(5.0), codec="flac"), max_seconds=3.0)
     assert found.code == "too_long"
     assert "3 seconds" in found.reason
@@ -155,7 +155,7 @@ async def test_a_truncated_recording_is_kept_with_a_warning(studio: Any, speech:
 
 
 @pytest.mark.parametrize(("name", "codec"), [("a.flac", "flac"), ("a.mp3", "libmp3lame"), ("a.m4a", "aac")])
-async def test_a_recording_damaged_in_the_middle_keeps_the_rest_in_its_place(
+async def test_a_recording_damaged_in_the_middle_keeps_its_time_line(
     studio: Any, speech: Any, name: str, codec: str
 ) -> None:
     path = studio.record(name, speech, codec=codec)
@@ -195,7 +195,7 @@ async def test_channels_of_opposite_polarity_do_not_cancel(studio: Any, tone: An
     assert rms(samples[8000:-8000]) == pytest.approx(0.3 / 2**0.5, rel=0.05)
 
 
-async def test_both_sides_of_a_call_are_heard(studio: Any, tone: Any) -> None:
+async def test_both_sides_of_a_call_are_mixed(studio: Any, tone: Any) -> None:
     left = np.concatenate([tone(2.0, rate=8000), np.zeros(16_000, np.float32)])
     right = np.concatenate([np.zeros(16_000, np.float32), tone(2.0, hertz=300, rate=8000)])
     samples, _ = await run(studio.record("call.wav", np.stack([left, right]), rate=8000))
@@ -210,7 +210,7 @@ async def test_surround_sound_keeps_its_centre(studio: Any, tone: Any) -> None:
     assert rms(samples[8000:-8000]) > 0.1
 
 
-async def test_sound_that_sets_in_later_than_the_picture_starts_with_silence(studio: Any, tone: Any) -> None:
+async def test_audio_that_begins_after_the_video_starts_with_silence(studio: Any, tone: Any) -> None:
     path = studio.folder / "late.mkv"
     source = studio.record("late.wav", tone(2.0))
     with av.open(str(source)) as read, av.open(str(path), "w") as write:
@@ -226,7 +226,7 @@ async def test_sound_that_sets_in_later_than_the_picture_starts_with_silence(stu
     assert rms(samples[24_000:48_000]) < 0.01
 
 
-async def test_a_decoder_killed_from_outside_is_not_the_recordings_fault(studio: Any, tone: Any) -> None:
+async def test_a_decoder_killed_from_outside_does_not_reject_the_recording(studio: Any, tone: Any) -> None:
     path = studio.record("long.flac", tone(120.0), codec="flac")
     async with Decoders() as decoders, decoders.decode(path, max_seconds=600.0) as decoding:
         os.kill(decoding.pid, signal.SIGKILL)
@@ -234,9 +234,7 @@ async def test_a_decoder_killed_from_outside_is_not_the_recordings_fault(studio:
             await anext(aiter(decoding))
 
 
-async def test_the_decoder_sees_nothing_of_our_environment(
-    studio: Any, tone: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_decoder_gets_no_environment(studio: Any, tone: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "do-not-tell")
     path = studio.record("long.flac", tone(120.0), codec="flac")
     async with Decoders() as decoders, decoders.decode(path, max_seconds=600.0) as decoding:
@@ -253,7 +251,7 @@ async def test_the_decoder_sees_nothing_of_our_environment(
             break
 
 
-async def test_decoders_share_a_parent_and_nothing_else(studio: Any, tone: Any) -> None:
+async def test_decoders_share_only_the_fork_server(studio: Any, tone: Any) -> None:
     path = studio.record("long.flac", tone(120.0), codec="flac")
     secret = os.open(path, os.O_RDONLY)
     os.set_inheritable(secret, True)
@@ -279,7 +277,7 @@ async def test_decoders_share_a_parent_and_nothing_else(studio: Any, tone: Any) 
     os.close(secret)
 
 
-async def test_a_lost_parent_of_decoders_costs_the_recordings_in_hand_and_no_other(studio: Any, tone: Any) -> None:
+async def test_a_killed_fork_server_fails_only_running_decoders(studio: Any, tone: Any) -> None:
     path = studio.record("long.flac", tone(120.0), codec="flac")
     async with Decoders() as decoders:
         async with decoders.decode(path, max_seconds=600.0) as decoding:
@@ -292,7 +290,7 @@ async def test_a_lost_parent_of_decoders_costs_the_recordings_in_hand_and_no_oth
         assert decoding.cpu_seconds > 0
 
 
-async def test_leaving_early_ends_the_decoder(studio: Any, tone: Any) -> None:
+async def test_leaving_the_context_ends_the_decoder(studio: Any, tone: Any) -> None:
     path = studio.record("long.flac", tone(120.0), codec="flac")
     async with Decoders() as decoders, decoders.decode(path, max_seconds=600.0) as decoding:
         async for _ in decoding:
@@ -311,7 +309,7 @@ async def test_a_recording_that_needs_too_much_memory_is_rejected(
         await run(studio.record("a.wav", tone(1.0)))
 
 
-async def test_a_wav_of_many_channels_without_places_is_mixed(tmp_path: Path) -> None:
+async def test_a_wav_of_many_channels_without_layout_is_mixed(tmp_path: Path) -> None:
     voice = (0.3 * np.sin(2 * np.pi * 300 * np.arange(32_000) / 16_000) * 32767).astype("<i2")
     data = np.stack([voice, voice * 0, voice * 0, voice * 0, voice * 0], axis=1).tobytes()
     path = tmp_path / "five.wav"
@@ -333,7 +331,7 @@ def test_a_video_decoder_is_never_opened(studio: Any, tone: Any) -> None:
 
 
 @pytest.mark.parametrize("seed", range(6))
-async def test_broken_files_are_decoded_or_rejected_but_nothing_else(studio: Any, speech: Any, seed: int) -> None:
+async def test_damaged_files_are_decoded_or_rejected(studio: Any, speech: Any, seed: int) -> None:
     rng = np.random.default_rng(seed)
     name, codec, video = [("a.mp3", "libmp3lame", False), ("a.mp4", "aac", True), ("a.flac", "flac", False)][seed % 3]
     path = studio.record(name, speech[: 5 * 16_000], codec=codec, video=video)

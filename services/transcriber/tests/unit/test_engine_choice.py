@@ -1,4 +1,4 @@
-"""Which engine runs, what it serves, and what it says when it cannot."""
+"""Which engine is chosen, its models, and the errors if it cannot run."""
 
 import importlib.util
 from pathlib import Path
@@ -33,7 +33,7 @@ def test_auto_is_openai_whisper_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> Non
     assert choose("auto", "cpu", "production") == "ctranslate2"
 
 
-def test_auto_takes_what_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_selects_the_installed_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, "whisper")
     assert choose("auto", "auto", "production") == "openai-whisper"
 
@@ -52,14 +52,14 @@ def test_the_canned_engine_refuses_production() -> None:
     assert choose("canned", "auto", "test") == "canned"
 
 
-def test_a_model_that_is_not_there_is_refused_with_what_is(tmp_path: Path) -> None:
+def test_a_missing_model_is_refused_with_the_existing_ones(tmp_path: Path) -> None:
     (tmp_path / "tiny.pt").write_bytes(b"")
     assert served("openai-whisper", tmp_path) == ["tiny"]
-    with pytest.raises(ModelUnavailable, match=r"there is: tiny\. .*models get base"):
+    with pytest.raises(ModelUnavailable, match=r"it has: tiny\. .*models get base"):
         create("openai-whisper", "base", tmp_path, device="cpu", threads=1)
 
 
-def test_the_canned_engine_says_the_same_about_the_same_audio(tmp_path: Path) -> None:
+def test_the_canned_engine_is_deterministic(tmp_path: Path) -> None:
     engine = create("canned", "base", tmp_path, device="cpu", threads=1)
     first, second = engine.decode([noise(1), noise(2)], OPTIONS)
     assert engine.decode([noise(2)], OPTIONS) == [second]

@@ -1,4 +1,4 @@
-"""The engine's process: one request at a time, noticed when it dies, gone when its parent is."""
+"""The engine's process: one request at a time, restarted after its end, ended with its parent."""
 
 import asyncio
 import contextlib
@@ -36,26 +36,26 @@ async def engine(tmp_path: Path) -> AsyncIterator[EngineProcess]:
     await process.close()
 
 
-async def test_requests_are_answered_in_a_process_of_its_own(engine: EngineProcess) -> None:
+async def test_requests_are_served_by_a_child_process(engine: EngineProcess) -> None:
     name, models = await engine.models()
     assert name == "canned"
     assert "base" in models
     assert engine.pid is not None
     assert engine.pid != os.getpid()
-    # Inference gives way to whoever answers people.
+    # Inference has a lower priority than the services.
     assert os.getpriority(os.PRIO_PROCESS, engine.pid) > os.getpriority(os.PRIO_PROCESS, 0)
     info = await engine.info("small")
     assert (info.name, info.model) == ("canned", "small")
     assert await engine.detect_language("base", [noise(1)]) == ("en", 1.0)
 
 
-async def test_requests_at_the_same_time_get_their_own_answers(engine: EngineProcess) -> None:
+async def test_concurrent_requests_get_their_own_replies(engine: EngineProcess) -> None:
     apart = [await engine.decode("base", [noise(seed)], OPTIONS) for seed in range(5)]
     together = await asyncio.gather(*(engine.decode("base", [noise(seed)], OPTIONS) for seed in range(5)))
     assert apart == together
 
 
-async def test_a_caller_that_gives_up_does_not_leave_its_answer_to_the_next(engine: EngineProcess) -> None:
+async def test_a_cancelled_request_does_not_leave_its_reply_to_the_next(engine: EngineProcess) -> None:
     [expected] = await engine.decode("base", [noise(2)], OPTIONS)
     given_up = asyncio.create_task(engine.decode("base", [noise(1)] * 50, OPTIONS))
     await asyncio.sleep(0)
@@ -65,7 +65,7 @@ async def test_a_caller_that_gives_up_does_not_leave_its_answer_to_the_next(engi
     assert await engine.decode("base", [noise(2)], OPTIONS) == [expected]
 
 
-async def test_death_is_noticed_and_the_next_request_starts_a_new_process(engine: EngineProcess) -> None:
+async def test_a_request_fails_if_the_process_ends_and_the_next_starts_a_new_one(engine: EngineProcess) -> None:
     await engine.models()
     first = engine.pid
     assert first is not None
@@ -76,7 +76,7 @@ async def test_death_is_noticed_and_the_next_request_starts_a_new_process(engine
     assert engine.pid not in (None, first)
 
 
-async def test_a_stopped_process_group_leaves_the_work_in_hand_to_the_parent(engine: EngineProcess) -> None:
+async def test_signals_to_the_process_group_do_not_end_the_engine(engine: EngineProcess) -> None:
     await engine.models()
     assert engine.pid is not None
     os.kill(engine.pid, signal.SIGTERM)
@@ -84,7 +84,7 @@ async def test_a_stopped_process_group_leaves_the_work_in_hand_to_the_parent(eng
     assert len(await engine.decode("base", [noise(1)], OPTIONS)) == 1
 
 
-async def test_a_process_that_nobody_needs_ends_and_the_next_request_starts_another(tmp_path: Path) -> None:
+async def test_an_idle_process_ends_and_the_next_request_starts_another(tmp_path: Path) -> None:
     settings = EngineSettings(model_dir=tmp_path, engine="canned", environment="test", idle_seconds=0.2)
     engine = EngineProcess(settings)
     await engine.models()
@@ -98,7 +98,7 @@ async def test_a_process_that_nobody_needs_ends_and_the_next_request_starts_anot
     await engine.close()
 
 
-async def test_closing_ends_a_request_in_hand(engine: EngineProcess) -> None:
+async def test_closing_ends_a_running_request(engine: EngineProcess) -> None:
     await engine.models()
     request = asyncio.create_task(engine.decode("base", [noise(1)] * 2_000, OPTIONS))
     await asyncio.sleep(0.01)
@@ -109,20 +109,20 @@ async def test_closing_ends_a_request_in_hand(engine: EngineProcess) -> None:
         await engine.models()
 
 
-async def test_errors_of_the_engine_come_through(tmp_path: Path) -> None:
+async def test_errors_of_the_engine_are_passed_on(tmp_path: Path) -> None:
     refused = EngineProcess(EngineSettings(model_dir=tmp_path, engine="canned", environment="production"))
     with pytest.raises(EngineError, match="refuses to run"):
         await refused.models()
     await refused.close()
 
 
-async def test_an_unexpected_error_names_itself_and_the_process_goes_on(engine: EngineProcess) -> None:
+async def test_an_unexpected_error_is_named_and_the_process_continues(engine: EngineProcess) -> None:
     with pytest.raises(EngineError, match="TypeError"):
         await engine.decode("base", [None], OPTIONS)  # type: ignore[list-item]
     assert len(await engine.decode("base", [noise(1)], OPTIONS)) == 1
 
 
-def test_the_process_dies_with_its_parent(tmp_path: Path) -> None:
+def test_the_process_ends_with_its_parent(tmp_path: Path) -> None:
     program = (
         "import asyncio, sys, pathlib, time\n"
         "from transcriber.engines.process import EngineProcess, EngineSettings\n"
@@ -145,7 +145,7 @@ def test_the_process_dies_with_its_parent(tmp_path: Path) -> None:
     assert not child.exists() or "\nState:\tZ" in (child / "status").read_text()
 
 
-async def test_a_failed_device_is_told_and_its_process_ended(
+async def test_a_failed_device_is_reported_and_ends_the_process(
     engine: EngineProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await engine.models()
@@ -156,24 +156,26 @@ async def test_a_failed_device_is_told_and_its_process_ended(
     assert engine.pid is None
 
 
-def test_a_process_pinned_to_a_gpu_sees_no_other(tmp_path: Path) -> None:
+def test_a_process_with_gpu_device_sees_only_that_gpu(tmp_path: Path) -> None:
     pinned = process._pinned(EngineSettings(model_dir=tmp_path, gpu_device="3"))
     assert pinned == {"CUDA_VISIBLE_DEVICES": "3", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
     assert process._pinned(EngineSettings(model_dir=tmp_path)) == {}
 
 
-async def test_the_canned_engine_has_no_self_test_to_pass(engine: EngineProcess) -> None:
+async def test_the_canned_engine_skips_the_self_test(engine: EngineProcess) -> None:
     await selftest(engine, "base")
 
 
-async def test_a_deaf_engine_fails_the_self_test(engine: EngineProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_engine_with_a_wrong_text_fails_the_self_test(
+    engine: EngineProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
     info = await engine.info("base")
 
     async def pretend(_model: str) -> object:
         return type(info)("ctranslate2", "4", "base", "", "int8", "cpu")
 
     monkeypatch.setattr(engine, "info", pretend)
-    with pytest.raises(SelfTestFailed, match="where the clip says 'Every worker"):
+    with pytest.raises(SelfTestFailed, match="expected 'Every worker"):
         await selftest(engine, "base")
 
 

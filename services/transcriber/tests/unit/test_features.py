@@ -1,4 +1,4 @@
-"""Our spectrogram is the one Whisper was trained on."""
+"""Our spectrogram equals openai-whisper's."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ def noise(seconds: float) -> Window:
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.01, 4.0, 30.0, 31.0])
-def test_every_window_fills_what_the_model_sees(seconds: float) -> None:
+def test_every_window_is_padded_to_the_models_input(seconds: float) -> None:
     features = log_mel(noise(seconds), 80)
     assert features.shape == (80, FRAMES)
     assert features.dtype == np.float32
@@ -27,7 +27,7 @@ def test_padding_is_silence_and_not_zero() -> None:
 
 @pytest.mark.torch
 @pytest.mark.parametrize("n_mels", [80, 128])
-def test_filters_are_those_openai_whisper_ships(n_mels: int) -> None:
+def test_filters_are_those_of_openai_whisper(n_mels: int) -> None:
     audio = pytest.importorskip("whisper.audio")
     np.testing.assert_allclose(mel_filters(n_mels), audio.mel_filters("cpu", n_mels).numpy(), atol=1e-7)
 
@@ -35,7 +35,7 @@ def test_filters_are_those_openai_whisper_ships(n_mels: int) -> None:
 @pytest.mark.torch
 @pytest.mark.parametrize("n_mels", [80, 128])
 @pytest.mark.parametrize("recording", ["speech", "noise", "silence"])
-def test_features_are_those_openai_whisper_computes(recording: str, n_mels: int) -> None:
+def test_features_are_those_of_openai_whisper(recording: str, n_mels: int) -> None:
     audio = pytest.importorskip("whisper.audio")
     window = {"speech": clip()[0], "noise": noise(30.0), "silence": np.zeros(16_000, np.float32)}[recording]
     theirs = audio.log_mel_spectrogram(audio.pad_or_trim(window.copy()), n_mels).numpy()

@@ -1,4 +1,4 @@
-"""A subtitle's lines break where each script allows it, and hold what a line holds."""
+"""Subtitle lines break where each script permits it, and are not too wide."""
 
 import unicodedata
 
@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transcriber.text.line_breaks import LINE_WIDTH, breaks, clusters, columns, ends_clause, fits, lines, pieces
+from transcriber.text.line_breaks import LINE_WIDTH, breaks, clusters, columns, ends_clause, fits, split_to_width, wrap
 
 SCRIPTS = "abc def, 3.8-é語、。「」カッーกี่ิน้ำ안녕가नमस्ते。مرحبا😀👨‍👩‍👧/(“”)\u0301"
 
 
 def test_a_short_text_is_one_line() -> None:
-    assert lines("Good day to you all.") == ("Good day to you all.",)
+    assert wrap("Good day to you all.") == ("Good day to you all.",)
 
 
 @pytest.mark.parametrize(
@@ -46,24 +46,24 @@ def test_a_short_text_is_one_line() -> None:
     ],
 )
 def test_where_a_language_breaks(language: str, broken: str) -> None:
-    """The | is where the second line begins."""
-    found = lines(broken.replace("|", ""))
+    """The second line begins at the mark |."""
+    found = wrap(broken.replace("|", ""))
     assert found == tuple(part.strip() for part in broken.split("|"))
     assert max(map(columns, found)) <= LINE_WIDTH
 
 
 @pytest.mark.parametrize("kept", ["Microsoft", "38.5", "1,234.50", "10:30", "AT&T", "e\u0301té", "カッー"])
 @pytest.mark.parametrize("around", ["语", "の", "ก", "가"])
-def test_words_and_numbers_stay_whole_among_letters_without_spaces(kept: str, around: str) -> None:
+def test_words_and_numbers_stay_together_in_scripts_without_spaces(kept: str, around: str) -> None:
     for before in range(14, 21):
         text = around * before + kept + around * (38 - before if columns(around) == 1 else 32 - before)
-        assert any(kept in line for line in lines(text)), lines(text)
+        assert any(kept in line for line in wrap(text)), wrap(text)
 
 
 @given(st.lists(st.sampled_from(SCRIPTS) | st.sampled_from("语 "), max_size=60).map("".join))
-def test_two_lines_hold_what_can_be_held_and_nothing_is_lost(text: str) -> None:
+def test_texts_are_broken_into_two_lines_without_loss(text: str) -> None:
     text = " ".join(text.split())
-    broken = lines(text)
+    broken = wrap(text)
     assert len(broken) <= 2
     assert "".join(broken).replace(" ", "") == text.replace(" ", "")
     if fits(text):
@@ -73,13 +73,13 @@ def test_two_lines_hold_what_can_be_held_and_nothing_is_lost(text: str) -> None:
 
 
 @given(st.text(st.sampled_from(SCRIPTS), max_size=80))
-def test_no_line_begins_inside_what_readers_take_for_a_character(text: str) -> None:
+def test_no_line_begins_within_a_character_cluster(text: str) -> None:
     assert set(breaks(text)) <= set(clusters(text))
 
 
 @given(st.lists(st.sampled_from(SCRIPTS), max_size=200).map("".join))
 def test_pieces_are_the_text_and_fit_a_line(text: str) -> None:
-    cut = pieces(text)
+    cut = split_to_width(text)
     assert "".join(cut) == text
     assert all(columns(piece.strip()) <= LINE_WIDTH or len(clusters(piece)) == 0 for piece in cut)
     assert not any(unicodedata.combining(piece[0]) for piece in cut[1:])
@@ -88,10 +88,10 @@ def test_pieces_are_the_text_and_fit_a_line(text: str) -> None:
 @pytest.mark.parametrize(
     "text", ["so,", "so.", "Is it?”", "是的，", "です。」", "نعم،", "है।", "ሰላም፣", "so —", "Ինչ՞", "។"]
 )
-def test_people_breathe_after_a_mark(text: str) -> None:
+def test_a_mark_ends_a_clause(text: str) -> None:
     assert ends_clause(text)
 
 
 @pytest.mark.parametrize("text", ["", "so", "don't", "50 %", "是", "ジョン・", "བོད་", "(so)"])
-def test_and_not_without_one(text: str) -> None:
+def test_other_characters_end_no_clause(text: str) -> None:
     assert not ends_clause(text)

@@ -1,4 +1,4 @@
-"""What stands out from the room is kept, whatever the voice detector says; what does not stand out is not."""
+"""Sound above the background is treated as speech, whatever the voice detector returns."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from transcriber.audio.pcm import SAMPLE_RATE
 from transcriber.speech.analysis import Analysis
 from transcriber.speech.detector import BLOCK, FRAME
-from transcriber.speech.loudness_gate import Attention
+from transcriber.speech.loudness_gate import LoudnessGate
 from transcriber.speech.spans import SPEECH
 
 BLOCK_FRAMES = BLOCK // FRAME
@@ -17,8 +17,8 @@ ROOM = 1e-3
 
 
 def noticed(levels: list[float]) -> NDArray[np.bool_]:
-    """The frames that are kept when the detector hears no speech at all."""
-    attention, found = Attention(), []
+    """The frames that pass the gate if the detector finds no speech."""
+    attention, found = LoudnessGate(), []
     for start in range(0, len(levels), BLOCK_FRAMES):
         block = np.array(levels[start : start + BLOCK_FRAMES], np.float32)
         found.append(attention.feed(np.zeros(len(block), np.float32), block)[0])
@@ -33,7 +33,7 @@ def kept(sound: Any) -> float:
     return analysis.speech_seconds
 
 
-def test_a_sound_over_the_room_is_noticed_where_it_is_and_nowhere_else() -> None:
+def test_sound_above_the_background_passes_the_gate_and_nothing_else() -> None:
     found = noticed([ROOM] * 300 + [ROOM * 5] * 30 + [ROOM] * 300)
     assert np.flatnonzero(found).tolist() == list(range(300, 330))
 
@@ -48,18 +48,18 @@ def test_a_sound_over_the_room_is_noticed_where_it_is_and_nowhere_else() -> None
     ],
     ids=["nothing", "a click", "hardly louder than the room", "inaudible"],
 )
-def test_what_does_not_stand_out_is_not_noticed(levels: list[float]) -> None:
+def test_sound_near_the_background_does_not_pass(levels: list[float]) -> None:
     assert not noticed(levels).any()
 
 
-def test_a_lasting_noise_becomes_the_room() -> None:
+def test_a_lasting_noise_becomes_the_background() -> None:
     found = noticed([ROOM] * 640 + [ROOM * 30] * 640)
     assert found[660:700].all()
     assert not found[960:].any()
 
 
 def test_every_frame_comes_out_once_and_in_order() -> None:
-    attention = Attention()
+    attention = LoudnessGate()
     probabilities = np.linspace(0.6, 0.9, 200, dtype=np.float32)
     parts = [attention.feed(part, part) for part in np.split(probabilities, [64, 65, 130])] + [attention.finish()]
     assert np.concatenate([part[0] for part in parts]).tolist() == probabilities.tolist()

@@ -1,4 +1,4 @@
-"""Spans are packed into windows and chunks: nothing lost, nothing too long, small first, always the same."""
+"""Spans are packed into windows and chunks: complete, within limits, small ones first, deterministic."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from transcriber.audio.pcm import SAMPLE_RATE
 from transcriber.audio.peaks import Peaks
 from transcriber.speech.analysis import Analysis, ChunkAudio
-from transcriber.speech.packing import WINDOW, Chunk, Packer
+from transcriber.speech.packing import WINDOW, Packer, PlannedChunk
 from transcriber.speech.spans import SHARED, Span
 
 
-def pack(spans: list[Span]) -> list[Chunk]:
+def pack(spans: list[Span]) -> list[PlannedChunk]:
     packer = Packer()
     return [chunk for span in spans for chunk in packer.push(span)[1]] + list(packer.finish())
 
@@ -82,7 +82,7 @@ def test_a_cut_inside_speech_is_marked_and_shared_only_where_a_window_ends_with_
     assert not together.windows[0].forced_cut
 
 
-def test_speech_that_never_pauses_is_planned_with_its_audio_and_overlaps_where_it_is_cut(unbroken: Any) -> None:
+def test_speech_without_pauses_overlaps_where_it_is_cut(unbroken: Any) -> None:
     pcm = pcm_of(unbroken)
     found = analyse(pcm)[1]
     windows = [window for piece in found for window in piece.chunk.windows]
@@ -96,7 +96,7 @@ def test_speech_that_never_pauses_is_planned_with_its_audio_and_overlaps_where_i
         assert piece.pcm == b"".join(pcm[2 * span.start : 2 * span.end] for span in spans)
 
 
-def test_the_meta_says_where_each_span_lies() -> None:
+def test_the_meta_has_the_place_of_each_span() -> None:
     second = SAMPLE_RATE
     (chunk,) = pack([Span(second, 3 * second), Span(10 * second, 11 * second)])
     assert chunk.document() == {
@@ -136,7 +136,7 @@ def test_a_chunks_audio_is_its_spans_back_to_back(speech: Any) -> None:
     assert analysis.speech_seconds == pytest.approx(sum(piece.chunk.speech_seconds for piece in found))
 
 
-def test_memory_stays_flat_over_a_long_silence_and_an_endless_speech(speech: Any) -> None:
+def test_memory_is_constant_over_long_silence_and_long_speech(speech: Any) -> None:
     analysis = Analysis()
     endless = pcm_of(speech[: 20 * SAMPLE_RATE])
     for _ in range(10):

@@ -1,4 +1,4 @@
-"""Segments are caption-sized, end where sentences and breaths end, and lose no word."""
+"""Segments are caption-sized, end with sentences and pauses, and lose no word."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transcriber.decoding.segments import MAX_SECONDS, cut
+from transcriber.decoding.segments import MAX_SECONDS, split
 from transcriber.engines.base import Word
-from transcriber.text.line_breaks import LINE_WIDTH, columns, lines
+from transcriber.text.line_breaks import LINE_WIDTH, columns, wrap
 
 
 def spoken(text: str, *, word_seconds: float = 0.3, pauses: dict[str, float] | None = None) -> list[Word]:
@@ -27,21 +27,21 @@ def texts(segments: Iterable[Sequence[Word]]) -> list[str]:
 
 def test_a_sentence_is_a_segment() -> None:
     words = spoken("The first sentence ends here. And the second one follows it.")
-    assert texts(cut(words)) == ["The first sentence ends here.", "And the second one follows it."]
+    assert texts(split(words)) == ["The first sentence ends here.", "And the second one follows it."]
 
 
 def test_a_long_pause_ends_a_segment() -> None:
     words = spoken("this goes on and then stops before it continues", pauses={"stops": 1.5})
-    assert texts(cut(words)) == ["this goes on and then stops", "before it continues"]
+    assert texts(split(words)) == ["this goes on and then stops", "before it continues"]
 
 
 def test_a_very_short_sentence_joins_the_next_one() -> None:
-    assert texts(cut(spoken("Yes. I think that this is right."))) == ["Yes. I think that this is right."]
+    assert texts(split(spoken("Yes. I think that this is right."))) == ["Yes. I think that this is right."]
 
 
 def test_an_abbreviation_does_not_end_a_sentence() -> None:
     words = spoken("We asked Dr. Miller and J. Smith about it.")
-    assert texts(cut(words)) == ["We asked Dr. Miller and J. Smith about it."]
+    assert texts(split(words)) == ["We asked Dr. Miller and J. Smith about it."]
 
 
 def test_a_long_sentence_is_cut_at_a_comma_near_its_middle() -> None:
@@ -49,14 +49,14 @@ def test_a_long_sentence_is_cut_at_a_comma_near_its_middle() -> None:
         "When you upload an interview or a lecture or a meeting, "
         "the platform listens for speech and cuts the recording there"
     )
-    assert texts(cut(spoken(text, word_seconds=0.2))) == [
+    assert texts(split(spoken(text, word_seconds=0.2))) == [
         "When you upload an interview or a lecture or a meeting,",
         "the platform listens for speech and cuts the recording there",
     ]
 
 
 def test_slow_speech_is_cut_by_time() -> None:
-    segments = list(cut(spoken("one two three four five six", word_seconds=3.0)))
+    segments = list(split(spoken("one two three four five six", word_seconds=3.0)))
     assert all(segment[-1].end - segment[0].start <= MAX_SECONDS for segment in segments)
 
 
@@ -79,27 +79,27 @@ def test_slow_speech_is_cut_by_time() -> None:
 def test_sentences_of_every_script_are_segments(language: str, text: str) -> None:
     pieces = re.findall(r" ?[^ ]+", text.replace("|", "")) if " " in text else list(text.replace("|", ""))
     words = [Word(index * 0.2, index * 0.2 + 0.2, piece, 0.9) for index, piece in enumerate(pieces)]
-    assert texts(cut(words, language)) == [part.strip() for part in text.split("|")]
+    assert texts(split(words, language)) == [part.strip() for part in text.split("|")]
 
 
-def test_a_word_that_no_line_holds_is_divided_with_its_time() -> None:
+def test_a_word_wider_than_a_line_is_divided_with_its_time() -> None:
     khmer = "ថ្ងៃនេះយើងនឹងនិយាយអំពីផលិតផលថ្មីនៅក្នុងកិច្ចប្រជុំ" * 3
-    segments = list(cut([Word(0.0, 9.0, khmer, 0.9)]))
+    segments = list(split([Word(0.0, 9.0, khmer, 0.9)]))
     assert "".join(texts(segments)) == khmer
-    assert all(columns(line) <= LINE_WIDTH for text in texts(segments) for line in lines(text))
+    assert all(columns(line) <= LINE_WIDTH for text in texts(segments) for line in wrap(text))
     assert segments[-1][-1].end == 9.0
     assert len(segments) > 1
 
 
 def test_chinese_characters_count_double() -> None:
     words = [Word(index * 0.1, index * 0.1 + 0.1, "语", 0.9) for index in range(60)]
-    segments = list(cut(words))
+    segments = list(split(words))
     assert len(segments) == 2
     assert "".join(texts(segments)) == "语" * 60
 
 
-def test_nothing_said_has_no_segments() -> None:
-    assert list(cut([])) == []
+def test_no_words_give_no_segments() -> None:
+    assert list(split([])) == []
 
 
 @given(lengths=st.lists(st.tuples(st.floats(0, 3), st.floats(0, 3), st.text("ab,.? é语", min_size=1, max_size=12))))
@@ -108,8 +108,8 @@ def test_segments_keep_all_words_in_order_and_fit_a_subtitle(lengths: list[tuple
     for gap, length, text in lengths:
         words.append(Word(now + gap, now + gap + length, f" {text}", 0.5))
         now += gap + length
-    segments = list(cut(words))
+    segments = list(split(words))
     assert [word for segment in segments for word in segment] == words
     for segment, text in zip(segments, texts(segments), strict=True):
         assert len(segment) == 1 or segment[-1].end - segment[0].start <= MAX_SECONDS
-        assert all(columns(line) <= LINE_WIDTH for line in lines(text))
+        assert all(columns(line) <= LINE_WIDTH for line in wrap(text))

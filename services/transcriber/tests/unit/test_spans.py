@@ -1,4 +1,4 @@
-"""Speech is found where it is, at any level, and spans are cut in silence."""
+"""Speech is found at any level, and spans are cut in silence."""
 
 from itertools import pairwise
 from typing import Any
@@ -12,7 +12,7 @@ from transcriber.speech.spans import MIN_SILENCE, PADDING, SHARED, Span, SpeechT
 
 
 def find(samples: Any) -> list[Span]:
-    """Spans of a whole recording, found as the service finds them."""
+    """The spans of a whole recording."""
     detector, tracker = SpeechDetector(), SpeechTracker()
     padded = np.pad(samples, (0, -len(samples) % FRAME)).astype(np.float32)
     spans: list[Span] = []
@@ -23,7 +23,7 @@ def find(samples: Any) -> list[Span]:
 
 
 def track(probabilities: list[float], sound: list[float] | None = None, at_once: int = 1000) -> list[Span]:
-    """Spans of made-up probabilities, fed in blocks of any size."""
+    """The spans of given probabilities, fed in blocks of any size."""
     tracker = SpeechTracker()
     heights = sound or [0.1] * len(probabilities)
     spans: list[Span] = []
@@ -60,16 +60,16 @@ def test_silence_noise_and_tones_are_not_speech(tone: Any) -> None:
     assert seconds(find(tone(20.0, hertz=1000.0))) < 1.0
 
 
-def test_a_recording_shorter_than_a_frame_is_no_trouble() -> None:
+def test_a_recording_shorter_than_a_frame_is_no_error() -> None:
     assert find(np.zeros(100, np.float32)) == []
 
 
-def test_how_the_recording_arrives_does_not_matter(speech: Any) -> None:
+def test_spans_do_not_depend_on_the_block_size(speech: Any) -> None:
     probabilities = SpeechDetector().probabilities(speech[: 40 * SAMPLE_RATE // FRAME * FRAME]).tolist()
     assert track(probabilities, at_once=1) == track(probabilities, at_once=77) == track(probabilities)
 
 
-def test_the_detector_gives_the_same_answer_in_blocks_as_at_once(speech: Any) -> None:
+def test_the_detector_gives_the_same_result_in_blocks_as_at_once(speech: Any) -> None:
     whole = speech[: 8 * BLOCK] / np.abs(speech).max()  # loud enough not to be raised
     at_once = SpeechDetector().probabilities(whole)
     detector = SpeechDetector()
@@ -84,14 +84,14 @@ def test_a_short_gap_does_not_end_a_span() -> None:
     assert len(spans) == 1
 
 
-def test_spans_are_padded_where_there_is_silence_and_meet_in_the_middle_where_there_is_little() -> None:
+def test_spans_are_padded_with_silence_and_meet_in_the_middle_of_short_gaps() -> None:
     first, second = track([0.0] * 50 + [0.9] * 30 + [0.0] * 10 + [0.9] * 30 + [0.0] * 50)
     assert first.start == 50 * FRAME - PADDING
     assert first.end == second.start == 85 * FRAME
     assert second.end == 120 * FRAME + PADDING
 
 
-def test_padding_stays_inside_the_recording() -> None:
+def test_padding_stays_within_the_recording() -> None:
     (span,) = track([0.9] * 30)
     assert (span.start, span.end) == (0, 30 * FRAME)
 
@@ -113,7 +113,7 @@ def test_a_long_span_without_a_pause_is_cut_at_its_quietest_point_and_marked() -
     assert 799 * FRAME <= first.end - SHARED // 2 <= 804 * FRAME
 
 
-def test_both_sides_of_a_cut_inside_speech_have_what_is_around_it() -> None:
+def test_both_spans_include_the_speech_around_a_cut() -> None:
     spans = track([0.9] * 4000)
     assert len(spans) > 4
     for before, after in pairwise(spans):

@@ -1,4 +1,4 @@
-"""One process per GPU: each with its own card, ports and name, started again when it dies, ended in order."""
+"""One process per GPU: each with its own GPU, ports and name, restarted when it ends, stopped in order."""
 
 import asyncio
 import os
@@ -33,7 +33,7 @@ def pids(folder: Path, pattern: str) -> list[int]:
     return [int(place.stem.partition("-")[2]) for place in folder.glob(pattern)]
 
 
-def test_auto_is_every_gpu_that_we_may_see(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_is_every_visible_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     assert gpus("auto", driver=tmp_path / "none") == []
     for card in ("0000:01:00.0", "0000:02:00.0"):
@@ -52,7 +52,7 @@ def test_each_process_has_its_own_gpu_ports_and_name() -> None:
     assert second["HOME"] == "/h"
 
 
-async def test_a_dead_process_is_started_again_and_all_end_in_order(tmp_path: Path) -> None:
+async def test_an_ended_process_is_restarted_and_all_end_on_stop(tmp_path: Path) -> None:
     command = [sys.executable, "-c", CHILD, str(tmp_path)]
     supervisor = Supervisor(environments(["0", "1"], os.environ), command=command, pause=0.01)
     task = asyncio.create_task(supervisor.run())
@@ -65,7 +65,7 @@ async def test_a_dead_process_is_started_again_and_all_end_in_order(tmp_path: Pa
     assert len(pids(tmp_path, "*.ended")) == 2
 
 
-async def test_a_process_that_was_told_to_stay_down_is_not_started_again(tmp_path: Path) -> None:
+async def test_a_process_that_was_shut_down_is_not_restarted(tmp_path: Path) -> None:
     command = [
         sys.executable,
         "-c",

@@ -1,4 +1,4 @@
-"""Gaps, clocks that are set anew, joined files and declared lengths: what is where, and what is said about the rest."""
+"""Gaps, clock resets, joined files and declared lengths: the time line and its warnings."""
 
 import io
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from support.tracks import Sounding, reel
 from transcriber.audio.decoders import Decoders, Decoding
-from transcriber.audio.time_stamps import Clock
+from transcriber.audio.time_stamps import TrackClock
 from transcriber.errors import Rejected
 
 RATE = 16_000
@@ -40,7 +40,7 @@ def codes(decoding: Decoding) -> set[str]:
 
 
 def sounding(samples: NDArray[np.float64]) -> list[tuple[float, float]]:
-    """Where sound is, in seconds, as stretches that half a second of silence parts."""
+    """The stretches of sound in seconds, separated by half a second of silence."""
     loud = np.flatnonzero(np.abs(samples) > 0.05) / RATE
     cuts = np.flatnonzero(np.diff(loud) > 0.5)
     starts, ends = [loud[0], *loud[cuts + 1]], [*loud[cuts], loud[-1]]
@@ -72,14 +72,14 @@ async def test_gap_of_any_length_keeps_the_time_line(put: Any, tone: Any, contai
     assert codes(decoding) == {"gaps"}
 
 
-async def test_gap_that_alone_is_longer_than_the_limit_is_cut_and_said(put: Any, tone: Any) -> None:
+async def test_gap_longer_than_the_limit_is_cut_with_a_warning(put: Any, tone: Any) -> None:
     track = Sounding(tone(6.0), gap_at=3.0, gap=4000.0)
     samples, decoding = await run(put("reset.mkv", reel("matroska", [track])), max_seconds=3600.0)
     assert len(samples) / RATE == pytest.approx(6.0, abs=0.1)
     assert codes(decoding) == {"clock_jumps"}
 
 
-async def test_clock_that_begins_anew_joins_the_sound_and_is_said(put: Any, tone: Any) -> None:
+async def test_clock_reset_joins_the_sound_with_a_warning(put: Any, tone: Any) -> None:
     parts = [reel("matroska", [Sounding(tone(seconds))]) for seconds in (10.0, 4.0)]
     samples, decoding = await run(put("joined.mkv", b"".join(parts)))
     assert len(samples) / RATE == pytest.approx(14.0, abs=0.2)
@@ -87,7 +87,7 @@ async def test_clock_that_begins_anew_joins_the_sound_and_is_said(put: Any, tone
 
 
 @pytest.mark.parametrize("container", ["matroska", "mp4", "mov", "ogg", "mpegts"])
-async def test_sound_that_sets_in_late_is_no_recording_that_breaks_off(put: Any, tone: Any, container: str) -> None:
+async def test_audio_that_begins_late_is_not_truncated(put: Any, tone: Any, container: str) -> None:
     codec, rate = KINDS[container]
     track = Sounding(tone(6.0, rate=rate), codec=codec, rate=rate, delay=30.0)
     samples, decoding = await run(put("late", reel(container, [track])))
@@ -96,7 +96,7 @@ async def test_sound_that_sets_in_late_is_no_recording_that_breaks_off(put: Any,
 
 
 @pytest.mark.parametrize("container", ["mp4", "mov", "matroska", "mpegts"])
-async def test_track_that_sets_in_later_than_another_starts_with_silence(put: Any, tone: Any, container: str) -> None:
+async def test_track_that_begins_later_than_another_starts_with_silence(put: Any, tone: Any, container: str) -> None:
     tracks = [Sounding(np.zeros(RATE, np.float32)), Sounding(tone(2.0), delay=4.0)]
     path = put("late", reel(container, tracks, video=container != "mpegts"))
     pcm = bytearray()
@@ -110,7 +110,7 @@ async def test_track_that_sets_in_later_than_another_starts_with_silence(put: An
 
 
 async def test_edit_list_of_an_mp4_cuts_and_delays_its_sound(put: Any, tone: Any) -> None:
-    """An empty edit of 2 s beside a film that begins at once: the sound comes 2 s later."""
+    """An empty edit of 2 s beside a video that begins at once: the audio begins 2 s later."""
     tracks = [Sounding(np.zeros(8 * RATE, np.float32)), Sounding(tone(3.0), delay=2.0)]
     content = reel("mp4", tracks)
     assert content.count(b"elst") == 2
@@ -126,7 +126,7 @@ WHOLE = {"mp3": "mp3", "flac": "flac", "ogg": "libopus", "adts": "aac", "matrosk
 
 
 @pytest.mark.parametrize(("container", "codec"), JOINED.items())
-async def test_joined_files_of_which_the_first_is_read_are_said(
+async def test_joined_files_of_which_the_first_is_read_give_a_warning(
     put: Any, tone: Any, container: str, codec: str
 ) -> None:
     parts = [reel(container, [Sounding(tone(seconds, rate=44_100), codec, 44_100)]) for seconds in (3.0, 2.0)]
@@ -152,7 +152,7 @@ async def test_joined_files_that_are_read_as_a_whole_lose_nothing(
     ("container", "codec"),
     [("webm", "libopus"), ("matroska", "aac"), ("wav", "pcm_s16le"), ("flac", "flac"), ("mp3", "mp3"), ("avi", "mp3")],
 )
-async def test_half_a_file_is_said_to_break_off(put: Any, speech: Any, container: str, codec: str) -> None:
+async def test_half_a_file_gives_a_warning(put: Any, speech: Any, container: str, codec: str) -> None:
     voice, rate = np.repeat(speech[: 20 * RATE], 3), 48_000
     content = reel(container, [Sounding(voice, codec, rate)])
     samples, decoding = await run(put("half", content[: len(content) // 2]))
@@ -161,8 +161,8 @@ async def test_half_a_file_is_said_to_break_off(put: Any, speech: Any, container
 
 
 @pytest.mark.parametrize("container", ["matroska", "mp4"])
-async def test_half_a_film_is_said_to_break_off(put: Any, speech: Any, container: str) -> None:
-    """Also where nothing says how long a track is: browsers and editors write no `DURATION` tags."""
+async def test_half_a_video_gives_a_warning(put: Any, speech: Any, container: str) -> None:
+    """Also without a declared length of the track: browsers and editors write no `DURATION` tags."""
     options = {"moov_size": "200000"} if container == "mp4" else {}
     content = reel(container, [Sounding(speech[: 20 * RATE])], video=True, options=options)
     content = content.replace(b"DURATION", b"DURATI__")
@@ -171,8 +171,8 @@ async def test_half_a_film_is_said_to_break_off(put: Any, speech: Any, container
 
 
 @pytest.mark.parametrize("container", ["adts", "mp3", "ac3"])
-async def test_guess_from_a_bit_rate_is_no_declaration(put: Any, speech: Any, container: str) -> None:
-    """A quiet beginning has libavformat believe that the whole file has so few bits a second."""
+async def test_length_estimated_from_the_bit_rate_is_not_declared(put: Any, speech: Any, container: str) -> None:
+    """After a quiet beginning libavformat estimates too low a bit rate for the whole file."""
     sound = np.concatenate([np.zeros(20 * RATE, np.float32), speech[: 10 * RATE]])
     if container == "mp3":
         content = _without_xing(reel("mp3", [Sounding(sound, "mp3", RATE)]))
@@ -184,14 +184,14 @@ async def test_guess_from_a_bit_rate_is_no_declaration(put: Any, speech: Any, co
 
 
 def _without_xing(content: bytes) -> bytes:
-    """The same MP3 from its second frame on, without tags: nothing says how long it is."""
+    """The same MP3 from its second frame on, without tags: it declares no length."""
     with av.open(io.BytesIO(content)) as read:
         assert isinstance(read, av.container.InputContainer)
         packets = [bytes(packet) for packet in read.demux(audio=0) if packet.size]
     return b"".join(packets)
 
 
-async def test_sound_that_ends_before_its_picture_does_not_break_off(put: Any, tone: Any) -> None:
+async def test_audio_that_ends_before_the_video_is_not_truncated(put: Any, tone: Any) -> None:
     long, short = Sounding(np.zeros(30 * RATE, np.float32)), Sounding(tone(3.0))
     for container in ("mp4", "matroska"):
         async with (
@@ -202,15 +202,15 @@ async def test_sound_that_ends_before_its_picture_does_not_break_off(put: Any, t
         assert found.warnings == []
 
 
-def test_small_slips_are_no_jumps_and_a_single_wrong_stamp_makes_no_hole() -> None:
-    clock = Clock(0.0, 3600.0)
+def test_small_steps_back_are_no_jumps_and_a_single_wrong_stamp_makes_no_gap() -> None:
+    clock = TrackClock(0.0, 3600.0)
     holes = [clock.place(stamp, 1.0) for stamp in (0.0, 1.1, 2.0, 0.0, 4.0, 5.0, None, 7.0, 8.3)]
     assert holes == [0.0] * 8 + [pytest.approx(0.3)]
     assert clock.jumps == 1
 
 
 def test_forward_jumps_over_the_limit_are_cut_until_there_are_too_many() -> None:
-    clock = Clock(0.0, 60.0)
+    clock = TrackClock(0.0, 60.0)
     stamp = 0.0
     for _ in range(16):
         assert clock.place(stamp, 1.0) == 0.0

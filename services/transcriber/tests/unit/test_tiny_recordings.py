@@ -1,4 +1,4 @@
-"""Recordings of any length, down to a single sample, go all the way through the plan, however their samples arrive."""
+"""Recordings of any length, down to a single sample, are planned, for any division into blocks."""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from transcriber.audio.decoders import Decoders
 from transcriber.audio.downmix import Downmixer
 from transcriber.audio.mixing import mixed, mono
 from transcriber.speech.analysis import SHORTEST, Analysis
-from transcriber.speech.speech_time import Listener
+from transcriber.speech.speech_counter import TrackProbe
 
 RATE = 16_000
 
@@ -35,7 +35,7 @@ def test_every_length_and_every_split_is_analysed(speech: Any, start: int) -> No
             pcm = samples[:length].tobytes()
             found = []
             for split in (pieces(pcm, chance), [pcm]):
-                analysis, listener = Analysis(), Listener()
+                analysis, listener = Analysis(), TrackProbe()
                 chunks = [chunk for piece in split for chunk in analysis.feed(piece)] + analysis.finish()
                 for piece in split:
                     listener.feed(piece)
@@ -96,7 +96,7 @@ async def test_tiny_files_are_recordings_without_speech(
     assert decoding.warnings == []
 
 
-def test_hours_of_digital_silence_need_no_model(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_digital_silence_needs_no_model(monkeypatch: pytest.MonkeyPatch) -> None:
     analysis = Analysis()
     monkeypatch.setattr(analysis._detector, "probabilities", None)
     for _ in range(60):

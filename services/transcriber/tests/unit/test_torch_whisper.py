@@ -1,4 +1,4 @@
-"""Our loops over openai-whisper's weights give openai-whisper's answers, for every layout of model, in any company."""
+"""Our loops over openai-whisper's weights give openai-whisper's results, for every model layout and batch."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -24,9 +24,10 @@ from transcriber.engines.base import (  # noqa: E402
     ModelUnavailable,
     Window,
 )
-from transcriber.engines.hypothesis import Decoded  # noqa: E402
+from transcriber.engines.hypothesis import Hypothesis  # noqa: E402
 from transcriber.engines.openai_whisper import OpenAIWhisperEngine  # noqa: E402
 from transcriber.engines.torch_whisper import alignment, loading, slots  # noqa: E402
+from transcriber.engines.torch_whisper.reference import EncodedModel  # noqa: E402
 
 pytestmark = [
     pytest.mark.torch,
@@ -45,10 +46,10 @@ LAYOUTS = {
 
 
 class Undoubting(OpenAIWhisperEngine):
-    """Takes invented weights' babble for an answer; real ones would be tried again."""
+    """Accepts the text of random weights; by default it would be decoded again."""
 
     @staticmethod
-    def _doubts(said: Decoded) -> bool:
+    def _is_uncertain(text: Hypothesis) -> bool:
         return False
 
 
@@ -78,7 +79,7 @@ def windows() -> list[Window]:
 
 @pytest.fixture(autouse=True)
 def single_precision(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openai_whisper, "number_for", lambda _device: torch.float32)
+    monkeypatch.setattr(openai_whisper, "dtype_for", lambda _device: torch.float32)
     # Long texts of babble prove no more than short ones.
     monkeypatch.setattr(DecodingTask, "_verify_options", lambda _task, options: replace(options, sample_len=12))
     # Compiling it takes longer than running it as it is written.
@@ -102,21 +103,19 @@ def test_text_and_times_are_those_of_openai_whisper(layout: str, windows: list[W
     mask = torch.zeros(reference.dims.n_text_layer, HEADS, dtype=torch.bool)
     mask[-1] = True
     reference.register_buffer("alignment_heads", mask.to_sparse(), persistent=False)
-    tokenizer = engine._tokenizer(ENGLISH)
+    tokenizer = engine._reference.tokenizer(ENGLISH)
     with torch.inference_mode():
         found = dict(engine._greedy(windows, engine._search(ENGLISH)))
         for index, window in enumerate(windows):
             mel = log_mel_spectrogram(pad_or_trim(torch.from_numpy(window)), reference.dims.n_mels)
             encoded = reference.encoder(mel[None])
-            [expected] = DecodingTask(reference, engine._options(ENGLISH, {})).run(encoded)
+            [expected] = DecodingTask(reference, engine._reference.options(ENGLISH, {})).run(encoded)
             spoken = found[index]
             assert spoken.tokens == tuple(expected.tokens)
             assert spoken.avg_logprob == pytest.approx(expected.avg_logprob, abs=1e-3)
             assert spoken.no_speech_prob == pytest.approx(expected.no_speech_prob, abs=1e-4)
             frames = len(window) // 160
-            timings = timing.find_alignment(
-                openai_whisper._Encoded(reference), tokenizer, list(spoken.tokens), encoded[0], frames
-            )
+            timings = timing.find_alignment(EncodedModel(reference), tokenizer, list(spoken.tokens), encoded[0], frames)
             path = alignment.Path.of(spoken, engine._search(ENGLISH).aligned_from, frames // 2)
             words = path.words(spoken, tokenizer)
             assert [word.word for word in words] == [expected.word for expected in timings]
@@ -126,7 +125,7 @@ def test_text_and_times_are_those_of_openai_whisper(layout: str, windows: list[W
             )
 
 
-def test_a_window_says_the_same_in_any_company(windows: list[Window]) -> None:
+def test_results_do_not_depend_on_the_other_windows(windows: list[Window]) -> None:
     engine = engine_of("large-v3-turbo")
     many = [*windows, windows[0][:100_000]]
     together = engine.decode(many, ENGLISH)
@@ -134,7 +133,7 @@ def test_a_window_says_the_same_in_any_company(windows: list[Window]) -> None:
     assert engine.decode(many[::-1], ENGLISH) == together[::-1]
 
 
-def test_a_prompt_as_long_as_the_model_allows_is_read_whole(windows: list[Window]) -> None:
+def test_a_prompt_of_the_maximum_length_is_used_completely(windows: list[Window]) -> None:
     prompted = DecodeOptions(language="en", initial_prompt="names and terms " * 200)
     engine = engine_of("small.en")
     assert engine.decode(windows[:1], prompted) != engine.decode(windows[:1], ENGLISH)
@@ -146,14 +145,14 @@ def test_english_only_models_refuse_other_languages(windows: list[Window]) -> No
     assert engine_of("small.en").detect_language(windows[:1]) == ("en", 1.0)
 
 
-def test_each_window_may_be_heard_in_its_own_language(windows: list[Window]) -> None:
+def test_multilingual_windows_are_decoded_in_their_own_language(windows: list[Window]) -> None:
     engine = engine_of("large-v3")
     results = engine.decode(windows, DecodeOptions(language="en", multilingual=True))
     assert len(results) == len(windows)
     assert {result.language for result in results} <= set(whisper.tokenizer.LANGUAGES)
 
 
-def test_lack_of_memory_halves_the_number_of_slots(windows: list[Window], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_out_of_memory_halves_the_number_of_slots(windows: list[Window], monkeypatch: pytest.MonkeyPatch) -> None:
     engine, expected = engine_of("small.en", slots=16), engine_of("small.en", slots=4).decode(windows, ENGLISH)
     roomy = slots.Slots
 
@@ -171,7 +170,7 @@ def test_lack_of_memory_halves_the_number_of_slots(windows: list[Window], monkey
         engine.decode(windows, ENGLISH)
 
 
-def test_a_broken_device_asks_for_a_new_process() -> None:
+def test_a_device_error_raises_device_failed() -> None:
     with pytest.raises(DeviceFailed), openai_whisper._device_errors(on_gpu=True):
         raise RuntimeError("CUDA error: an illegal memory access was encountered")
     with pytest.raises(RuntimeError, match="shape"), openai_whisper._device_errors(on_gpu=True):
@@ -186,7 +185,7 @@ def test_medians_are_medians() -> None:
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 9), (7, 40), (30, 200), (5, 3)])
-def test_the_cheapest_path_is_that_of_openai_whisper(shape: tuple[int, int]) -> None:
+def test_the_path_of_least_cost_is_that_of_openai_whisper(shape: tuple[int, int]) -> None:
     cost = np.random.default_rng(1).normal(size=shape).astype(np.float32)
     rows, columns = timing.dtw_cpu(cost.astype(np.float64))
     expected = [columns[0], *(columns[index + 1] for index, (a, b) in enumerate(pairwise(rows)) if a != b)]

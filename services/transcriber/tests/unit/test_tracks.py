@@ -1,4 +1,4 @@
-"""Files with several audio tracks: each is listed, one is chosen for what is on it, and nothing is lost in silence."""
+"""Files with several audio tracks: all are listed, one is chosen by its speech, the others are reported."""
 
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from transcriber.audio.decoder_process import MOST_MIXED
 from transcriber.audio.decoders import Decoders
 from transcriber.audio.mixing import mixed
 from transcriber.errors import Rejected
-from transcriber.speech.speech_time import Voice
+from transcriber.speech.speech_counter import SpeechCounter
 from transcriber.work.cpu_time import CpuClock
 from transcriber.work.recording import Recording, SampleSink, read_recording
 
@@ -81,7 +81,7 @@ async def test_first_track_with_speech_is_transcribed_when_the_default_is_silent
     assert recording.warnings == []
 
 
-async def test_default_track_wins_where_it_has_speech_and_the_other_is_named(
+async def test_default_track_with_speech_is_chosen_and_the_other_is_named(
     store: Any, voice: Any, other_voice: Any
 ) -> None:
     tracks = [
@@ -119,7 +119,7 @@ async def test_every_container_lists_its_tracks(store: Any, voice: Any, containe
     assert recording.source["video"] == (container != "mpegts")
 
 
-async def test_wanted_track_is_decoded_and_the_others_are_not_listened_to(
+async def test_requested_track_is_decoded_and_the_others_are_not_probed(
     store: Any, voice: Any, other_voice: Any
 ) -> None:
     path = store("two.mkv", reel("matroska", [Sounding(voice), Sounding(other_voice, codec="flac")]))
@@ -130,7 +130,7 @@ async def test_wanted_track_is_decoded_and_the_others_are_not_listened_to(
     assert recording.warnings == []
 
 
-async def test_track_that_is_not_there_is_rejected_with_those_that_are(store: Any, voice: Any) -> None:
+async def test_missing_track_is_rejected_with_the_existing_ones(store: Any, voice: Any) -> None:
     path = store("one.mkv", reel("matroska", [Sounding(voice, metadata={"language": "eng", "title": "Ann"})]))
     with pytest.raises(Rejected) as caught:
         await recorded(path, track=2)
@@ -139,7 +139,7 @@ async def test_track_that_is_not_there_is_rejected_with_those_that_are(store: An
     assert "1 (eng, “Ann”, aac)" in caught.value.reason
 
 
-async def test_mix_has_every_track_in_its_place(store: Any, tone: Any) -> None:
+async def test_mix_keeps_the_time_of_every_track(store: Any, tone: Any) -> None:
     tracks = [
         Sounding(tone(2.0, rate=48_000), codec="libopus", rate=48_000),
         Sounding(tone(2.0, hertz=700), codec="aac", delay=3.0),
@@ -170,7 +170,7 @@ async def test_tracks_that_are_too_many_to_mix_are_named(store: Any, voice: Any)
     assert f"{MOST_MIXED} of {MOST_MIXED + 2}" in warning["text"]
 
 
-def test_as_many_tracks_are_listed_as_can_be_asked_for() -> None:
+def test_as_many_tracks_are_listed_as_can_be_requested() -> None:
     assert tracks_module.MOST_TRACKS == MOST_TRACKS
 
 
@@ -208,7 +208,7 @@ async def test_eight_tracks_of_a_meeting(store: Any, voice: Any) -> None:
     assert "tracks 5 (“Person 5”); 8 (“Person 8”)" in recording.warnings[0]["text"]
 
 
-async def test_without_speech_anywhere_the_track_that_can_be_heard_is_taken(store: Any, tone: Any) -> None:
+async def test_without_any_speech_the_first_loud_track_is_chosen(store: Any, tone: Any) -> None:
     murmur = np.zeros(6 * RATE, np.float32)
     murmur[2 * RATE : 4 * RATE] = tone(2.0, level=0.1)
     path = store("quiet.mkv", reel("matroska", [Sounding(QUIET, default=True), Sounding(murmur)]))
@@ -217,7 +217,7 @@ async def test_without_speech_anywhere_the_track_that_can_be_heard_is_taken(stor
     assert (await recorded(silent))[1].source["track"] == 1
 
 
-async def test_choice_is_the_same_every_time_and_costs_single_tracks_nothing(
+async def test_choice_is_deterministic_and_not_needed_for_single_tracks(
     store: Any, voice: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened: list[Any] = []
@@ -237,7 +237,7 @@ async def test_choice_is_the_same_every_time_and_costs_single_tracks_nothing(
     assert first[1].source == again[1].source
 
 
-async def test_names_of_tracks_are_only_text(store: Any, voice: Any) -> None:
+async def test_track_names_are_plain_text(store: Any, voice: Any) -> None:
     title = "a\x01b\n<script>" + "x" * 500
     tracks = [Sounding(voice, metadata={"title": title, "language": "und"}), Sounding(QUIET)]
     _, recording = await recorded(store("names.mkv", reel("matroska", tracks)))
@@ -247,8 +247,8 @@ async def test_names_of_tracks_are_only_text(store: Any, voice: Any) -> None:
     assert named["language"] is None
 
 
-def test_clicks_are_no_speech() -> None:
-    voice = Voice()
+def test_clicks_are_not_speech() -> None:
+    voice = SpeechCounter()
     pattern = np.array(([1.0] * 7 + [0.0]) * 50, np.float32)
     voice.feed(pattern)
     assert voice.seconds == 0.0
@@ -257,7 +257,7 @@ def test_clicks_are_no_speech() -> None:
     assert voice.seconds == pytest.approx(10 * 512 / RATE, abs=0.001)
 
 
-def test_mixing_holds_only_a_step_of_each_track() -> None:
+def test_mixing_keeps_only_one_step_of_each_track_in_memory() -> None:
     taken = [0, 0]
 
     def endless(which: int, length: int) -> Any:

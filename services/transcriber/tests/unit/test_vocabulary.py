@@ -1,4 +1,4 @@
-"""Our reading of the vocabulary agrees with openai-whisper's tokenizer."""
+"""Our vocabulary gives the tokens of openai-whisper's tokenizer."""
 
 from pathlib import Path
 from typing import Any
@@ -89,7 +89,7 @@ def test_an_english_only_vocabulary_takes_no_language_token() -> None:
             vocabulary.start_sequence(language, task)  # type: ignore[arg-type]
 
 
-def test_a_character_cut_in_two_is_not_a_word() -> None:
+def test_a_partial_character_is_not_a_word() -> None:
     # "é" is two bytes, and here two tokens.
     vocabulary = Vocabulary(["Ã", "©", "Ġ", "x", "<|endoftext|>", "<|startoftranscript|>", "<|translate|>"])
     assert vocabulary.split_words([3, 0, 1, 2, 0, 1], "en") == [("xé", 3), (" é", 3)]

@@ -1,4 +1,4 @@
-"""The Word document: readable by Word's own rules, and the same bytes every time."""
+"""The Word document: valid, and the same bytes every time."""
 
 import io
 import time
@@ -42,6 +42,6 @@ def test_the_bytes_depend_on_the_text_alone() -> None:
         assert {item.compress_type for item in archive.infolist()} == {zipfile.ZIP_STORED}
 
 
-def test_what_xml_cannot_hold_is_left_out() -> None:
+def test_control_characters_are_removed() -> None:
     data = word_document.write("T", [("00:00:00", "a\x00b\ud800c\x1b")])
     assert Document(io.BytesIO(data)).paragraphs[1].text == "00:00:00  abc"

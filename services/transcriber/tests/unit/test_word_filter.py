@@ -1,9 +1,9 @@
-"""What nobody said is left out: lines of subtitles, and whatever the model writes where there is no speech."""
+"""Words without speech are dropped: phrases of subtitles, and other text where there is no speech."""
 
 import numpy as np
 import pytest
 
-from transcriber.decoding.word_filter import Probabilities, believed, is_clear, speech_near
+from transcriber.decoding.word_filter import Probabilities, keep_spoken_words, needs_no_check, speech_near
 from transcriber.engines.base import WindowResult, Word
 from transcriber.text import stock_phrases
 
@@ -82,7 +82,7 @@ def said(*words: Word, logprob: float = -0.4) -> WindowResult:
 
 
 def heard(*stretches: tuple[float, float], seconds: float = 10.0, probability: float = 0.95) -> Probabilities:
-    """The detector's answer for a window in which somebody speaks in these stretches."""
+    """The detector's probabilities for a window with speech in these stretches."""
     found = np.full(round(seconds * FRAMES_PER_SECOND), 0.02, np.float32)
     for start, end in stretches:
         found[round(start * FRAMES_PER_SECOND) : round(end * FRAMES_PER_SECOND)] = probability
@@ -92,33 +92,33 @@ def heard(*stretches: tuple[float, float], seconds: float = 10.0, probability: f
 ALL_CREDITS = [(language, text) for language, texts in CREDITS.items() for text in texts]
 
 
-def test_the_table_is_long_enough() -> None:
+def test_the_list_of_phrases_is_long_enough() -> None:
     assert len(ALL_CREDITS) >= 60
     assert len(CREDITS) >= 20
 
 
 @pytest.mark.parametrize(("language", "text"), ALL_CREDITS)
-def test_a_credit_is_left_out_where_nobody_speaks_however_sure_the_model_is(language: str, text: str) -> None:
-    assert stock_phrases.resembles(text), language
-    assert believed(said(*spoken(text, sure=0.97), logprob=-0.05), heard()).text == ""
-    assert believed(said(*spoken(text, sure=0.97), logprob=-0.05), heard((0, 3), probability=0.4)).text == ""
+def test_a_credit_without_speech_is_dropped_at_any_probability(language: str, text: str) -> None:
+    assert stock_phrases.is_stock_phrase(text), language
+    assert keep_spoken_words(said(*spoken(text, sure=0.97), logprob=-0.05), heard()).text == ""
+    assert keep_spoken_words(said(*spoken(text, sure=0.97), logprob=-0.05), heard((0, 3), probability=0.4)).text == ""
 
 
 @pytest.mark.parametrize(("language", "text"), ALL_CREDITS)
-def test_a_credit_that_is_really_spoken_is_kept(language: str, text: str) -> None:
-    assert believed(said(*spoken(text)), heard((0, 3))).text == text, language
+def test_a_spoken_credit_is_kept(language: str, text: str) -> None:
+    assert keep_spoken_words(said(*spoken(text)), heard((0, 3))).text == text, language
 
 
 @pytest.mark.parametrize(("language", "text"), ALL_CREDITS)
-def test_a_credit_is_left_out_after_speech_and_the_speech_is_kept(language: str, text: str) -> None:
+def test_a_credit_after_speech_is_dropped_and_the_speech_is_kept(language: str, text: str) -> None:
     before = spoken("We met on the tenth of May.", seconds=2.5)
-    assert believed(said(*before, *spoken(text, start=5.0)), heard((0, 2.5))).words == tuple(before), language
+    assert keep_spoken_words(said(*before, *spoken(text, start=5.0)), heard((0, 2.5))).words == tuple(before), language
 
 
 @pytest.mark.parametrize("text", SENTENCES)
 def test_sentences_with_the_same_words_are_no_credits(text: str) -> None:
-    assert not stock_phrases.resembles(text)
-    assert believed(said(*spoken(text, sure=0.5)), heard((0, 3), probability=0.4)).text == text
+    assert not stock_phrases.is_stock_phrase(text)
+    assert keep_spoken_words(said(*spoken(text, sure=0.5)), heard((0, 3), probability=0.4)).text == text
 
 
 def test_a_credit_without_a_pause_or_a_mark_before_it_is_cut_off() -> None:
@@ -128,42 +128,42 @@ def test_a_credit_without_a_pause_or_a_mark_before_it_is_cut_off() -> None:
         Word(3.04, 14.2, " Редактор", 0.55),
         *(Word(14.2, 14.2, f" {word}", 0.9) for word in ("субтитров", "А.Синецкая", "Корректор", "А.Егорова")),
     ]
-    assert believed(said(*speech, *credit), heard((0, 3.1), seconds=20)).words == tuple(speech)
+    assert keep_spoken_words(said(*speech, *credit), heard((0, 3.1), seconds=20)).words == tuple(speech)
 
 
 @pytest.mark.parametrize(("sure", "logprob", "kept"), [(0.95, -0.1, True), (0.8, -0.1, False), (0.95, -0.4, False)])
-def test_without_speech_the_model_has_to_be_sure(sure: float, logprob: float, kept: bool) -> None:
+def test_without_speech_a_high_probability_is_required(sure: float, logprob: float, kept: bool) -> None:
     words = spoken("Somebody whispers here.", sure=sure)
-    assert bool(believed(said(*words, logprob=logprob), heard()).text) is kept
+    assert bool(keep_spoken_words(said(*words, logprob=logprob), heard()).text) is kept
 
 
 @pytest.mark.parametrize(("sure", "logprob", "kept"), [(0.5, -0.3, True), (0.2, -0.3, False), (0.5, -0.95, False)])
-def test_with_a_little_speech_less_is_enough(sure: float, logprob: float, kept: bool) -> None:
+def test_with_faint_speech_a_low_probability_is_enough(sure: float, logprob: float, kept: bool) -> None:
     words = spoken("By telephone it sounds like this.", sure=sure)
-    assert bool(believed(said(*words, logprob=logprob), heard((0, 3), probability=0.35)).text) is kept
+    assert bool(keep_spoken_words(said(*words, logprob=logprob), heard((0, 3), probability=0.35)).text) is kept
 
 
-def test_words_that_go_on_after_the_speech_are_left_out() -> None:
+def test_words_after_the_end_of_speech_are_dropped() -> None:
     speech, more = spoken("It ends here", seconds=1.5), spoken("and then it goes on", start=4.0, sure=0.6)
-    assert believed(said(*speech, *more), heard((0, 1.5))).words == tuple(speech)
+    assert keep_spoken_words(said(*speech, *more), heard((0, 1.5))).words == tuple(speech)
 
 
-def test_a_text_without_words_is_judged_as_a_whole() -> None:
+def test_a_text_without_word_times_is_checked_as_a_whole() -> None:
     text = WindowResult("Duidelijk gesproken", -0.4, 0.1, (), "nl")
-    assert believed(text, heard()).text == ""
-    assert believed(text, heard((0, 3))).text == text.text
+    assert keep_spoken_words(text, heard()).text == ""
+    assert keep_spoken_words(text, heard((0, 3))).text == text.text
 
 
-def test_a_click_is_no_speech() -> None:
+def test_a_click_is_not_speech() -> None:
     assert speech_near(heard((1.0, 1.07)), 0.0, 2.0) < 0.1
     assert speech_near(heard((1.0, 1.2)), 0.0, 2.0) > 0.9
 
 
-def test_of_a_clear_text_the_sound_is_not_looked_at() -> None:
+def test_a_clear_text_needs_no_check() -> None:
     clear = said(*spoken("The committee met on Tuesday and agreed to wait.", sure=0.9), logprob=-0.15)
-    assert is_clear(clear, 3.0)
-    assert is_clear(WindowResult("", -0.9, 0.8, (), "en"), 30.0)
-    assert not is_clear(clear, 20.0)
-    assert not is_clear(said(*spoken("Thank you.", sure=0.99), logprob=-0.05), 1.0)
-    assert not is_clear(said(*spoken("The committee met on Tuesday", sure=0.6), logprob=-0.15), 3.0)
-    assert not is_clear(said(*spoken("The committee met on Tuesday", seconds=0.0), logprob=-0.15), 3.0)
+    assert needs_no_check(clear, 3.0)
+    assert needs_no_check(WindowResult("", -0.9, 0.8, (), "en"), 30.0)
+    assert not needs_no_check(clear, 20.0)
+    assert not needs_no_check(said(*spoken("Thank you.", sure=0.99), logprob=-0.05), 1.0)
+    assert not needs_no_check(said(*spoken("The committee met on Tuesday", sure=0.6), logprob=-0.15), 3.0)
+    assert not needs_no_check(said(*spoken("The committee met on Tuesday", seconds=0.0), logprob=-0.15), 3.0)

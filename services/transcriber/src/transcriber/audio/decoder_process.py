@@ -1,6 +1,6 @@
-"""What a decoder process does: it reads one media file and writes 16 kHz mono PCM to its output, inside limits.
+"""The decoder process: read one media file and write 16 kHz mono PCM to the output, within limits.
 
-The output is a sequence of frames, each a letter, a 32-bit length and as many bytes: `S` what the file says about
+The output is a sequence of frames, each a letter, a 32-bit length and that many bytes: `S` the file's description of
 itself (JSON), `A` audio (signed 16-bit little-endian), `E` the end with warnings (JSON), `R` a rejection (JSON).
 """
 
@@ -21,11 +21,11 @@ from .pcm import SAMPLE_RATE
 HEADER: Final = struct.Struct("<cI")
 FRAME_BYTES: Final = 1 << 15
 MOST_MIXED: Final = 16  # tracks
-MEANINGFUL_SECONDS: Final = 1.0  # of sound, for a damaged recording to be worth keeping
+MEANINGFUL_SECONDS: Final = 1.0  # of sound, below which a damaged recording is rejected
 
 
 def load_libraries() -> None:
-    """Load what a decoder needs, for all the decoders that are forked from this process."""
+    """Load the libraries for all decoders that are forked from this process."""
     for name in ("numpy", f"{__package__}.mixing", f"{__package__}.media"):
         importlib.import_module(name)
 
@@ -37,7 +37,7 @@ def run(*, parent: int, path: str, track: int | str | None, max_seconds: float, 
     try:
         with ExitStack() as stack:
             files: list[BinaryIO] = [stack.enter_context(Path(path).open("rb"))]
-            if track == "mix":  # each track is read on its own, so that memory does not depend on their order
+            if track == "mix":  # each track has its own reader, so that memory does not depend on their order
                 files += [stack.enter_context(Path(path).open("rb")) for _ in range(MOST_MIXED - 1)]
             _decode(files, pipe, track=track, max_seconds=max_seconds)
     except Rejected as rejection:
@@ -67,7 +67,7 @@ def _decode(files: list[BinaryIO], pipe: BinaryIO, *, track: int | str | None, m
         if written > limit:
             raise Rejected("too_long", limit=in_words(max_seconds))
         _write(pipe, b"A", pcm)
-        sandbox.keep_going()
+        sandbox.extend_cpu_limit()
     seconds = written / SAMPLE_RATE
     damaged, intact = sum(part.damaged for part in parts), sum(part.intact for part in parts)
     if damaged and (seconds < MEANINGFUL_SECONDS or damaged > intact):
@@ -80,7 +80,7 @@ def _decode(files: list[BinaryIO], pipe: BinaryIO, *, track: int | str | None, m
 
 
 def _source(parts: list[Any], chosen: list[Any], *, mix: bool) -> dict[str, Any]:
-    """What the file says about itself, and which of its tracks are decoded; `track` is "mix" for all of them."""
+    """The file's description of itself, and which of its tracks are decoded; `track` is "mix" for all of them."""
     first = chosen[0]
     numbers = {track.index for track in chosen}
     return {
@@ -113,7 +113,7 @@ def _pcm(parts: list[Any]) -> Iterator[bytes]:
 
 
 def _warnings(parts: list[Any], seconds: float) -> Iterator[dict[str, str]]:
-    """Say what of the recording is missing; the codes are listed in `common.events`."""
+    """Describe what is missing of the recording; the codes are listed in `common.events`."""
     if damaged := sum(part.damaged for part in parts):
         text = f"The recording is damaged: {damaged} pieces of it could not be decoded and are missing."
         yield {"code": "damaged", "text": text}

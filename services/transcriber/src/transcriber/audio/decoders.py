@@ -1,4 +1,4 @@
-"""Any recording as a stream of 16 kHz mono PCM, decoded by a confined child process; never held in memory whole."""
+"""Decode any recording to a stream of 16 kHz mono PCM in a sandboxed child process, in constant memory."""
 
 import asyncio
 import contextlib
@@ -18,24 +18,24 @@ from transcriber.errors import DecoderDied, Rejected
 
 from .decoder_process import HEADER
 
-DECODER_MEMORY: Final = 1 << 30  # bytes of address space for a decoder: libraries take a third of it
+DECODER_MEMORY: Final = 1 << 30  # bytes of address space for a decoder; the libraries take a third of it
 
 _LARGEST_FRAME: Final = 1 << 20
 _STDERR_TAIL: Final = 2000
-# A decoder that ends itself this way was broken by what it read; any other signal came from outside.
-_OWN_FAULTS: Final = {
+# Signals by which a decoder ends because of its input; any other signal came from outside.
+_CRASH_SIGNALS: Final = {
     signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGSYS, signal.SIGXCPU
 }  # fmt: skip
 
 
 class Decoders:
-    """Gives every recording a decoder of its own, forked from a process that has the libraries loaded (`nursery.py`).
+    """Starts one decoder process per recording, forked from the fork server (`fork_server.py`).
 
-    That process starts with the first recording, and again if something ended it.
+    The fork server starts with the first recording, and again if it has ended.
     """
 
     def __init__(self) -> None:
-        self._nursery: subprocess.Popen[bytes] | None = None
+        self._fork_server: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
 
     async def __aenter__(self) -> Self:
@@ -45,13 +45,13 @@ class Decoders:
         self.close()
 
     def close(self) -> None:
-        """End the process, and with it every decoder."""
-        nursery, self._nursery = self._nursery, None
+        """End the fork server, and with it every decoder."""
+        process, self._fork_server = self._fork_server, None
         control, self._control = self._control, None
-        if nursery is not None and control is not None:
+        if process is not None and control is not None:
             control.close()
-            nursery.kill()
-            nursery.wait()
+            process.kill()
+            process.wait()
 
     @asynccontextmanager
     async def decode(
@@ -63,66 +63,65 @@ class Decoders:
         """
         memory = DECODER_MEMORY * (2 if track == "mix" else 1)
         request = {"path": str(path), "track": track, "max_seconds": max_seconds, "memory_bytes": memory}
-        decoding = await self._begin(json.dumps(request).encode())
+        decoding = await self._start_decoder(json.dumps(request).encode())
         try:
             yield decoding
         finally:
             await decoding.close()
 
-    async def _begin(self, request: bytes) -> "Decoding":
+    async def _start_decoder(self, request: bytes) -> "Decoding":
         samples, samples_end = os.pipe()
-        complaints, complaints_end = os.pipe()
+        errors, errors_end = os.pipe()
         ours, theirs = socket.socketpair()
         try:
-            self._ask(request, [samples_end, complaints_end, theirs.fileno()])
+            self._request(request, [samples_end, errors_end, theirs.fileno()])
         except BaseException:
-            for descriptor in (samples, complaints):
+            for descriptor in (samples, errors):
                 os.close(descriptor)
             ours.close()
             raise
         finally:
-            for descriptor in (samples_end, complaints_end):
+            for descriptor in (samples_end, errors_end):
                 os.close(descriptor)
             theirs.close()
-        return await Decoding.of(samples, complaints, ours)
+        return await Decoding.of(samples, errors, ours)
 
-    def _ask(self, request: bytes, descriptors: list[int]) -> None:
-        """Send a request to the nursery, to a new one if it has ended; the message is small, so this does not block."""
-        if self._nursery is None or self._nursery.poll() is not None:
+    def _request(self, request: bytes, descriptors: list[int]) -> None:
+        """Send a request to the fork server, restarting it if it has ended; the message is small and does not block."""
+        if self._fork_server is None or self._fork_server.poll() is not None:
             self.close()
-            self._start()
+            self._start_fork_server()
         assert self._control is not None
         try:
             socket.send_fds(self._control, [request], descriptors)
         except OSError as error:
-            raise DecoderDied(f"the process that decoders come from has ended: {error}") from error
+            raise DecoderDied(f"the fork server has ended: {error}") from error
 
-    def _start(self) -> None:
-        # From the event loop's own thread: the process dies with the thread that started it.
+    def _start_fork_server(self) -> None:
+        # From the event loop's own thread: the fork server ends with the thread that started it.
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            self._nursery = subprocess.Popen(
+            self._fork_server = subprocess.Popen(
                 [sys.executable, "-I", "-m", f"{__package__}.fork_server", str(theirs.fileno()), str(os.getpid())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 cwd="/",
-                # Nothing of our environment: no passwords, and one thread and one arena so that the memory limit is a
-                # true one.
+                # Without our environment, which holds secrets; one thread and one arena keep the memory limit exact.
                 env={"PATH": os.defpath, "LANG": "C.UTF-8", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"},
                 start_new_session=True,
             )
 
 
 class Decoding:
-    """A recording being decoded: iterate over it for the PCM; the rest is complete after the last block.
+    """A recording that is being decoded: iterate over it for the PCM; its attributes are complete afterwards.
 
-    `source` is what the file says about itself, `decoder` the versions of the libraries that read it.
+    `source` is the file's description of itself, `decoder` the versions of the decoding libraries.
     """
 
     def __init__(self, pipes: "_Pipes", pid: int) -> None:
         self._pipes = pipes
-        self._samples, self._line = pipes.samples, pipes.line
-        self._complaints = asyncio.create_task(_tail(pipes.complaints))
+        self._samples, self._channel = pipes.samples, pipes.channel
+        self._errors = asyncio.create_task(_tail(pipes.errors))
         self._status: int | None = None
         self.pid = pid
         self.cpu_seconds = 0.0
@@ -131,14 +130,14 @@ class Decoding:
         self.warnings: list[dict[str, str]] = []
 
     @classmethod
-    async def of(cls, samples: int, complaints: int, channel: socket.socket) -> "Decoding":
-        """Take over the ends of a decoder's pipes; raises DecoderDied when there is no decoder."""
-        pipes = await _Pipes.open(samples, complaints, channel)
-        born = await pipes.line.readline()
-        if not born:
+    async def of(cls, samples: int, errors: int, channel: socket.socket) -> "Decoding":
+        """Take the ends of a decoder's pipes; raises DecoderDied if the fork server has ended."""
+        pipes = await _Pipes.open(samples, errors, channel)
+        started = await pipes.channel.readline()
+        if not started:
             pipes.close()
-            raise DecoderDied("the process that decoders come from has ended")
-        return cls(pipes, json.loads(born)["pid"])
+            raise DecoderDied("the fork server has ended")
+        return cls(pipes, json.loads(started)["pid"])
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         """Yield blocks of signed 16-bit little-endian mono samples at 16 kHz.
@@ -157,64 +156,64 @@ class Decoding:
                 raise _rejection(payload)
 
     async def opened(self) -> dict[str, Any]:
-        """Wait until the file is open, and give its source; raises what iterating raises."""
+        """Wait until the file is open and return its source; raises the errors of the iteration."""
         if not self.source:
             kind, payload = await self._frame()
             if kind != b"S":
                 raise _rejection(payload)
-            said = json.loads(payload)
-            self.source, self.decoder = said["source"], said["decoder"]
+            message = json.loads(payload)
+            self.source, self.decoder = message["source"], message["decoder"]
         return self.source
 
     async def _frame(self) -> tuple[bytes, bytes]:
         try:
             kind, length = HEADER.unpack(await self._samples.readexactly(HEADER.size))
             if length > _LARGEST_FRAME:
-                raise Rejected("undecodable")  # a decoder that speaks nonsense has been taken over by its file
+                raise Rejected("undecodable")  # an invalid frame: the file has taken over its decoder
             return kind, await self._samples.readexactly(length)
         except asyncio.IncompleteReadError:
-            raise await self._post_mortem() from None
+            raise await self._failure() from None
 
-    async def _post_mortem(self) -> Exception:
+    async def _failure(self) -> Exception:
         await self._ended()
         if self._status is None:
-            return DecoderDied("the process that decoders come from has ended")
-        if self._status < 0 and signal.Signals(-self._status) in _OWN_FAULTS:
+            return DecoderDied("the fork server has ended")
+        if self._status < 0 and signal.Signals(-self._status) in _CRASH_SIGNALS:
             return Rejected("undecodable")
-        return DecoderDied(f"the decoder ended with {self._status}: {await self._complaints}")
+        return DecoderDied(f"the decoder ended with {self._status}: {await self._errors}")
 
     async def _ended(self) -> None:
-        """Wait until the decoder has ended; its status stays unknown when nobody is left to tell it."""
-        if self._status is None and (line := await self._line.readline()):
+        """Wait until the decoder has ended; the status stays unknown if the fork server has ended too."""
+        if self._status is None and (line := await self._channel.readline()):
             end = json.loads(line)
             self._status, self.cpu_seconds = end["status"], end["cpu_seconds"]
 
     async def close(self) -> None:
         """End the process, whatever it is doing."""
-        self._pipes.hang_up()  # which has the nursery kill it
+        self._pipes.close_channel()  # the fork server then kills the decoder
         await self._ended()
         self._pipes.close()
-        await self._complaints
+        await self._errors
 
 
 @dataclass(frozen=True)
 class _Pipes:
-    """What connects us with a decoder: its samples, its complaints, and the line to the process it comes from."""
+    """The connections to a decoder: its samples, its error output, and the channel to the fork server."""
 
     samples: asyncio.StreamReader
-    complaints: asyncio.StreamReader
-    line: asyncio.StreamReader
+    errors: asyncio.StreamReader
+    channel: asyncio.StreamReader
     transports: tuple[asyncio.BaseTransport, asyncio.BaseTransport]
     writer: asyncio.StreamWriter
 
     @classmethod
-    async def open(cls, samples: int, complaints: int, channel: socket.socket) -> "_Pipes":
-        heard, from_samples = await _reader(samples)
-        said, from_complaints = await _reader(complaints)
-        line, writer = await asyncio.open_connection(sock=channel)
-        return cls(heard, said, line, (from_samples, from_complaints), writer)
+    async def open(cls, samples: int, errors: int, channel: socket.socket) -> "_Pipes":
+        sample_stream, from_samples = await _reader(samples)
+        error_stream, from_errors = await _reader(errors)
+        reader, writer = await asyncio.open_connection(sock=channel)
+        return cls(sample_stream, error_stream, reader, (from_samples, from_errors), writer)
 
-    def hang_up(self) -> None:
+    def close_channel(self) -> None:
         with contextlib.suppress(OSError):
             self.writer.write_eof()
 
@@ -225,8 +224,8 @@ class _Pipes:
 
 
 def _rejection(payload: bytes) -> Rejected:
-    said = json.loads(payload)
-    return Rejected(said["code"], said["reason"])
+    message = json.loads(payload)
+    return Rejected(message["code"], message["reason"])
 
 
 async def _reader(descriptor: int) -> tuple[asyncio.StreamReader, asyncio.BaseTransport]:

@@ -1,4 +1,4 @@
-"""Many channels become one without losing a voice: a silent or inverted channel must not mute the others."""
+"""Mix channels to mono without losing a voice: a silent or inverted channel must not cancel the others."""
 
 from typing import Final
 
@@ -8,17 +8,17 @@ from numpy.typing import NDArray
 Samples = NDArray[np.float32]
 
 BLOCK: Final = 4000  # samples per decision: 0.25 s at 16 kHz, long enough to judge phase, short enough to follow turns
-AUDIBLE: Final = 1e-7  # mean square below -70 dBFS says nothing about phase
+AUDIBLE: Final = 1e-7  # mean square, -70 dBFS: below it the phase is unknown
 INVERTED: Final = -0.5  # correlation below which channels cancel rather than add
-ALIGNED: Final = 0.5  # and above which they are taken to add again; between the two the last decision stands
+ALIGNED: Final = 0.5  # correlation above which they add again; between the two the last decision is kept
 
 
 class Downmixer:
     """Mix (channels, samples) blocks into mono at the level of the loudest channel.
 
-    A plain average halves a call whose other side is silent and erases a recording whose channels are wired with
-    opposite polarity. So inverted channels are turned round before adding, and the sum is scaled to the energy of the
-    loudest channel. Weights move linearly over a block, which keeps the result free of clicks.
+    A plain average halves a call whose other side is silent, and cancels channels of opposite polarity. So inverted
+    channels are inverted back before they are added, and the sum is scaled to the energy of the loudest channel.
+    Weights change linearly over a block, which prevents clicks.
     """
 
     def __init__(self, channels: int) -> None:
@@ -30,7 +30,7 @@ class Downmixer:
         self._held = 0
 
     def feed(self, samples: Samples) -> Samples:
-        """Take samples of shape (channels, n), give the mono samples that are decided so far."""
+        """Take samples of shape (channels, n), return the mono samples of all complete blocks."""
         if self._channels == 1:
             mono: Samples = samples[0]
             return mono
@@ -46,7 +46,7 @@ class Downmixer:
         return np.concatenate(mixed)
 
     def flush(self) -> Samples:
-        """Give what is left at the end of the recording."""
+        """Return the rest at the end of the recording."""
         held = np.concatenate(self._pending, axis=1) if self._pending else np.zeros((self._channels, 0), np.float32)
         self._pending, self._held = [], 0
         return self._mix(held) if held.shape[1] else np.zeros(0, np.float32)
@@ -69,7 +69,7 @@ class Downmixer:
         return np.asarray(np.sum(block * moving, axis=0), np.float32)
 
     def _sign(self, channel: int, total: NDArray[np.float64], samples: Samples, energy: float) -> float:
-        """Decide whether a channel is added as it is (1) or turned round (-1)."""
+        """Return 1 if a channel is added as it is, -1 if inverted."""
         other = float(np.mean(np.square(total)))
         if min(energy, other) <= AUDIBLE:
             return float(self._signs[channel])

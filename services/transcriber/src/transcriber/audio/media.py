@@ -1,4 +1,4 @@
-"""Which media files are read, and how: allow-lists, one audio track of a file, its frames on the time line."""
+"""Read media files: allow-lists of formats, one audio track of a file, its frames on the time line."""
 
 import importlib
 from collections.abc import Iterator
@@ -22,17 +22,17 @@ from transcriber.errors import Rejected
 from .containers import another_begins, declared_seconds, missing_share, name_of
 from .downmix import Samples
 from .pcm import SAMPLE_RATE
-from .time_stamps import Clock
+from .time_stamps import TrackClock
 from .tracks import Track, chosen_of, tracks_of
 
-# Containers that people record in. No playlists (hls, concat, dash), nothing that opens other files or addresses,
-# no image, subtitle or raw formats: those either reach beyond the file or match anything.
+# Formats of recordings. No playlists (hls, concat, dash) and nothing that opens other files or addresses; no image,
+# subtitle or raw formats, which match any content.
 DEMUXERS: Final = (
     "aac,ac3,aiff,alac,amr,amrnb,amrwb,ape,asf,au,avi,caf,dsf,dss,dts,eac3,flac,flv,gsm,loas,m4a,matroska,matroska,webm,"
     "mov,mov,mp4,m4a,3gp,3g2,mj2,mp3,mpc,mpc8,mpeg,mpegts,mxf,nistsphere,nut,ogg,oma,qcp,rm,sln,tak,truehd,tta,voc,w64,"
     "wav,wtv,wv"
 )
-# Audio only: libavformat opens decoders while it probes, and this list keeps it from ever opening one for video.
+# Audio only: libavformat opens decoders while it probes, and this list prevents that it opens one for video.
 DECODERS: Final = (
     "aac,aac_fixed,aac_latm,ac3,ac3_fixed,adpcm_ima_qt,adpcm_ima_wav,adpcm_ms,adpcm_swf,adpcm_yamaha,alac,als,amrnb,"
     "amrwb,ape,atrac3,atrac3plus,cook,dca,dsd_lsbf,dsd_lsbf_planar,dsd_msbf,dsd_msbf_planar,dss_sp,eac3,evrc,flac,"
@@ -44,27 +44,27 @@ DECODERS: Final = (
     "tta,vorbis,wavpack,wmalossless,wmapro,wmav1,wmav2,wmavoice"
 )
 
-# PyAV loads the modules for kinds of streams when it meets one, which is too late once no file can be opened any more.
+# PyAV loads the modules for kinds of streams when it needs them, which fails once no file can be opened.
 for _module in ("audio.stream", "video.stream", "subtitles.stream", "subtitles.codeccontext", "video.codeccontext"):
     importlib.import_module(f"av.{_module}")
 
-_STUBBORN: Final = 20  # read errors in a row after which the rest of the file is given up
+_MAX_FAILURES: Final = 20  # consecutive read errors after which the rest of the file is skipped
 _GUESSED: Final = "Estimating duration from bitrate"  # libavformat's warning; PyAV has no other sign of it
 _OTHER_CLOCK: Final = 10.0  # seconds after which a track of a transport stream belongs to another program
 _HEAD_BYTES: Final = 128
 
-# Each opening is looked at by itself, and two of the same file complain in the same words.
+# Each opening is examined by itself, and two of the same file give the same messages.
 av.logging.set_skip_repeated(False)
 
 
 def libraries() -> dict[str, str]:
-    """Name the versions of the libraries that decode, on which every sample depends."""
+    """Return the versions of the decoding libraries, on which every sample depends."""
     versions = {name: ".".join(map(str, version)) for name, version in library_versions.items()}
     return {"pyav": av.__version__, **versions}
 
 
 class _Bytes:
-    """A file as the demuxer reads it. To ask for a place that cannot be is a broken file's fault, and no disk's."""
+    """A file as the demuxer reads it; an invalid seek is an error of the file's content, not of the disk."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.read = file.read
@@ -72,7 +72,7 @@ class _Bytes:
         self._seek = file.seek
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        """Go there; what cannot be answers as libavformat's own files do, by a negative error number."""
+        """Seek; return a negative error number for an invalid offset, as libavformat's own files do."""
         try:
             return self._seek(offset, whence)
         except OSError as error:
@@ -84,20 +84,20 @@ class _Bytes:
 class Media:
     """One file, and the sound of one of its tracks as blocks of 16 kHz samples, in order and at their times.
 
-    `damaged` counts the packets that could not be decoded, `intact` those that could; `clock` knows the gaps and jumps
-    of the time stamps; `complaints` are what the libraries said while they opened the file, each (library, text).
+    `damaged` counts the packets that could not be decoded, `intact` those that could; `clock` has the gaps and jumps of
+    the time stamps; `messages` are what the libraries logged while they opened the file, each (library, text).
     """
 
     def __init__(self, file: BinaryIO, *, limit: float = 86_400.0) -> None:
-        """Open a file; a single gap of more than `limit` seconds is not believed. Raises Rejected("undecodable")."""
+        """Open a file; a single gap of more than `limit` seconds is ignored. Raises Rejected("undecodable")."""
         self.damaged = 0
         self.intact = 0
-        self.found = False  # a packet of sound, whatever came of it
+        self.found = False  # a packet of sound, decodable or not
         self._file = file
         self._head = file.read(_HEAD_BYTES)
         file.seek(0)
         self._limit = limit
-        self._container, self.complaints = _opened(file)
+        self._container, self.messages = _opened(file)
         streams = self._container.streams
         self.video = any(
             stream.type == "video" and not stream.disposition & av.stream.Disposition.attached_pic for stream in streams
@@ -105,13 +105,13 @@ class Media:
         self.tracks = tracks_of(self._container, DECODERS.split(","))
         if not self.tracks and not any(stream.type in {"video", "data"} for stream in streams):
             raise Rejected("undecodable")
-        self.clock = Clock(None, limit)
+        self.clock = TrackClock(None, limit)
         self._end = 0  # of the last packet that was read, in bytes from the beginning of the file
         self._resampler: AudioResampler | None = None
         self._shape: tuple[str, str, int] | None = None
 
     def choose(self, track: int | str | None) -> list[Track]:
-        """The tracks to decode for a number, "mix" or None (the file's default); raises Rejected for none."""
+        """Select the tracks for a number, "mix" or None (the file's default); raises Rejected if there is none."""
         return chosen_of(self.tracks, track)
 
     def select(self, track: Track) -> None:
@@ -123,7 +123,7 @@ class Media:
         assert isinstance(stream, AudioStream)
         stream.codec_context.thread_count = 1
         self._stream = stream
-        self.clock = Clock(self._beginning(stream), self._limit)
+        self.clock = TrackClock(self._beginning(stream), self._limit)
 
     @property
     def container(self) -> str:
@@ -132,37 +132,37 @@ class Media:
 
     @property
     def declared_seconds(self) -> float | None:
-        """How long the file says the selected track is; None when nothing in it does, and a library only guesses."""
-        if any(_GUESSED in text for _, text in self.complaints):
+        """The length of the selected track by the file's own data; None if a library only estimates it."""
+        if any(_GUESSED in text for _, text in self.messages):
             return None
         return declared_seconds(self._container, self._stream, video=self.video, alone=len(self.tracks) == 1)
 
     @property
     def missing_share(self) -> float:
-        """Which share of the file is missing by its own size, 0..1."""
+        """Which share of the file is missing according to the size in its header, 0..1."""
         return missing_share(self._head, self._file.seek(0, SEEK_END))
 
     @property
     def late_seconds(self) -> float:
-        """How much later than zero the time stamps begin, which some formats count as part of the length."""
+        """The first time stamp, which some formats count as part of the length."""
         return max(0.0, self._beginning(self._stream) or 0.0)
 
     def another_begins(self) -> bool:
-        """Whether another recording begins behind the last sound that was read; call when all is read."""
+        """Whether another recording follows the last sound; call after the last block."""
         return self._end > 0 and another_begins(self._file, self._end)
 
     def blocks(self) -> Iterator[Samples]:
         """Yield float32 blocks (channels, samples) at 16 kHz; the number of channels may change between blocks."""
         for frame in self._frames():
-            hole = self.clock.place(frame.time, frame.samples / frame.sample_rate)
-            if hole > 0:
+            gap = self.clock.place(frame.time, frame.samples / frame.sample_rate)
+            if gap > 0:
                 yield from self._flush()
-                yield from _silence(hole)
+                yield from _silence(gap)
             yield from self._resample(frame)
         yield from self._flush()
 
     def _beginning(self, stream: AudioStream) -> float | None:
-        """The time stamp at which a player begins: the container's, so that sound that sets in later has its place."""
+        """The time stamp at which a player begins: the container's, so that a later beginning of the sound is kept."""
         start, own, base = self._container.start_time, stream.start_time, stream.time_base
         seconds = start / av.time_base if start is not None else None
         if seconds is not None and own is not None and base is not None and self.container == "mpegts":
@@ -171,7 +171,7 @@ class Media:
 
     def _frames(self) -> Iterator[AudioFrame]:
         failures = 0
-        while failures < _STUBBORN:
+        while failures < _MAX_FAILURES:
             try:
                 for packet in self._container.demux(self._stream):
                     failures = 0
@@ -191,7 +191,7 @@ class Media:
             except EndOfFile:
                 return
             except (FFmpegError, ValueError):
-                # A broken place in the container: reading on finds the next intact packet, or the end.
+                # A damaged part of the container: the next read finds the next intact packet, or the end.
                 self.damaged += failures == 0
                 failures += 1
             else:
@@ -201,8 +201,8 @@ class Media:
         shape = (frame.format.name, frame.layout.name, frame.sample_rate)
         if shape != self._shape:
             yield from self._flush()
-            # Surround sound has a centre channel that carries the voices: ffmpeg's own matrix knows the layouts. Two
-            # channels, and several whose places are unknown, are mixed by us (see downmix.py).
+            # Surround sound carries voices in its centre channel: ffmpeg's own matrix knows the layouts. Two channels,
+            # and several of unknown position, are mixed here (see downmix.py).
             known = not shape[1].endswith("channels")
             layout = "stereo" if known and len(frame.layout.channels) > 2 else shape[1]
             self._resampler = AudioResampler(format="fltp", layout=layout, rate=SAMPLE_RATE, frame_size=SAMPLE_RATE)
@@ -211,7 +211,7 @@ class Media:
         try:
             pieces = self._resampler.resample(frame)
         except (FFmpegError, ValueError):
-            # A rate or a layout that no sound has.
+            # An invalid rate or layout.
             self.damaged += 1
             self._resampler = self._shape = None
             return
@@ -226,7 +226,7 @@ class Media:
 
 
 def _opened(file: BinaryIO) -> tuple[InputContainer, list[tuple[str, str]]]:
-    """Open a file inside the allow-lists, and keep what the libraries say meanwhile."""
+    """Open a file within the allow-lists, and capture the messages of the libraries."""
     before = av.logging.get_level()
     av.logging.set_level(av.logging.WARNING)
     try:

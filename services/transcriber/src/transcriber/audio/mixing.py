@@ -1,4 +1,4 @@
-"""Tracks become one stream of mono samples: the channels of each are mixed, and then the tracks with each other."""
+"""Mix tracks to one stream of mono samples: first the channels of each track, then the tracks."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
@@ -11,7 +11,7 @@ _STEP: Final = 16_000  # samples of the common time line that are mixed at a tim
 
 
 def mono(blocks: Iterable[Samples]) -> Iterator[Samples]:
-    """Mix blocks (channels, samples) into blocks (samples,); the number of channels may change on the way."""
+    """Mix blocks (channels, samples) into blocks (samples,); the number of channels may change."""
     mixer: Downmixer | None = None
     channels = 0
     for samples in blocks:
@@ -26,10 +26,10 @@ def mono(blocks: Iterable[Samples]) -> Iterator[Samples]:
 
 
 def mixed(tracks: Sequence[Iterable[Samples]]) -> Iterator[Samples]:
-    """Mix tracks of mono blocks on their common time line; shorter ones are silent at the end.
+    """Mix tracks of mono blocks on their common time line; shorter ones end with silence.
 
-    Tracks are mixed as the channels of one recording are: a silent one does not make the others quieter, and one of
-    opposite polarity does not extinguish them.
+    Tracks are mixed like the channels of one recording: a silent one does not make the others quieter, and one of
+    opposite polarity does not cancel them.
     """
     if len(tracks) == 1:
         yield from tracks[0]
@@ -46,7 +46,7 @@ def mixed(tracks: Sequence[Iterable[Samples]]) -> Iterator[Samples]:
 
 
 class _Queue:
-    """Hands out a track's samples in steps of equal length, the last one shorter."""
+    """Returns a track's samples in steps of equal length, the last one shorter."""
 
     def __init__(self, blocks: Iterable[Samples]) -> None:
         self._blocks = iter(blocks)

@@ -11,7 +11,7 @@ SAMPLES_PER_PEAK: Final = SAMPLE_RATE // 20
 
 
 class Peaks:
-    """Collect peaks while the recording streams past; 24 hours take 3.5 MB."""
+    """Collects peaks while the recording is streamed; 24 hours take 3.5 MB."""
 
     def __init__(self) -> None:
         self._data = bytearray()
@@ -25,7 +25,7 @@ class Peaks:
         self._held = held[whole:]
 
     def document(self) -> dict[str, Any]:
-        """Give all peaks in the form of the BBC's audiowaveform (JSON, version 2), which waveform players read."""
+        """Return all peaks in the format of the BBC's audiowaveform (JSON, version 2), which waveform players read."""
         if len(self._held):
             self._add(np.pad(self._held, (0, SAMPLES_PER_PEAK - len(self._held)), mode="edge"))
             self._held = self._held[:0]

@@ -1,4 +1,4 @@
-"""The audio tracks of a file: what the file says about each, and which one it is meant to be heard by default."""
+"""The audio tracks of a file: the description of each, and which one is the default."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -13,20 +13,20 @@ from transcriber.errors import Rejected
 
 from .decoder_process import MOST_MIXED
 
-MOST_TRACKS: Final = 100  # listed; as in common.events, which no decoder process loads
+MOST_TRACKS: Final = 100  # listed; the same limit as in common.events, which a decoder process does not load
 _LONGEST_TITLE: Final = 200
 _ASIDE: Final = (
     Disposition.comment | Disposition.hearing_impaired | Disposition.visual_impaired | Disposition.descriptions
     | Disposition.karaoke | Disposition.clean_effects
 )  # fmt: skip
-# Names that a program writes when a person gave none.
+# Names that programs write by default.
 _HANDLER: Final = re.compile(r"handler|core media|iso media|\bgpac\b|mainconcept|^\W*$|^soun$", re.IGNORECASE)
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
 
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """An audio track; `index` counts the audio tracks from 1, `stream` is its place among all streams of the file."""
+    """An audio track; `index` counts the audio tracks from 1, `stream` is the index among all streams of the file."""
 
     index: int
     stream: int
@@ -40,12 +40,12 @@ class Track:
     aside: bool
 
     def named(self) -> str:
-        """How a sentence names the track: its number, and what tells it from the others."""
+        """Name the track in a sentence: its number and what distinguishes it from the others."""
         about = ", ".join(part for part in (self.language, self.title and f"“{self.title}”", self.codec) if part)
         return f"{self.index} ({about})"
 
     def document(self) -> dict[str, Any]:
-        """What the job shows of it."""
+        """Describe the track in the job."""
         return {name: value for name, value in asdict(self).items() if name not in ("stream", "aside")}
 
 
@@ -72,29 +72,29 @@ def _track(stream: AudioStream, index: int, decoders: Sequence[str]) -> Track:
 
 
 def _language(stream: AudioStream) -> str | None:
-    said = _UNPRINTABLE.sub("", stream.metadata.get("language", "")).strip()[:35]
-    return said if said.lower() not in ("", "und", "unk", "mis", "zxx", "mul") else None
+    value = _UNPRINTABLE.sub("", stream.metadata.get("language", "")).strip()[:35]
+    return value if value.lower() not in ("", "und", "unk", "mis", "zxx", "mul") else None
 
 
 def _title(metadata: dict[str, str]) -> str | None:
-    said = metadata.get("title") or metadata.get("name") or metadata.get("handler_name") or ""
-    title = " ".join(_UNPRINTABLE.sub(" ", said).split())[:_LONGEST_TITLE]
+    value = metadata.get("title") or metadata.get("name") or metadata.get("handler_name") or ""
+    title = " ".join(_UNPRINTABLE.sub(" ", value).split())[:_LONGEST_TITLE]
     return None if not title or _HANDLER.search(title) else title
 
 
 def in_order(tracks: Sequence[Track]) -> list[Track]:
-    """The readable tracks in the order in which they are asked whether they have speech: the file's default first.
+    """Sort the readable tracks for the search for speech: the file's default first.
 
-    Commentary, descriptions for the blind and the like are no default, even if a file marks all its tracks as one.
+    Commentary, audio descriptions and the like are no default, even if a file marks all its tracks as default.
     """
     readable = [track for track in tracks if track.readable]
     return sorted(readable, key=lambda track: (track.aside, not track.default, track.index))
 
 
 def chosen_of(tracks: Sequence[Track], wanted: int | str | None) -> list[Track]:
-    """The tracks to decode: the one of that number, all for "mix", the file's default for None.
+    """Select the tracks to decode: the one of that number, all for "mix", the file's default for None.
 
-    Raises Rejected when there is none, with a sentence that names those there are.
+    Raises Rejected if there is none, with a sentence that names the existing ones.
     """
     if not tracks:
         raise Rejected("no_audio")

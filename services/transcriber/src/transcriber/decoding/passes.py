@@ -1,8 +1,7 @@
-"""Windows through the engine, without what nobody said, and what it left out once more: sound that has no words.
+"""Decode windows in passes: filter words without speech, decode again without noise, re-decode gaps that have speech.
 
-The model sometimes skips a sentence, most often where the voice changes, and says only once what is said several times.
-Such a hole is decoded again by itself, if the voice detector finds speech in it. What is found depends on the window
-alone, like everything else about it.
+The model sometimes skips a sentence, most often where the speaker changes, and writes repeated words only once. Such a
+gap is decoded again by itself if the voice detector finds speech in it. The result depends on the window alone.
 """
 
 import asyncio
@@ -12,21 +11,21 @@ from typing import Final
 
 from transcriber.audio.pcm import SAMPLE_RATE
 from transcriber.engines.base import Window, WindowResult, Word
-from transcriber.speech.detector import FRAME, heard
+from transcriber.speech.detector import FRAME, speech_probabilities
 
-from .word_filter import FAINT, Probabilities, believed, is_clear, speech_near, without_noises
-from .word_times import pauses, settle
+from .word_filter import FAINT_SPEECH, Probabilities, keep_spoken_words, needs_no_check, silence_noises, speech_near
+from .word_times import pauses, settle_times
 
-_LONGEST: Final = 1.4  # seconds of sound without a word that are no breath and no stretched vowel
-_SURE: Final = -0.8  # mean log probability from which on the second hearing is believed
-_LONGEST_WORD: Final = 2.0  # seconds of speech that are no single word: alignment gives a word what the model left out
-_EDGE: Final = 0.2  # seconds of a hole that may sound of the word beside it
-_ROUNDS: Final = 10  # of second hearings: each may find the first of several sentences only
+_SHORTEST_GAP: Final = 1.4  # seconds of sound without a word; shorter is a breath or a stretched vowel
+_MIN_LOGPROB: Final = -0.8  # mean log probability from which on the text of a gap is accepted
+_LONGEST_WORD: Final = 2.0  # seconds of speech; a longer word covers text that the model left out
+_EDGE: Final = 0.2  # seconds at each end of a gap that may belong to the neighbouring word
+_MAX_PASSES: Final = 10  # over the gaps: each pass may find only the first of several sentences
 
 
 @dataclass(frozen=True, slots=True)
-class Hole:
-    """A stretch of a window, in seconds, before its word number `before`, or inside that word, which lasts too long."""
+class Gap:
+    """A stretch of a window in seconds before word number `before`, or inside that word if it lasts too long."""
 
     start: float
     end: float
@@ -34,139 +33,139 @@ class Hole:
     inside: bool = False
 
 
-async def hear(
+async def decode_in_passes(
     decode: Callable[[Sequence[Window]], Awaitable[list[WindowResult]]], windows: Sequence[Window]
 ) -> list[WindowResult]:
-    """Decode windows, leave out what nobody said and fill the holes; `decode` gives one result per window, in order."""
-    said = [_Said(window, result) for window, result in zip(windows, await decode(windows), strict=True)]
-    noisy = [(each, quieted) for each in said if (quieted := await each.believe()) is not None]
+    """Decode windows, drop words without speech and fill the gaps; `decode` gives one result per window, in order."""
+    texts = [_WindowText(window, result) for window, result in zip(windows, await decode(windows), strict=True)]
+    noisy = [(text, quiet) for text in texts if (quiet := await text.filter_words()) is not None]
     if noisy:
-        for (each, _), result in zip(noisy, await decode([window for _, window in noisy]), strict=True):
-            each.replace(result)
-    for _ in range(_ROUNDS):
-        missed = [(each, hole) for each in said for hole in await each.missed()]
+        for (text, _), result in zip(noisy, await decode([quiet for _, quiet in noisy]), strict=True):
+            text.replace_if_better(result)
+    for _ in range(_MAX_PASSES):
+        missed = [(text, gap) for text in texts for gap in await text.gaps_with_speech()]
         if not missed:
             break
-        again = await decode([each.piece(hole) for each, hole in missed])
-        for each in said:
-            each.open = []
-        # From the last to the first, so that a word found does not move the place of the next.
-        for (each, hole), found in reversed(list(zip(missed, again, strict=True))):
-            each.fill(hole, found)
-    return [each.result for each in said]
+        results = await decode([text.audio(gap) for text, gap in missed])
+        for text in texts:
+            text.unchecked = []
+        # From the last to the first, so that inserted words do not change the index of the next gap.
+        for (text, gap), result in reversed(list(zip(missed, results, strict=True))):
+            text.fill(gap, result)
+    return [text.result for text in texts]
 
 
-class _Said:
-    """A window and what it says, as far as that is known."""
+class _WindowText:
+    """A window and its result so far."""
 
     def __init__(self, window: Window, result: WindowResult) -> None:
         self.result = result
-        self.open = [(0.0, len(window) / SAMPLE_RATE)]
-        """Stretches in which holes are still looked for."""
+        self.unchecked = [(0.0, len(window) / SAMPLE_RATE)]
+        """Stretches that are still to be searched for gaps."""
         self._window = window
         self._probabilities: Probabilities | None = None
 
-    async def believe(self) -> Window | None:
-        """Leave out what nobody said; give the window without its noises, if speech in it may be clearer so."""
-        if is_clear(self.result, len(self._window) / SAMPLE_RATE):
+    async def filter_words(self) -> Window | None:
+        """Drop words without speech; return the window with its noises silenced if it has speech beside noise."""
+        if needs_no_check(self.result, len(self._window) / SAMPLE_RATE):
             return None
         speech = await self._speech()
-        self.result = believed(self.result, speech)
-        return without_noises(self._window, speech)
+        self.result = keep_spoken_words(self.result, speech)
+        return silence_noises(self._window, speech)
 
-    def replace(self, result: WindowResult) -> None:
-        """Take the text of the window without its noises, if the model is surer of it."""
+    def replace_if_better(self, result: WindowResult) -> None:
+        """Take the result of the window without noises if the model is more certain of it."""
         assert self._probabilities is not None
-        clearer = believed(result, self._probabilities)
-        if clearer.text and (not self.result.text or clearer.avg_logprob >= self.result.avg_logprob):
-            self.result = clearer
+        candidate = keep_spoken_words(result, self._probabilities)
+        if candidate.text and (not self.result.text or candidate.avg_logprob >= self.result.avg_logprob):
+            self.result = candidate
 
-    async def missed(self) -> list[Hole]:
-        """The holes, within the stretches that are open, in which somebody speaks."""
-        if not self.open:
+    async def gaps_with_speech(self) -> list[Gap]:
+        """Find the gaps in the unchecked stretches that have speech."""
+        if not self.unchecked:
             return []
         found = [
-            hole
-            for hole in holes(self._window, self.result.words)
-            if any(start < (hole.start + hole.end) / 2 < end for start, end in self.open)
+            gap
+            for gap in find_gaps(self._window, self.result.words)
+            if any(start < (gap.start + gap.end) / 2 < end for start, end in self.unchecked)
         ]
         if not found:
             return []
         speech = await self._speech()
-        return [hole for hole in found if _is_spoken(hole, speech)]
+        return [gap for gap in found if _has_speech(gap, speech)]
 
-    def piece(self, hole: Hole) -> Window:
-        """The sound of a hole."""
-        return self._window[round(hole.start * SAMPLE_RATE) : round(hole.end * SAMPLE_RATE)]
+    def audio(self, gap: Gap) -> Window:
+        """Cut out the audio of a gap."""
+        return self._window[round(gap.start * SAMPLE_RATE) : round(gap.end * SAMPLE_RATE)]
 
-    def fill(self, hole: Hole, found: WindowResult) -> None:
-        """Put what was found in a hole into its place, if it is believed; then look there once more."""
+    def fill(self, gap: Gap, result: WindowResult) -> None:
+        """Insert the words of a gap that have speech, and mark the gap to be searched once more."""
         assert self._probabilities is not None
-        first = round(hole.start * SAMPLE_RATE / FRAME)
-        last = round(hole.end * SAMPLE_RATE / FRAME)
-        whole = filled(self.result, hole, believed(found, self._probabilities[first:last]))
-        if whole is not self.result:
-            self.result = whole
-            self.open.append((hole.start, hole.end))
+        first = round(gap.start * SAMPLE_RATE / FRAME)
+        last = round(gap.end * SAMPLE_RATE / FRAME)
+        filled = fill_gap(self.result, gap, keep_spoken_words(result, self._probabilities[first:last]))
+        if filled is not self.result:
+            self.result = filled
+            self.unchecked.append((gap.start, gap.end))
 
     async def _speech(self) -> Probabilities:
         if self._probabilities is None:
-            self._probabilities = await asyncio.to_thread(heard, self._window)
+            self._probabilities = await asyncio.to_thread(speech_probabilities, self._window)
         return self._probabilities
 
 
-def holes(window: Window, words: Sequence[Word]) -> list[Hole]:
-    """Find the stretches where something sounds and no word is; none where no word was aligned at all."""
+def find_gaps(window: Window, words: Sequence[Word]) -> list[Gap]:
+    """Find the stretches that have sound but no word; none if no word was aligned."""
     if not words:
         return []
     silent = pauses(window)
-    placed = settle(words, window)
+    placed = settle_times(words, window)
     edges = [0.0, *(moment for word in placed for moment in (word.start, word.end)), len(window) / SAMPLE_RATE]
-    gaps = (Hole(start, end, index) for index, (start, end) in enumerate(zip(edges[::2], edges[1::2], strict=True)))
-    long = (
-        Hole(word.start, word.end, index, inside=True)
+    between = (Gap(start, end, index) for index, (start, end) in enumerate(zip(edges[::2], edges[1::2], strict=True)))
+    inside = (
+        Gap(word.start, word.end, index, inside=True)
         for index, word in enumerate(placed)
         if word.end - word.start >= _LONGEST_WORD
     )
     return sorted(
-        (hole for hole in (*gaps, *long) if _sounding(hole, silent) >= _LONGEST),
-        key=lambda hole: (hole.start, hole.end),
+        (gap for gap in (*between, *inside) if _sound_seconds(gap, silent) >= _SHORTEST_GAP),
+        key=lambda gap: (gap.start, gap.end),
     )
 
 
-def filled(result: WindowResult, hole: Hole, found: WindowResult) -> WindowResult:
-    """Put what was found in a hole into its place, if the model was sure of it."""
-    before, after = result.words[: hole.before], result.words[hole.before :]
+def fill_gap(result: WindowResult, gap: Gap, found: WindowResult) -> WindowResult:
+    """Insert the words found in a gap, unless the model is uncertain of them."""
+    before, after = result.words[: gap.before], result.words[gap.before :]
     new = list(found.words)
-    # The words next to a hole may have been placed on its other side, and are heard again then.
-    if new and after and _same(new[-1], after[0]):
+    # The words beside a gap may have been placed on its other side, and are decoded again then.
+    if new and after and _is_same(new[-1], after[0]):
         new.pop()
-    if new and before and _same(new[0], before[-1]):
+    if new and before and _is_same(new[0], before[-1]):
         del new[0]
-    if not new or found.avg_logprob < _SURE:
+    if not new or found.avg_logprob < _MIN_LOGPROB:
         return result
-    # A word that ended there begins after what was found.
-    if hole.inside and after:
-        begin = max(after[0].start, new[-1].end + hole.start)
+    # A word around the gap begins after the inserted words.
+    if gap.inside and after:
+        begin = max(after[0].start, new[-1].end + gap.start)
         after = (replace(after[0], start=begin, end=max(begin, after[0].end)), *after[1:])
-    moved = [replace(word, start=word.start + hole.start, end=word.end + hole.start) for word in new]
+    moved = [replace(word, start=word.start + gap.start, end=word.end + gap.start) for word in new]
     words = (*before, *moved, *after)
     return replace(result, words=words, text="".join(word.word for word in words).strip())
 
 
-def _same(one: Word, other: Word) -> bool:
+def _is_same(one: Word, other: Word) -> bool:
     plain = ["".join(letter for letter in word.word.lower() if letter.isalnum()) for word in (one, other)]
     return plain[0] == plain[1]
 
 
-def _is_spoken(hole: Hole, speech: Probabilities) -> bool:
-    """Whether somebody speaks in a hole; in a word that lasts too long, more than the word itself."""
-    if hole.inside:
-        first, last = round(hole.start * SAMPLE_RATE / FRAME), round(hole.end * SAMPLE_RATE / FRAME)
-        return int((speech[first:last] >= FAINT).sum()) * FRAME / SAMPLE_RATE >= _LONGEST_WORD
-    return speech_near(speech, hole.start + _EDGE, hole.end - _EDGE) >= FAINT
+def _has_speech(gap: Gap, speech: Probabilities) -> bool:
+    """Whether a gap has speech; inside a word that lasts too long, more than the word itself needs."""
+    if gap.inside:
+        first, last = round(gap.start * SAMPLE_RATE / FRAME), round(gap.end * SAMPLE_RATE / FRAME)
+        return int((speech[first:last] >= FAINT_SPEECH).sum()) * FRAME / SAMPLE_RATE >= _LONGEST_WORD
+    return speech_near(speech, gap.start + _EDGE, gap.end - _EDGE) >= FAINT_SPEECH
 
 
-def _sounding(hole: Hole, silent: Sequence[tuple[float, float]]) -> float:
-    quiet = sum(max(0.0, min(hole.end, end) - max(hole.start, start)) for start, end in silent)
-    return hole.end - hole.start - quiet
+def _sound_seconds(gap: Gap, silent: Sequence[tuple[float, float]]) -> float:
+    quiet = sum(max(0.0, min(gap.end, end) - max(gap.start, start)) for start, end in silent)
+    return gap.end - gap.start - quiet

@@ -1,4 +1,4 @@
-"""From words to caption-sized segments: cut at sentence ends and pauses, so that each can be read as a subtitle."""
+"""Split words into caption-sized segments at sentence ends and pauses, so that each can be read as a subtitle."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -6,7 +6,7 @@ from itertools import accumulate, pairwise
 
 from common.text.sentences import sentence_ends
 from transcriber.engines.base import Word
-from transcriber.text.line_breaks import IN_WORD, LINE_WIDTH, breaks, columns, ends_clause, fits, pieces
+from transcriber.text.line_breaks import IN_WORD, LINE_WIDTH, breaks, columns, ends_clause, fits, split_to_width
 
 MAX_SECONDS = 7.0
 PAUSE_SECONDS = 0.8
@@ -14,15 +14,15 @@ _SHORT = 20  # letters
 _SHORT_GAP_SECONDS = 0.5
 
 
-def cut(words: Sequence[Word], language: str | None = None) -> Iterator[list[Word]]:
-    """Group words, in the order and the time of the recording, into segments."""
-    narrow = [piece for word in words for piece in _narrow(word)]
-    yield from _together([piece for run in runs(narrow, language) for piece in _fitting(run)])
+def split(words: Sequence[Word], language: str | None = None) -> Iterator[list[Word]]:
+    """Group words, ordered and timed as in the recording, into segments; `language` is that of the text."""
+    narrow = [piece for word in words for piece in _fit_lines(word)]
+    yield from _join_short([piece for sentence in sentences(narrow, language) for piece in _fitting(sentence)])
 
 
-def _narrow(word: Word) -> Iterator[Word]:
-    """Divide a word that no line holds, as in Khmer, which is written without spaces, and its time with it."""
-    texts = pieces(word.word)
+def _fit_lines(word: Word) -> Iterator[Word]:
+    """Split a word that is wider than a line, as in Khmer, which has no spaces, and divide its time."""
+    texts = split_to_width(word.word)
     widths = list(accumulate(map(columns, texts), initial=0))
     moments = [word.start + (word.end - word.start) * width / max(1, widths[-1]) for width in widths]
     moments = [word.start, *(round(moment, 3) for moment in moments[1:-1]), word.end]
@@ -30,22 +30,22 @@ def _narrow(word: Word) -> Iterator[Word]:
         yield replace(word, start=start, end=end, word=text)
 
 
-def runs(words: Sequence[Word], language: str | None) -> Iterator[list[Word]]:
-    """Cut after sentence ends and in pauses."""
+def sentences(words: Sequence[Word], language: str | None) -> Iterator[list[Word]]:
+    """Split words after sentence ends and in pauses."""
     ends = set(sentence_ends("".join(word.word for word in words), language, small=True))
-    run: list[Word] = []
+    sentence: list[Word] = []
     for word, begins in zip(words, _begins(words), strict=True):
-        if run and (word.start - run[-1].end >= PAUSE_SECONDS or begins in ends):
-            yield run
-            run = []
-        run.append(word)
-    if run:
-        yield run
+        if sentence and (word.start - sentence[-1].end >= PAUSE_SECONDS or begins in ends):
+            yield sentence
+            sentence = []
+        sentence.append(word)
+    if sentence:
+        yield sentence
 
 
-def _fitting(run: Sequence[Word]) -> Iterator[list[Word]]:
-    """Halve a run that is too long for a caption, at the best place near its middle, until every piece fits."""
-    waiting = [list(run)]
+def _fitting(sentence: Sequence[Word]) -> Iterator[list[Word]]:
+    """Halve a sentence that is too long for a caption, at the best place near its middle, until every piece fits."""
+    waiting = [list(sentence)]
     while waiting:
         piece = waiting.pop()
         if len(piece) == 1 or _fits(piece):
@@ -66,7 +66,7 @@ def _best_cut(words: Sequence[Word]) -> int:
         width += columns(before.word)
         cost = abs(width - target) / total - min(after.start - before.end, PAUSE_SECONDS) / 2
         cost += allowed.get(begins[index], IN_WORD)
-        # A run holds full stops of abbreviations only.
+        # Full stops inside a sentence are those of abbreviations.
         if ends_clause(before.word) and not before.word.endswith("."):
             cost -= 0.25
         if cost < best_cost:
@@ -74,18 +74,18 @@ def _best_cut(words: Sequence[Word]) -> int:
     return best
 
 
-def _together(runs: Sequence[list[Word]]) -> Iterator[list[Word]]:
-    """Join a very short run with the one after it, so that no caption flashes by."""
-    held: list[Word] = []
-    for run in runs:
-        joined = [*held, *run]
-        close = bool(held) and run[0].start - held[-1].end < _SHORT_GAP_SECONDS
-        if held and not (close and _weight(held) < _SHORT and _fits(joined)):
-            yield held
-            joined = run
-        held = joined
-    if held:
-        yield held
+def _join_short(pieces: Sequence[list[Word]]) -> Iterator[list[Word]]:
+    """Join a very short piece with the next one, so that every caption can be read."""
+    pending: list[Word] = []
+    for piece in pieces:
+        joined = [*pending, *piece]
+        close = bool(pending) and piece[0].start - pending[-1].end < _SHORT_GAP_SECONDS
+        if pending and not (close and _weight(pending) < _SHORT and _fits(joined)):
+            yield pending
+            joined = piece
+        pending = joined
+    if pending:
+        yield pending
 
 
 def _fits(words: Sequence[Word]) -> bool:
@@ -97,13 +97,13 @@ def _text(words: Sequence[Word]) -> str:
 
 
 def _begins(words: Sequence[Word]) -> list[int]:
-    """Where each word's first letter stands in the text of all."""
+    """The offset of each word's first letter in the joined text."""
     before = accumulate((len(word.word) for word in words), initial=0)
     return [at + len(word.word) - len(word.word.lstrip()) for word, at in zip(words, before, strict=False)]
 
 
 def _weight(words: Sequence[Word]) -> int:
-    """How much is said, in letters: a Chinese character or a Korean syllable says about as much as four."""
+    """The length of the text in letters: a Chinese character or a Korean syllable counts as four."""
     return sum(columns(letter) ** 2 for letter in _text(words))
 
 

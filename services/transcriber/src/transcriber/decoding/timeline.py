@@ -1,7 +1,7 @@
-"""From a window's words to segments of the recording, through the spans that the window is packed from.
+"""Map a window's words to segments of the recording, by the spans that the window was packed from.
 
-Where speech had to be cut, two windows share a stretch of it: the words before its middle are the left window's, those
-after it the right one's. A word is where its own middle is, which is surer than its edges, and the same in both.
+Where speech was cut, two windows share a stretch of it: the words before its middle belong to the left window, those
+after it to the right one. The middle of a word decides, because it is more reliable than the word's edges.
 """
 
 from bisect import bisect_right
@@ -16,20 +16,20 @@ from . import segments, word_times
 
 
 class Timeline:
-    """One window's spans, as in the chunk's meta."""
+    """Maps the times of one window, described in the chunk's meta, to the recording."""
 
     def __init__(self, window: dict[str, Any]) -> None:
         self._index: int = window["index"]
         self._spans: list[dict[str, float]] = window["spans"]
         self._offsets = [span["offset"] for span in self._spans]
-        # Of windows that were planned before there was an overlap, nothing is said.
+        # Absent where the window shares no stretch, and in plans of older versions.
         self._from: float | None = window.get("words_from")
         self._until: float | None = window.get("words_until")
 
     def document(self, result: WindowResult, audio: Window) -> dict[str, Any]:
-        """A window's part of the result document: times in seconds of the recording, numbers rounded."""
-        placed = [self._placed(word) for word in word_times.settle(result.words, audio)]
-        words = [word for word in placed if self._is_ours(word)]
+        """Build the window's part of the result document: times in seconds of the recording, rounded."""
+        placed = [self._placed(word) for word in word_times.settle_times(result.words, audio)]
+        words = [word for word in placed if self._belongs_here(word)]
         text = result.text if len(words) == len(placed) else "".join(word.word for word in words)
         return {
             "index": self._index,
@@ -40,15 +40,15 @@ class Timeline:
             "segments": list(self._segments(result, words, audio)),
         }
 
-    def _is_ours(self, word: Word) -> bool:
+    def _belongs_here(self, word: Word) -> bool:
         middle = (word.start + word.end) / 2
         return (self._from is None or middle >= self._from) and (self._until is None or middle < self._until)
 
     def _segments(self, result: WindowResult, words: list[Word], audio: Window) -> Iterator[dict[str, Any]]:
         if result.text and not result.words:
-            # Without times of words, the text is spread over its window.
+            # Without word times, the text spans its window.
             words = [self._placed(Word(0.0, len(audio) / SAMPLE_RATE, result.text.strip(), 0.0))]
-        for group in segments.cut(words, result.language):
+        for group in segments.split(words, result.language):
             yield {
                 "start": round(group[0].start, 3),
                 "end": round(group[-1].end, 3),
@@ -61,7 +61,7 @@ class Timeline:
         return Word(start, end, word.word, round(word.probability, 4))
 
     def _interval(self, start: float, end: float) -> tuple[float, float]:
-        """Map an interval into the span that holds its middle: nothing is spoken across a silence we took out."""
+        """Map an interval into the span that holds its middle: no word extends over a silence that was removed."""
         span = self._spans[max(0, bisect_right(self._offsets, (start + end) / 2) - 1)]
         shift = span["source_start"] - span["offset"]
         first, last = span["source_start"], span["source_end"]

@@ -1,8 +1,8 @@
-"""Which words of a window are believed: where the voice detector finds no speech, the model must be surer of them.
+"""Drop words without speech: where the voice detector finds none, the model's probability must be higher.
 
-Whisper writes over any sound: it goes on with a sentence, or writes what stands in subtitles where nobody speaks. The
-words alone do not show it. But in recordings that are noisy, quiet, far away or from a telephone, each word that was
-really spoken has a probability of speech of 0.3 at least near it, and on noise there is hardly ever so much.
+Whisper writes text over any sound: it continues a sentence, or writes what subtitles hold where there is no speech. The
+words alone do not show it. But in recordings that are noisy, quiet, distant or from a telephone, each spoken word has a
+probability of speech of at least 0.3 near it, and on noise the probability is hardly ever that high.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,54 +23,54 @@ from transcriber.text import stock_phrases
 from . import segments
 
 Probabilities = NDArray[np.float32]
-"""The detector's answer for every 32 ms of a window: see vad.heard."""
+"""The detector's probability of speech for every 32 ms of a window: see detector.speech_probabilities."""
 
-FAINT: Final = 0.3  # probability of speech that every spoken word has near it, even by telephone
-_NEAR: Final = 0.3  # seconds around a word that speak for it: alignment is no more exact
+FAINT_SPEECH: Final = 0.3  # probability of speech near every spoken word, even by telephone
+_NEAR: Final = 0.3  # seconds around a word that count for it: alignment is not more exact
 _FRAMES: Final = 4  # of 32 ms with at least this probability: a click has fewer
-# What the model has to be sure of to be believed without speech, as mean probability of words and mean log probability.
-_SURE: Final = 0.9
-_SURE_TEXT: Final = -0.25
-# Where there is a little speech or some, less is enough.
-_UNSURE: Final = 0.25
-_UNSURE_TEXT: Final = -0.7
-_UNSURE_OF_CREDIT: Final = 0.5
-# Text that is beyond doubt, so that the sound need not be looked at: the detector takes time too.
+# Without speech, words are kept from this mean probability of words and mean log probability on.
+_CERTAIN: Final = 0.9
+_CERTAIN_LOGPROB: Final = -0.25
+# With faint speech, or with speech, less is enough.
+_UNCERTAIN: Final = 0.25
+_UNCERTAIN_LOGPROB: Final = -0.7
+_UNCERTAIN_STOCK_PHRASE: Final = 0.5
+# Above these the text needs no check, which saves the time of the detector.
 _CLEAR: Final = 0.7
-_CLEAR_TEXT: Final = -0.3
-# A noise beside speech: it may spoil the words in the same window.
-_NOISE: Final = 0.1  # probability of speech below which it is none
+_CLEAR_LOGPROB: Final = -0.3
+# Noise beside speech may spoil the words in the same window.
+_NOISE: Final = 0.1  # probability of speech below which a frame is noise
 _MARGIN: Final = 16  # frames (0.5 s) between speech and noise that stay as they are
-_LASTING: Final = 31  # frames: 1 s
-_SOUNDING: Final = 0.01  # of the scale: what is quieter spoils nothing
+_SHORTEST_NOISE: Final = 31  # frames: 1 s
+_LOUDNESS: Final = 0.01  # of full scale: quieter noise spoils nothing
 _LONGEST_WORD: Final = 2.0  # seconds
 _FEW_BYTES_PER_SECOND: Final = 7.0
 
 
-def is_clear(result: WindowResult, seconds: float) -> bool:
-    """Whether nothing in a window's text gives reason to look at its sound."""
+def needs_no_check(result: WindowResult, seconds: float) -> bool:
+    """Whether the text alone shows that the words were spoken."""
     if not result.text:
         return True
-    if result.avg_logprob < _CLEAR_TEXT or len(result.text.encode()) < seconds * _FEW_BYTES_PER_SECOND:
+    if result.avg_logprob < _CLEAR_LOGPROB or len(result.text.encode()) < seconds * _FEW_BYTES_PER_SECOND:
         return False
     return all(
-        _sureness(words) >= _CLEAR
-        and not stock_phrases.begins(_text(words))
-        and all(_has_length(word) for word in words)
-        for words in segments.runs(result.words, result.language)
+        _probability(words) >= _CLEAR
+        and not stock_phrases.begins_as_stock_phrase(_text(words))
+        and all(_has_plausible_length(word) for word in words)
+        for words in segments.sentences(result.words, result.language)
     )
 
 
-def believed(result: WindowResult, probabilities: Probabilities) -> WindowResult:
-    """Leave out what nobody said; `probabilities` are those of the window."""
+def keep_spoken_words(result: WindowResult, probabilities: Probabilities) -> WindowResult:
+    """Drop the words that were not spoken; `probabilities` are those of the window."""
     if result.text and not result.words:
         whole = Word(0.0, len(probabilities) * FRAME / SAMPLE_RATE, result.text, float(np.exp(result.avg_logprob)))
-        return result if _is_believed([whole], result, probabilities) else replace(result, text="")
+        return result if _is_spoken([whole], result, probabilities) else replace(result, text="")
     kept = [
         word
-        for phrase in segments.runs(result.words, result.language)
-        for part in _parts(phrase, probabilities)
-        if _is_believed(part, result, probabilities)
+        for sentence in segments.sentences(result.words, result.language)
+        for part in _parts(sentence, probabilities)
+        if _is_spoken(part, result, probabilities)
         for word in part
     ]
     if len(kept) == len(result.words):
@@ -79,68 +79,68 @@ def believed(result: WindowResult, probabilities: Probabilities) -> WindowResult
 
 
 def speech_near(probabilities: Probabilities, start: float, end: float) -> float:
-    """How probable speech is in a stretch of a window, in seconds: what a few of its frames have at least."""
+    """The probability of speech in a stretch of a window, in seconds: the minimum of its few most probable frames."""
     first, last = int(start * SAMPLE_RATE / FRAME), int(end * SAMPLE_RATE / FRAME) + 1
     inside = np.sort(probabilities[max(0, first) : max(0, last)])
     return float(inside[-_FRAMES]) if len(inside) >= _FRAMES else 0.0
 
 
-def without_noises(window: Window, probabilities: Probabilities) -> Window | None:
-    """Silence what lasts, sounds and is far from any speech; None where there is no such noise, or nothing else."""
+def silence_noises(window: Window, probabilities: Probabilities) -> Window | None:
+    """Silence long, audible noise that is far from speech; None if there is no such noise, or no speech."""
     if speech_near(probabilities, 0.0, len(window) / SAMPLE_RATE) < SPEECH:
         return None
     around = np.convolve(probabilities >= _NOISE, np.ones(2 * _MARGIN + 1))[_MARGIN : _MARGIN + len(probabilities)] > 0
     edges = np.flatnonzero(np.diff(np.concatenate([[True], around, [True]]).astype(np.int8)))
-    quieted = window.copy()
+    quiet = window.copy()
     for first, last in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
-        part = quieted[first * FRAME : last * FRAME]
-        if last - first >= _LASTING and np.abs(part).max() >= _SOUNDING:
+        part = quiet[first * FRAME : last * FRAME]
+        if last - first >= _SHORTEST_NOISE and np.abs(part).max() >= _LOUDNESS:
             part[:] = 0.0
-    return None if np.array_equal(quieted, window) else quieted
+    return None if np.array_equal(quiet, window) else quiet
 
 
-def _is_believed(words: Sequence[Word], result: WindowResult, probabilities: Probabilities) -> bool:
-    spoken = median(_evidence(word, probabilities) for word in words)
-    sure, text = _sureness(words), result.avg_logprob
-    is_credit = stock_phrases.resembles(_text(words))
-    if spoken >= SPEECH:
-        return not is_credit or sure >= _UNSURE_OF_CREDIT
-    if is_credit:
+def _is_spoken(words: Sequence[Word], result: WindowResult, probabilities: Probabilities) -> bool:
+    speech = median(_speech_near_word(word, probabilities) for word in words)
+    probability = _probability(words)
+    is_stock_phrase = stock_phrases.is_stock_phrase(_text(words))
+    if speech >= SPEECH:
+        return not is_stock_phrase or probability >= _UNCERTAIN_STOCK_PHRASE
+    if is_stock_phrase:
         return False
-    if spoken >= FAINT:
-        return sure >= _UNSURE and text >= _UNSURE_TEXT
-    return sure >= _SURE and text >= _SURE_TEXT
+    if speech >= FAINT_SPEECH:
+        return probability >= _UNCERTAIN and result.avg_logprob >= _UNCERTAIN_LOGPROB
+    return probability >= _CERTAIN and result.avg_logprob >= _CERTAIN_LOGPROB
 
 
 def _parts(words: Sequence[Word], probabilities: Probabilities) -> Iterator[Sequence[Word]]:
-    """Cut a phrase where speech begins or ends, and before a credit that follows speech; a credit stays in one."""
-    if stock_phrases.resembles(_text(words)):
+    """Split a sentence where speech begins or ends, and before a stock phrase after speech, which stays whole."""
+    if stock_phrases.is_stock_phrase(_text(words)):
         yield words
         return
-    spoken = [_evidence(word, probabilities) for word in words]
-    cut = next((index for index in _credits_within(words) if median(spoken[index:]) < FAINT), len(words))
-    for _, part in groupby(range(cut), key=lambda index: spoken[index] >= FAINT):
+    speech = [_speech_near_word(word, probabilities) for word in words]
+    cut = next((index for index in _stock_phrases_within(words) if median(speech[index:]) < FAINT_SPEECH), len(words))
+    for _, part in groupby(range(cut), key=lambda index: speech[index] >= FAINT_SPEECH):
         yield [words[index] for index in part]
     if cut < len(words):
         yield words[cut:]
 
 
-def _credits_within(words: Sequence[Word]) -> Iterator[int]:
-    """Yield the words with which something begins that may be a credit and goes on to the end of the phrase."""
+def _stock_phrases_within(words: Sequence[Word]) -> Iterator[int]:
+    """Yield the index of each word from which on the rest of the sentence may be a stock phrase."""
     for index in range(1, len(words)):
-        if words[index].word.startswith(" ") and stock_phrases.begins(_text(words[index:])):
+        if words[index].word.startswith(" ") and stock_phrases.begins_as_stock_phrase(_text(words[index:])):
             yield index
 
 
-def _evidence(word: Word, probabilities: Probabilities) -> float:
+def _speech_near_word(word: Word, probabilities: Probabilities) -> float:
     return speech_near(probabilities, word.start - _NEAR, word.end + _NEAR)
 
 
-def _sureness(words: Sequence[Word]) -> float:
+def _probability(words: Sequence[Word]) -> float:
     return fmean(word.probability for word in words)
 
 
-def _has_length(word: Word) -> bool:
+def _has_plausible_length(word: Word) -> bool:
     return 0 < word.end - word.start < _LONGEST_WORD
 
 

@@ -1,7 +1,7 @@
-"""Word times settled against the sound: the decoder's attention says roughly where a word is, its edges can be heard.
+"""Correct word times by the sound: the decoder's attention gives roughly where a word is, pauses give its edges.
 
-Attention runs ahead of the sound, and gives a pause to the word after it. So all times are moved by what it is usually
-ahead, and where there is a pause near an edge, the word before ends and the next one begins at the pause's own edges.
+Attention runs ahead of the sound and counts a pause to the word after it. So all times are moved by the usual lead, and
+where there is a pause near an edge, the word before it ends and the next word begins at the edges of the pause.
 """
 
 import statistics
@@ -19,16 +19,16 @@ from transcriber.text.line_breaks import ends_clause
 
 _FRAME: Final = SAMPLE_RATE // 100
 _FRAME_SECONDS: Final = _FRAME / SAMPLE_RATE
-_AHEAD: Final = 0.06  # seconds by which attention is usually early
+_AHEAD: Final = 0.06  # seconds by which attention is usually ahead
 _BELOW_SPEECH: Final = 25.0  # dB under the loud frames around it: silence
-_ABOVE_ROOM: Final = 4.0  # dB over the quietest frames of the window: silence too
-_SPEECH_ABOVE_ROOM: Final = 10.0  # dB: else the room is as loud as speech, and tells nothing
-_AROUND: Final = 150  # frames on either side that tell how loud speech is here
+_ABOVE_FLOOR: Final = 4.0  # dB above the quietest frames of the window: silence too
+_SPEECH_ABOVE_FLOOR: Final = 10.0  # dB: otherwise the background is as loud as speech and no level separates them
+_AROUND: Final = 150  # frames on either side that give the local level of speech
 _SMOOTHED: Final = 5  # frames
 _SHORTEST_PAUSE: Final = 8  # frames: the closure of a "t" is shorter
-_REACH: Final = 0.3  # seconds between an edge and a pause that may belong to it
-_LONG_PAUSE: Final = 0.5  # seconds: longer ones draw an edge no harder
-_APART: Final = 0.5  # seconds between two words that alignment itself sees apart
+_REACH: Final = 0.3  # seconds between an edge and a pause that can belong to it
+_LONG_PAUSE: Final = 0.5  # seconds: longer pauses do not count more
+_APART: Final = 0.5  # seconds between two words that alignment itself separates
 _SHORTEST_WORD: Final = 0.02
 _LONGEST_MEDIAN_SECONDS: Final = 0.7
 
@@ -37,7 +37,7 @@ Pause = tuple[float, float]
 
 @dataclass(slots=True)
 class _Edge:
-    """Where one word ends and the next begins: at a moment, or around a pause near it."""
+    """Where one word ends and the next begins: at a moment, or at the two ends of a pause near it."""
 
     moment: float
     pause: Pause | None = None
@@ -54,8 +54,8 @@ class _Edge:
         return self.pause[1] if self.pause else self.moment
 
 
-def settle(words: Sequence[Word], window: Window) -> list[Word]:
-    """Move the words' edges to where they are heard; times are seconds of the window, before and after."""
+def settle_times(words: Sequence[Word], window: Window) -> list[Word]:
+    """Move the edges of words to the pauses near them; times are seconds of the window."""
     if not words:
         return []
     seconds = len(window) / SAMPLE_RATE
@@ -65,18 +65,18 @@ def settle(words: Sequence[Word], window: Window) -> list[Word]:
     last = _edge(words[-1].end, silent)
     edges.append((last, last))
     for (_, begin), (end, _) in pairwise(edges):
-        _part(begin, end)
+        _separate(begin, end)
     settled: list[Word] = []
     clock = 0.0
     for word, (_, begin), (end, _) in zip(words, edges, edges[1:], strict=False):
         begins = min(max(begin.after, clock), seconds)
         clock = min(max(end.before, begins + _SHORTEST_WORD), seconds)
         settled.append(replace(word, start=begins, end=clock))
-    return list(_tamed(settled))
+    return list(_shorten_stretched(settled))
 
 
-def _tamed(words: Sequence[Word]) -> Iterator[Word]:
-    """Shorten words that are stretched over a noisy pause, from the side where the pause is."""
+def _shorten_stretched(words: Sequence[Word]) -> Iterator[Word]:
+    """Shorten words that extend over a noisy pause, on the side of the pause."""
     lengths = [word.end - word.start for word in words]
     longest = 2 * min(_LONGEST_MEDIAN_SECONDS, statistics.median(lengths))
     after_stop = True
@@ -94,14 +94,14 @@ def _tamed(words: Sequence[Word]) -> Iterator[Word]:
 
 
 def _between(end: float, start: float, pauses: Sequence[Pause]) -> tuple[_Edge, _Edge]:
-    """Say where a word ends and the next one starts: alignment usually lets the one end where the other begins."""
+    """Find the end of a word and the start of the next one, which are usually the same moment in an alignment."""
     following = _edge(start, pauses)
     return (_edge(end, pauses), following) if start - end >= _APART else (following, following)
 
 
-def _edge(seen: float, pauses: Sequence[Pause]) -> _Edge:
-    """Find the edge that alignment has seen, at the best pause near it, if any."""
-    edge = _Edge(seen + _AHEAD)
+def _edge(moment: float, pauses: Sequence[Pause]) -> _Edge:
+    """Find the edge for a moment of the alignment, at the best pause near it, if any."""
+    edge = _Edge(moment + _AHEAD)
     for pause in pauses:
         distance = max(pause[0] - edge.moment, edge.moment - pause[1], 0.0)
         gain = min(pause[1] - pause[0], _LONG_PAUSE) - distance
@@ -110,25 +110,25 @@ def _edge(seen: float, pauses: Sequence[Pause]) -> _Edge:
     return edge
 
 
-def _part(begin: _Edge, end: _Edge) -> None:
-    """Give a pause that both edges of a short word have found to the one it suits better: the word is beside it."""
+def _separate(begin: _Edge, end: _Edge) -> None:
+    """Assign a pause that both edges of a short word have found to the one with the higher gain."""
     if begin.pause is not None and begin.pause == end.pause:
         loser = end if begin.gain > end.gain else begin
         loser.pause, loser.gain = None, 0.0
 
 
 def pauses(window: Window) -> list[Pause]:
-    """Find the stretches of the window in which nobody speaks, as (start, end) in seconds."""
+    """Find the stretches of the window without speech, as (start, end) in seconds."""
     count = len(window) // _FRAME
     if count < _SMOOTHED:
         return []
     frames = window[: count * _FRAME].reshape(count, _FRAME)
     levels = 10 * np.log10(np.maximum(np.mean(np.square(frames), axis=1), 1e-10))
     smooth = np.convolve(levels, np.ones(_SMOOTHED) / _SMOOTHED, mode="same")
-    room = float(np.percentile(levels, 3))
+    floor = float(np.percentile(levels, 3))
     loudest = _loudest_around(smooth)
     silent = (levels < loudest - _BELOW_SPEECH) | (
-        (levels < room + _ABOVE_ROOM) & (loudest > room + _SPEECH_ABOVE_ROOM)
+        (levels < floor + _ABOVE_FLOOR) & (loudest > floor + _SPEECH_ABOVE_FLOOR)
     )
     edges = np.flatnonzero(np.diff(np.concatenate([[False], silent, [False]]).astype(np.int8)))
     runs = [(int(first), int(last)) for first, last in zip(edges[::2], edges[1::2], strict=True)]

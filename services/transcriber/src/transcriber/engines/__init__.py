@@ -1,4 +1,4 @@
-"""Engines: one protocol, one file each. The heavy libraries are imported only when their engine is created."""
+"""Engines: one protocol, one file each. Heavy libraries are imported only when their engine is created."""
 
 import ctypes
 import importlib.util
@@ -20,14 +20,14 @@ _EXTRAS = {"ctranslate2": "ctranslate2", "openai-whisper": "torch"}
 
 
 class NotForProduction(EngineError):
-    """The canned engine was asked to serve people."""
+    """The canned engine was configured in production."""
 
 
 def choose(engine: EngineName, device: DeviceName, environment: str) -> str:
-    """Return the engine that `auto` stands for here, or the one asked for if it can run.
+    """Return the engine that `auto` means on this machine, or the configured one if it can run.
 
     `auto` is openai-whisper where torch finds a GPU, else ctranslate2; openai-whisper also where nothing else is
-    installed. Raises EngineError when no engine, or not the one asked for, is installed, and NotForProduction.
+    installed. Raises EngineError if no engine, or not the configured one, is installed, and NotForProduction.
     """
     if engine == "canned":
         if environment == "production":
@@ -46,7 +46,7 @@ def choose(engine: EngineName, device: DeviceName, environment: str) -> str:
 
 
 def served(engine: str, model_dir: Path) -> list[str]:
-    """Return the models this engine (one that `choose` returned) finds in MODEL_DIR."""
+    """Return the models in MODEL_DIR for this engine (one that `choose` returned)."""
     return list(MODELS) if engine == "canned" else present(model_dir, _FORMS[engine])
 
 
@@ -60,11 +60,11 @@ def create(
     encoder: EncoderName = "auto",
     compute_type: ComputeType = "auto",
 ) -> Engine:
-    """Load one model into one engine (one that `choose` returned), which takes seconds.
+    """Load one model into an engine (one that `choose` returned), which takes seconds.
 
-    `threads` 0 leaves their number to the engine; `encoder` and `compute_type` concern ctranslate2 on a CPU. Raises
-    ModelUnavailable when MODEL_DIR does not have the model in the form this engine reads, EngineError when the encoder
-    cannot run here.
+    `threads` 0 leaves the number to the engine; `encoder` and `compute_type` apply to ctranslate2 on a CPU. Raises
+    ModelUnavailable if MODEL_DIR does not have the model in the engine's format, EngineError if the encoder cannot run
+    on this machine.
     """
     if engine == "canned":
         from .canned import CannedEngine  # noqa: PLC0415 (engines are imported when they are created)
@@ -72,8 +72,8 @@ def create(
         return CannedEngine(model)
     if not is_present(model_dir, model, _FORMS[engine]):
         raise ModelUnavailable(
-            f"{model_dir} does not have {model} in the form {engine} reads; there is: "
-            f"{', '.join(served(engine, model_dir)) or 'none'}. Bring it in with: python -m models get {model}"
+            f"{model_dir} does not have {model} in the format of {engine}; it has: "
+            f"{', '.join(served(engine, model_dir)) or 'none'}. Install it with: python -m models get {model}"
         )
     if engine == "openai-whisper":
         from . import openai_whisper  # noqa: PLC0415 (imports torch)
@@ -90,7 +90,7 @@ def create(
 
 def _torch_sees_gpu() -> bool:
     try:
-        # Asking the driver first spares machines without one the seconds that importing torch takes.
+        # Without a driver the import of torch, which takes seconds, is not needed.
         ctypes.CDLL("libcuda.so.1")
     except OSError:
         return False

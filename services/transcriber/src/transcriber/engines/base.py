@@ -1,4 +1,4 @@
-"""What every engine is: plain data in, plain data out, the same answer for any batch composition."""
+"""The protocol of the engines: plain data in, plain data out, the same result for any batch composition."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,32 +18,32 @@ _SURE_OF_LANGUAGE = 0.5
 
 
 class EngineError(Exception):
-    """An engine could not do what it was asked to do."""
+    """An engine could not serve a request."""
 
 
 class EngineDied(EngineError):
-    """The engine's process ended in the middle of a request; the next request starts a new one."""
+    """The engine's process ended during a request; the next request starts a new one."""
 
 
 class DeviceFailed(EngineError):
-    """The accelerator is in a state that only a new process can leave."""
+    """The accelerator has failed; only a new process can use it again."""
 
 
 class ModelUnavailable(EngineError):
-    """The model is not in MODEL_DIR in the form this engine reads; permanent until somebody brings it in."""
+    """The model is not in MODEL_DIR in the format of this engine; permanent until it is installed."""
 
 
 class LanguageUnsupported(EngineError):
-    """The model does not know the language or the task; permanent."""
+    """The model does not support the language or the task; permanent."""
 
 
 @dataclass(frozen=True, slots=True)
 class DecodeOptions:
     """How to decode windows; together with the audio and the model it determines the result completely.
 
-    `language` is an ISO code the model knows (detect it first, pin it for the job); with `multilingual` it is only
-    what a window is decoded in whose own language the model is not sure of. `hotwords` are names and terms to expect.
-    `beam_size` 1 is greedy.
+    `language` is an ISO code the model supports (detect it first, pin it for the job); with `multilingual` it is the
+    fallback for windows whose own language is uncertain. `hotwords` are names and terms to expect. `beam_size` 1 is
+    greedy.
     """
 
     language: str
@@ -55,22 +55,22 @@ class DecodeOptions:
 
     @property
     def prompt(self) -> str | None:
-        """What the decoder is told to have been said before: of a long text only the end counts (about 220 tokens).
+        """The text that precedes the window for the decoder; only its last tokens count (about 220).
 
-        The hot words come last, so that a long prompt never pushes them out.
+        The hot words come last, so that a long prompt never displaces them.
         """
         texts = (text.strip() for text in (self.initial_prompt, self.hotwords) if text)
         return " ".join(text for text in texts if text) or None
 
     def language_of(self, probabilities: Mapping[str, float]) -> str:
-        """Choose the language of one window, by the probabilities that the model gives to each: see `multilingual`."""
+        """Choose the language of one window by the probability of each language: see `multilingual`."""
         likeliest = max(probabilities, key=lambda code: probabilities[code])
         return likeliest if self.multilingual and probabilities[likeliest] >= _SURE_OF_LANGUAGE else self.language
 
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A word as spoken: times in seconds from the window's start; `word` carries its leading space and punctuation."""
+    """A word: times in seconds from the window's start; `word` includes its leading space and punctuation."""
 
     start: float
     end: float
@@ -80,9 +80,9 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class WindowResult:
-    """What one window says; `text` is empty and `words` is () when the model heard no speech.
+    """The text of one window; `text` is empty and `words` is () if the model found no speech.
 
-    `language` is the one it was decoded in.
+    `language` is the one that was spoken; `translated` says that the text is its English translation.
     """
 
     text: str
@@ -90,11 +90,17 @@ class WindowResult:
     no_speech_prob: float
     words: tuple[Word, ...]
     language: str
+    translated: bool = False
+
+    @property
+    def text_language(self) -> str:
+        """The language of the text."""
+        return "en" if self.translated else self.language
 
 
 @dataclass(frozen=True, slots=True)
 class EngineInfo:
-    """Everything besides audio and options that a result depends on."""
+    """What a result depends on besides audio and options."""
 
     name: str
     version: str
@@ -104,33 +110,43 @@ class EngineInfo:
     device: str
 
 
+def common_language(windows: Sequence[Mapping[str, float]]) -> tuple[str, float]:
+    """Return the language with the highest average probability over the windows, and that average."""
+    totals: dict[str, float] = {}
+    for probabilities in windows:
+        for code, probability in probabilities.items():
+            totals[code] = totals.get(code, 0.0) + probability
+    language = max(totals, key=lambda code: totals[code])
+    return language, round(totals[language] / len(windows), 4)
+
+
 class Engine(Protocol):
     """One model on one device, in the calling thread; blocking, not thread-safe."""
 
     @property
     def info(self) -> EngineInfo:
-        """The engine, its library's version, and the model it holds."""
+        """The engine, the version of its library, and the loaded model."""
         ...
 
     @property
     def threads(self) -> int:
-        """How many processor threads it computes with."""
+        """The number of CPU threads."""
         ...
 
     @property
     def batch_windows(self) -> int:
-        """How many windows one call should bring to keep the device full."""
+        """How many windows a call needs to use the device fully."""
         ...
 
     def decode(self, windows: Sequence[Window], options: DecodeOptions) -> list[WindowResult]:
-        """Decode windows (any number), one result each, in order.
+        """Decode any number of windows, one result each, in order.
 
         Raises LanguageUnsupported, DeviceFailed, or MemoryError.
         """
         ...
 
     def detect_language(self, windows: Sequence[Window]) -> tuple[str, float]:
-        """Name the language of these windows taken together, with its probability 0..1; English-only models say en."""
+        """Detect the common language of these windows, with its probability 0..1; English-only models return en."""
         ...
 
     def close(self) -> None:

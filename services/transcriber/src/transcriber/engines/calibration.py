@@ -1,7 +1,7 @@
-"""What is fastest on this machine and changes no text: measured once in seconds, remembered beside the models.
+"""Measure the fastest number of threads and batch size once per machine, and store them beside the models.
 
-Only the number of threads and the batch are measured. The precision is not: it changes texts, so it follows from what
-the processor can do, and not from a clock that others' work disturbs.
+Neither changes a text. The precision does, so it follows from the processor's features and not from a measurement,
+which other processes disturb.
 """
 
 import hashlib
@@ -15,23 +15,23 @@ from pathlib import Path
 
 from models.layout import write_json
 
-REMEMBERED = ".calibration.json"
+FILE_NAME = ".calibration.json"
 _VERSION = 1
 _SECONDS = 4.0
-# What is this little slower is no worse.
+# Up to this factor slower counts as equal.
 _TOLERANCE = 1.03
 
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """How an engine uses its machine; a text never depends on it."""
+    """How an engine uses its machine; texts do not depend on it."""
 
     threads: int
     batch_windows: int
 
 
 def machine(*versions: str) -> str:
-    """Return the key of a measurement: the processor, its cores, and whatever versions are given."""
+    """Return the key of a measurement: the processor, its cores, and the given versions."""
     try:
         processor = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     except OSError:
@@ -41,32 +41,32 @@ def machine(*versions: str) -> str:
 
 
 def cores() -> int:
-    """The processor cores that this process may use."""
+    """The number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0))
 
 
-def remembered(model_dir: Path, key: str) -> Tuning | None:
-    """Return what an earlier start measured under this key."""
+def stored(model_dir: Path, key: str) -> Tuning | None:
+    """Return the measurement of an earlier start."""
     try:
-        return Tuning(**json.loads((model_dir / REMEMBERED).read_text(encoding="utf-8"))[key])
+        return Tuning(**json.loads((model_dir / FILE_NAME).read_text(encoding="utf-8"))[key])
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def remember(model_dir: Path, key: str, tuning: Tuning) -> None:
-    """Keep a measurement for the next start; where MODEL_DIR cannot be written, that one measures again."""
+def store(model_dir: Path, key: str, tuning: Tuning) -> None:
+    """Store a measurement for the next start, which measures again if MODEL_DIR is not writable."""
     try:
-        content = json.loads((model_dir / REMEMBERED).read_text(encoding="utf-8"))
+        content = json.loads((model_dir / FILE_NAME).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         content = {}
     try:
-        write_json(model_dir / REMEMBERED, {**content, key: asdict(tuning)})
+        write_json(model_dir / FILE_NAME, {**content, key: asdict(tuning)})
     except OSError:
         return
 
 
 def fastest(candidates: Sequence[int], cost: Callable[[int], float], *, seconds: float = _SECONDS) -> int:
-    """Return the first candidate whose cost is about the least; begin no further measurement after `seconds`."""
+    """Return the first candidate with about the lowest cost; start no measurement after `seconds`."""
     began = time.monotonic()
     costs: dict[int, float] = {}
     for candidate in candidates:

@@ -1,6 +1,6 @@
-"""A test engine: says words derived from a hash of the audio, at once. It understands nothing.
+"""An engine for tests: it returns words derived from a hash of the audio, without any model.
 
-Tests make it misbehave by marks in the recording: a few full-scale samples, which no speech has.
+Tests make it slow or make it crash by marks in the recording: a few full-scale samples, which speech does not have.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ import numpy as np
 from transcriber.audio.pcm import SAMPLE_RATE
 
 from .base import DecodeOptions, EngineInfo, Window, WindowResult, Word
-from .hypothesis import Decoded
+from .hypothesis import Hypothesis
 from .results import window_result
 
 _ALPHABET = "alpha bravo charlie delta echo foxtrot golf hotel india juliet kilo lima mike november oscar papa"
@@ -27,15 +27,15 @@ _FULL = 0.9  # of the scale
 
 log = logging.getLogger(__name__)
 
-# Marks by what they do: 1 is a sample at the top of the scale, -1 at its bottom.
+# Marks: 1 is a sample at the top of the scale, -1 at its bottom.
 SLOW: Final = (1, -1) * 16
-"""Each one makes decoding its window take 0.1 s longer."""
+"""Each mark makes the decoding of its window take 0.1 s longer."""
 DEADLY: Final = (1, 1, -1, -1) * 8
-"""Decoding its window kills the whole worker, as the kernel does with one that takes too much memory."""
+"""The decoding of its window kills the whole worker, like the kernel when memory runs out."""
 
 
 class CannedEngine:
-    """The same window always gives the same text, whatever model it is asked for."""
+    """The same window always gives the same text, for any model."""
 
     def __init__(self, model: str) -> None:
         self.info = EngineInfo(
@@ -46,30 +46,30 @@ class CannedEngine:
 
     @property
     def batch_windows(self) -> int:
-        """Any number of windows is as good as another."""
+        """Any number is equally fast."""
         return 8
 
     def close(self) -> None:
-        """There is nothing to free."""
+        """Nothing to free."""
 
     def detect_language(self, windows: Sequence[Window]) -> tuple[str, float]:  # noqa: ARG002 (the protocol's)
-        """Every recording is in English."""
+        """Return English for every recording."""
         return "en", 1.0
 
     def decode(self, windows: Sequence[Window], options: DecodeOptions) -> list[WindowResult]:
-        """Say one word per 0.4 s of audio, chosen by the audio's hash."""
+        """Return one word per 0.4 s of audio, chosen by the audio's hash."""
         for window in windows:
-            _misbehave(window)
-        return [_say(window, options) for window in windows]
+            _obey_marks(window)
+        return [_invent(window, options) for window in windows]
 
 
-def _misbehave(window: Window) -> None:
-    """Do what the window's marks ask for."""
+def _obey_marks(window: Window) -> None:
+    """Sleep or kill the worker by the window's marks."""
     extremes = np.where(window > _FULL, 1, np.where(window < -_FULL, -1, 0)).astype(np.int8).tobytes()
     if _pattern(DEADLY) in extremes:
-        log.warning("THE CANNED ENGINE KILLS ITS WORKER, AS A MARK IN THE RECORDING TELLS IT TO")
+        log.warning("CANNED ENGINE KILLS ITS WORKER BECAUSE OF A MARK IN THE RECORDING")
         os.kill(os.getppid(), signal.SIGKILL)
-        time.sleep(60)  # this process dies with its parent
+        time.sleep(60)  # this process ends with its parent
     time.sleep(_SLOWNESS * extremes.count(_pattern(SLOW)))
 
 
@@ -77,7 +77,7 @@ def _pattern(mark: Sequence[int]) -> bytes:
     return np.array(mark, np.int8).tobytes()
 
 
-def _say(window: Window, options: DecodeOptions) -> WindowResult:
+def _invent(window: Window, options: DecodeOptions) -> WindowResult:
     seconds = len(window) / SAMPLE_RATE
     content = np.ascontiguousarray(window, np.float32).tobytes()
     chosen = hashlib.shake_256(content + repr(options).encode()).digest(max(1, int(seconds / _SECONDS_PER_WORD)))
@@ -87,4 +87,4 @@ def _say(window: Window, options: DecodeOptions) -> WindowResult:
         Word(index * _SECONDS_PER_WORD, (index + 1) * _SECONDS_PER_WORD, f" {word}", 1.0)
         for index, word in enumerate(spoken)
     ]
-    return window_result(Decoded((), " ".join(spoken), seconds, -0.1, 0.0), words, options.language)
+    return window_result(Hypothesis((), " ".join(spoken), seconds, -0.1, 0.0), words, options.language, options.task)

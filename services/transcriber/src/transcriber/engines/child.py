@@ -1,10 +1,9 @@
-"""The process an engine runs in: `python -m transcriber.engines.child FD`, started by `transcriber.process` only.
+"""The process an engine runs in: `python -m transcriber.engines.child FD PARENT`, started by `EngineProcess` only.
 
-Requests come and answers go as pickled tuples over one socket to the parent that started it; nobody else can reach it.
-One request at a time, one model warm.
+Requests and replies are pickled tuples over one socket to the parent, which no other process can reach. One request at
+a time, one loaded model.
 """
 
-import ctypes
 import logging
 import os
 import signal
@@ -14,12 +13,13 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from transcriber.audio.sandbox import end_with_parent
+
 from . import choose, create, served
 from .base import DeviceFailed, Engine, EngineError
 
 log = logging.getLogger(__name__)
 
-_PR_SET_PDEATHSIG = 1
 _NICENESS = 10
 
 
@@ -66,7 +66,7 @@ class _Worker:
 
 
 def serve(connection: Connection) -> None:
-    """Answer requests until the parent closes the connection or the device fails."""
+    """Serve requests until the parent closes the connection or the device fails."""
     worker: _Worker | None = None
     while True:
         try:
@@ -82,7 +82,7 @@ def serve(connection: Connection) -> None:
             connection.send(("answer", method(*arguments)))
         except DeviceFailed as error:
             connection.send(("error", error))
-            # Only a new process gets a working CUDA context again.
+            # Only a new process gets a working CUDA context.
             raise SystemExit(1) from error
         except (EngineError, MemoryError) as error:
             connection.send(("error", error))
@@ -91,20 +91,13 @@ def serve(connection: Connection) -> None:
             connection.send(("error", EngineError(f"{type(error).__name__}: {error}")))
 
 
-def _die_with(parent: int) -> None:
-    """Have the kernel kill this process when its parent dies, even by SIGKILL in the middle of a decode."""
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        raise SystemExit("The parent is gone already.")
-
-
 def main() -> None:
-    """Take the socket's number and the parent's process id from the command line."""
+    """Read the socket's number and the parent's process id from the command line."""
     descriptor, parent = int(sys.argv[1]), int(sys.argv[2])
-    _die_with(parent)
-    # While every core transcribes, whoever asks the services something must not wait for a time slice.
+    end_with_parent(parent)
+    # Requests to the other services must not wait while every core transcribes.
     os.nice(_NICENESS)
-    # Ctrl-C and a stopped process group reach this process too; its parent decides when it ends.
+    # Signals to the process group reach this process too, but its parent decides when it ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")

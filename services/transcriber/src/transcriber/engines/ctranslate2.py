@@ -2,7 +2,7 @@
 
 On a CPU the encoder, half of the work, runs on OpenVINO where that is installed: faster there, and more accurate than
 int8. Windows are decoded in batches, greedily and without time tokens; words are aligned afterwards from the same
-encoder output. Results do not depend on which windows share a batch (a test holds this).
+encoder output. Results do not depend on which windows share a batch (a test checks this).
 """
 
 import importlib.util
@@ -20,9 +20,19 @@ from models import MODELS, Format, digest, location
 from transcriber.audio.pcm import SAMPLE_RATE
 
 from . import calibration, hypothesis, repetitions
-from .base import WINDOW_SECONDS, DecodeOptions, EngineError, EngineInfo, Task, Window, WindowResult, Word
+from .base import (
+    WINDOW_SECONDS,
+    DecodeOptions,
+    EngineError,
+    EngineInfo,
+    Task,
+    Window,
+    WindowResult,
+    Word,
+    common_language,
+)
 from .features import HOP_SAMPLES, Features, log_mel
-from .hypothesis import Decoded
+from .hypothesis import Hypothesis
 from .results import window_result
 from .vocabulary import Vocabulary
 
@@ -31,16 +41,15 @@ if TYPE_CHECKING:
     from .openvino_encoder import OpenVINOEncoder
 
 FORM = Format.CT2
-# In the order of preference: what is about as fast as the first does not replace it.
+# In order of preference: a later size replaces an earlier one only if it is clearly faster.
 _BATCHES = (8, 4, 12)
 _MEASURED_STEPS = 24
-# What attention keeps of a batch may take of the machine's memory, for each core that may have an engine.
+# Share of the machine's memory per core that the attention's keys and values of a batch may take.
 _SHARE_OF_MEMORY = 0.25
 _MOST_LAYERS = 32
-_SECONDS_PER_ALIGNED_FRAME = 0.02
-# Millions of parameters up to which the decoder computes in float32; int8 costs small models words, and saves little.
+# Millions of parameters up to which the decoder uses float32: int8 costs small models accuracy and saves little.
 _LARGEST_IN_FLOAT32 = 80
-# More expensive tries: at every window that could be better, then at those that are still doubtful. All deterministic.
+# More expensive, deterministic searches: for windows that could be better, then for those that are still uncertain.
 _SECOND_TRY: dict[str, Any] = {"beam_size": 5}
 _THIRD_TRY: dict[str, Any] = {**_SECOND_TRY, "repetition_penalty": 1.2, "no_repeat_ngram_size": 4}
 
@@ -63,7 +72,7 @@ class CTranslate2Engine:
         encoder: "EncoderName" = "auto",
         compute_type: "ComputeType" = "auto",
     ) -> None:
-        """Load a model; `threads` 0 means as many as are fastest here, which the first start on a machine measures."""
+        """Load a model; `threads` 0 = the fastest number, which the first start on a machine measures."""
         self._folder = location(model_dir, model, FORM)
         self._name, self._device, self._encoder_name = model, device, encoder
         self._precision = _compute_type(model, device, compute_type)
@@ -83,10 +92,10 @@ class CTranslate2Engine:
             device=device,
         )
         key = calibration.machine(version, precision, self._digest, str(threads))
-        tuning = calibration.remembered(model_dir, key)
+        tuning = calibration.stored(model_dir, key)
         if tuning is None:
             tuning = self._calibrated(threads)
-            calibration.remember(model_dir, key, tuning)
+            calibration.store(model_dir, key, tuning)
         if tuning.threads != self.threads:
             self._load(tuning.threads)
         self.tuning = tuning
@@ -107,7 +116,7 @@ class CTranslate2Engine:
             self._encoder = _openvino_encoder(self._encoder_name, self._folder, self._digest, threads)
 
     def _calibrated(self, threads: int) -> calibration.Tuning:
-        """Time one window on each number of threads, if none is given, then a few steps of batches of each size."""
+        """Time one window on each number of threads if none is given, then a few steps of each batch size."""
         window = np.random.default_rng(1).normal(0, 0.1, int(WINDOW_SECONDS * SAMPLE_RATE)).astype(np.float32)
 
         def on_threads(count: int) -> float:
@@ -128,7 +137,7 @@ class CTranslate2Engine:
         encoded = self._encode([window])
 
         def in_batch(size: int) -> float:
-            # The processor's time, not the clock's: others may be at work here, and a batch changes no parallelism.
+            # CPU time, not wall time: other processes may run here, and a batch does not change the parallelism.
             began = time.process_time()
             self._few_steps(np.repeat(encoded, size, axis=0))
             return (time.process_time() - began) / size
@@ -145,7 +154,7 @@ class CTranslate2Engine:
         )
 
     def _affordable(self, encoded: Features) -> int:
-        """How many windows' keys and values, in single precision, fit beside those of the machine's other engines."""
+        """How many windows' keys and values (single precision) fit if every core of the machine runs an engine."""
         known = MODELS.get(self._name)
         layers = known.decoder_layers if known else _MOST_LAYERS
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / calibration.cores()
@@ -153,7 +162,7 @@ class CTranslate2Engine:
 
     @property
     def batch_windows(self) -> int:
-        """How many windows one call should bring to keep the device full."""
+        """How many windows a call needs to use the device fully."""
         return self.tuning.batch_windows
 
     def close(self) -> None:
@@ -162,15 +171,12 @@ class CTranslate2Engine:
         self._encoder = None
 
     def detect_language(self, windows: Sequence[Window]) -> tuple[str, float]:
-        """Name the language that the windows' averaged probabilities favour."""
+        """Detect the language with the highest average probability over the windows."""
         if not self._vocabulary.is_multilingual:
             return "en", 1.0
-        totals: dict[str, float] = {}
-        for window in windows:
-            for token, probability in self._model.detect_language(_view(self._encode([window], keep=True)))[0]:
-                totals[token[2:-2]] = totals.get(token[2:-2], 0.0) + probability
-        language = max(totals, key=lambda code: totals[code])
-        return language, round(totals[language] / len(windows), 4)
+        return common_language(
+            [self._language_probabilities(self._encode([window], keep=True))[0] for window in windows]
+        )
 
     def decode(self, windows: Sequence[Window], options: DecodeOptions) -> list[WindowResult]:
         """Decode windows in batches of similar length."""
@@ -197,26 +203,30 @@ class CTranslate2Engine:
         self._try_again(tries, encoded, prompts, _THIRD_TRY, [tried[-1].is_doubtful for tried in tries])
         results = []
         for tried, align, language in zip(tries, aligners, languages, strict=True):
-            said = hypothesis.best_of(tried)
-            results.append(window_result(said, align(said), language))
+            best = hypothesis.best_of(tried)
+            results.append(window_result(best, align(best), language, options.task))
         return results
 
     def _languages(self, encoded: Features, options: DecodeOptions) -> list[str]:
         if not (options.multilingual and self._vocabulary.is_multilingual):
             return [options.language] * len(encoded)
-        heard = self._model.detect_language(_view(encoded))
-        return [options.language_of({token[2:-2]: chance for token, chance in window}) for window in heard]
+        return [options.language_of(probabilities) for probabilities in self._language_probabilities(encoded)]
+
+    def _language_probabilities(self, encoded: Features) -> list[dict[str, float]]:
+        """Return the probability of each language for every encoded window."""
+        detected = self._model.detect_language(_view(encoded))
+        return [{token[2:-2]: probability for token, probability in window} for window in detected]
 
     def _try_again(
         self,
-        tries: Sequence[list[Decoded]],
+        tries: Sequence[list[Hypothesis]],
         encoded: Features,
         prompts: Sequence[Sequence[int]],
         search: dict[str, Any],
-        wanted: Sequence[bool],
+        selected: Sequence[bool],
     ) -> None:
-        """Decode the windows that want it once more, together, and add what comes out to each one's tries."""
-        chosen = [index for index, again in enumerate(wanted) if again]
+        """Decode the selected windows again in one batch, and add each result to the window's tries."""
+        chosen = [index for index, again in enumerate(selected) if again]
         if chosen:
             seconds = [tries[index][0].seconds for index in chosen]
             again = self._generate(encoded[chosen], seconds, [prompts[index] for index in chosen], search)
@@ -225,7 +235,7 @@ class CTranslate2Engine:
 
     def _generate(
         self, encoded: Features, seconds: Sequence[float], prompts: Sequence[Sequence[int]], search: dict[str, Any]
-    ) -> list[Decoded]:
+    ) -> list[Hypothesis]:
         generated = self._model.generate(
             _view(encoded),
             [list(prompt) for prompt in prompts],
@@ -236,33 +246,21 @@ class CTranslate2Engine:
         decoded = []
         for result, length in zip(generated, seconds, strict=True):
             tokens = tuple(token for token in result.sequences_ids[0] if token < self._vocabulary.end_of_text)
-            # The score is per token without the end token; openai-whisper counts that one as well.
+            # The score is per token without the end token, which openai-whisper counts too.
             average = result.scores[0] * len(tokens) / (len(tokens) + 1) if tokens else result.scores[0]
             text = self._vocabulary.decode(tokens).strip()
-            decoded.append(Decoded(tokens, text, length, average, result.no_speech_prob))
+            decoded.append(Hypothesis(tokens, text, length, average, result.no_speech_prob))
         return decoded
 
-    def _align(self, encoded: Features, window: Window, language: str, task: Task, decoded: Decoded) -> list[Word]:
-        """Align one window by itself: in a batch, its neighbours' lengths would change the outcome slightly."""
+    def _align(self, encoded: Features, window: Window, language: str, task: Task, decoded: Hypothesis) -> list[Word]:
+        """Align one window by itself: in a batch, the other windows' lengths would change the result slightly."""
         if not decoded.tokens:
             return []
         start = self._vocabulary.start_sequence(language, task)
         frames = max(2, len(window) // HOP_SAMPLES)
         [aligned] = self._model.align(_view(encoded), start, [list(decoded.tokens)], frames)
-        return self._words(decoded.tokens, aligned, "en" if task == "translate" else language)
-
-    def _words(self, tokens: Sequence[int], result: Any, language: str) -> list[Word]:
-        """Turn (token, frame) pairs into words: each begins with its first token and ends where the next one begins."""
-        pairs = np.array(result.alignments)
-        begins = np.flatnonzero(np.diff(pairs[:, 0], prepend=-1))
-        times = pairs[begins, 1] * _SECONDS_PER_ALIGNED_FRAME
-        words, position = [], 0
-        for text, count in self._vocabulary.split_words(tokens, language):
-            end = min(position + count, len(times) - 1)
-            probability = float(np.mean(result.text_token_probs[position : position + count]))
-            words.append(Word(float(times[min(position, end)]), float(times[end]), text, probability))
-            position += count
-        return words
+        text_language = "en" if task == "translate" else language
+        return self._vocabulary.words(decoded.tokens, aligned.alignments, aligned.text_token_probs, text_language)
 
     def _encode(self, windows: Sequence[Window], *, keep: bool = False) -> Features:
         """Return the encoder's output, shape (windows, 1500, width), on the CPU; for `keep` see OpenVINOEncoder."""
@@ -273,12 +271,12 @@ class CTranslate2Engine:
 
 
 def _view(array: Features) -> Any:
-    """Lend an array to CTranslate2, which does not copy it."""
+    """Pass an array to CTranslate2 without a copy."""
     return ctranslate2.StorageView.from_array(array)
 
 
 def _compute_type(model: str, device: str, wanted: "ComputeType") -> str:
-    """What the decoder computes in."""
+    """The precision of the decoder."""
     if device == "cuda":
         return "float16"
     if wanted != "auto":

@@ -1,7 +1,7 @@
-"""The log-mel spectrogram Whisper was trained on, in numpy: what openai-whisper's `log_mel_spectrogram` computes.
+"""Whisper's log-mel spectrogram in numpy, equal to openai-whisper's `log_mel_spectrogram`.
 
-Windows shorter than 30 s are padded with zeros as *audio*. Padding the spectrogram instead makes the decoder stop
-early: silence is not zero there.
+Windows shorter than 30 s are padded with zeros as *audio*. A padded spectrogram makes the decoder stop early, because
+silence is not zero there.
 """
 
 from functools import cache

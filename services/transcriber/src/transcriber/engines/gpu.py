@@ -1,4 +1,4 @@
-"""What the worker's GPU is doing, as the driver's own program tells it."""
+"""The usage of the worker's GPU, as nvidia-smi reports it."""
 
 import asyncio
 import os
@@ -12,32 +12,32 @@ from common.events import GpuUse
 log = structlog.get_logger(__name__)
 
 _FIELDS: Final = "name,memory.used,memory.total,utilization.gpu"
-_EVERY_SECONDS: Final = 15.0
-_PATIENCE_SECONDS: Final = 5.0
+_INTERVAL_SECONDS: Final = 15.0
+_TIMEOUT_SECONDS: Final = 5.0
 _MIB: Final = 1024 * 1024
 
 
 class Gpu:
-    """Asks nvidia-smi now and then; without it, or without an answer, nothing is known and nothing is invented."""
+    """Reads nvidia-smi every 15 seconds; `latest` is None if it is missing or fails."""
 
     def __init__(self, device: str = "") -> None:
-        """`device` is the GPU's number or UUID; without one, the first that this process sees is its own."""
+        """`device` is the GPU's number or UUID; by default the first visible one."""
         self.latest: GpuUse | None = None
         self._device = device or os.environ.get("CUDA_VISIBLE_DEVICES", "").partition(",")[0].strip() or "0"
-        self._asked = float("-inf")
+        self._read_at = float("-inf")
 
     async def measure(self) -> None:
-        """Ask again, if the last answer is old."""
-        if time.monotonic() - self._asked < _EVERY_SECONDS:
+        """Read the usage again if the last reading is old."""
+        if time.monotonic() - self._read_at < _INTERVAL_SECONDS:
             return
-        self._asked = time.monotonic()
+        self._read_at = time.monotonic()
         try:
             process = await asyncio.create_subprocess_exec(
                 "nvidia-smi", f"--id={self._device}", f"--query-gpu={_FIELDS}", "--format=csv,noheader,nounits",
                 stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
             )  # fmt: skip
             try:
-                output, _ = await asyncio.wait_for(process.communicate(), _PATIENCE_SECONDS)
+                output, _ = await asyncio.wait_for(process.communicate(), _TIMEOUT_SECONDS)
             except BaseException:
                 process.kill()
                 await process.wait()
@@ -45,11 +45,11 @@ class Gpu:
             self.latest = parsed(output.decode())
         except (OSError, TimeoutError, ValueError) as error:
             self.latest = None
-            log.debug("the GPU's state is not known", error=f"{type(error).__name__}: {error}")
+            log.debug("GPU usage unknown", error=f"{type(error).__name__}: {error}")
 
 
 def parsed(line: str) -> GpuUse:
-    """Read a line of nvidia-smi's; raises ValueError for anything else."""
+    """Parse a line of nvidia-smi; raises ValueError for any other text."""
     name, used, total, busy = (part.strip() for part in line.strip().rsplit(",", 3))
     return GpuUse(
         name=name,

@@ -1,7 +1,7 @@
-"""Doubts about a decoded text: a decoder that got stuck or went silent, and words that nobody said.
+"""Quality checks of a decoded text: loops, missing text, and text without speech.
 
-Whisper was trained on subtitles. Over noise, music and silence it writes what stands in subtitles there: a thank you, a
-credit, "you". Such texts are short for their window and the model is not sure of them; both together give them away.
+Whisper was trained on subtitles. Over noise, music and silence it writes what subtitles hold there: a thank you, a
+credit, "you". Such texts are short for their window and have a low probability; both together identify them.
 """
 
 import zlib
@@ -11,29 +11,29 @@ from typing import Final
 
 from .base import Word
 
-# Openai-whisper's own limits for its temperature fallback.
+# The limits of openai-whisper's temperature fallback.
 _MAX_COMPRESSION_RATIO: Final = 2.4
 _MIN_AVERAGE_LOGPROB: Final = -1.0
 _MAX_NO_SPEECH_PROBABILITY: Final = 0.6
-# Of a clear reading the model is surer than this. Below, a wider search pays: a tenth fewer errors in noise and calls.
+# Below this a wider search pays: a tenth fewer errors in noise and telephone calls.
 _CLEAR_AVERAGE_LOGPROB: Final = -0.3
-# A likelier text that leaves words out is no better one.
+# A more probable text that is shorter than this share of the first one is not better.
 _KEPT_LENGTH: Final = 0.95
-# Speech gives 10 to 20 bytes of UTF-8 a second in any script; far less means that text was dropped,
+# Speech gives 10 to 20 bytes of UTF-8 a second in any script; far less means that text is missing,
 _MIN_BYTES_PER_SECOND: Final = 4.0
 _FEW_BYTES_PER_SECOND: Final = 7.0
 _MIN_SECONDS_TO_JUDGE: Final = 3.0
-# and nobody speaks so fast that it is several times as much.
+# several times as much is faster than any speech.
 _MAX_BYTES_PER_SECOND: Final = 60.0
-_MANY_SECONDS: Final = 1.5  # what a shorter window is taken for: an edge of it may have been cut off
+_MANY_SECONDS: Final = 1.5  # minimum length for this check: a window may be cut off at its edges
 _LONGEST_LOOP: Final = 40  # words, or characters in a script without spaces
-_LONGEST_TEXT: Final = 500  # words: a window has fewer
-_REPEATS: Final = 3  # of the same words, one after the other, are one too many in a text that was found to loop
+_LONGEST_TEXT: Final = 500  # words; a window has fewer
+_REPEATS: Final = 3  # more consecutive repetitions of the same words are removed from a looping text
 
 
 @dataclass(frozen=True, slots=True)
-class Decoded:
-    """One window of `seconds` as the decoder gave it: `tokens` are text tokens only, `avg_logprob` per token."""
+class Hypothesis:
+    """A decoder's text for one window of `seconds`: `tokens` are text tokens only, `avg_logprob` is per token."""
 
     tokens: tuple[int, ...]
     text: str
@@ -41,53 +41,53 @@ class Decoded:
     avg_logprob: float
     no_speech_prob: float
     repeats: bool = False
-    """Its repetitions are really spoken: see repeats.py."""
+    """Its repetitions are spoken: see repetitions.py."""
 
     @property
     def is_silence(self) -> bool:
-        """Whether the model itself says that nobody spoke, and its text is hardly there or not believed."""
+        """Whether the model reports no speech, and its text is short or improbable."""
         return self.no_speech_prob > _MAX_NO_SPEECH_PROBABILITY and (self.is_short or self.is_unsure)
 
     @property
     def is_unsure(self) -> bool:
-        """Whether the model hardly believes its own text."""
+        """Whether the text is improbable."""
         return self.avg_logprob < _MIN_AVERAGE_LOGPROB
 
     @property
     def is_short(self) -> bool:
-        """Whether there is far less text than speech of this length has."""
+        """Whether there is far less text than in speech of this length."""
         return self._bytes < max(1.0, self.seconds) * _MIN_BYTES_PER_SECOND
 
     @property
     def is_sparse(self) -> bool:
-        """Whether so much less text is there than usual that a part of it may be missing."""
+        """Whether there is so little text that a part may be missing."""
         return self.seconds >= _MIN_SECONDS_TO_JUDGE and self._bytes < self.seconds * _FEW_BYTES_PER_SECOND
 
     @property
     def is_dense(self) -> bool:
-        """Whether there is more text than anybody could say in the time."""
+        """Whether there is more text than can be spoken in the time."""
         return self._bytes > max(_MANY_SECONDS, self.seconds) * _MAX_BYTES_PER_SECOND
 
     @property
     def loops(self) -> bool:
-        """Whether the text repeats itself as a stuck decoder does, and nothing shows that it is spoken so."""
+        """Whether the text repeats itself, and the repetitions are not known to be spoken."""
         encoded = self.text.encode()
         ratio = len(encoded) / len(zlib.compress(encoded))
         return not self.repeats and ratio > _MAX_COMPRESSION_RATIO
 
     @property
     def is_doubtful(self) -> bool:
-        """Whether the window deserves another, more expensive try."""
+        """Whether the window needs another, more expensive search."""
         return not self.is_silence and (self.loops or self.is_sparse or self.is_dense or self.is_unsure)
 
     @property
     def could_be_better(self) -> bool:
-        """Whether a wider search is worth its price: for what is doubtful, and for what the model had to guess at."""
+        """Whether a wider search is worth its cost: for doubtful and for less probable texts."""
         return self.is_doubtful or (not self.is_silence and self.avg_logprob < _CLEAR_AVERAGE_LOGPROB)
 
     @property
-    def is_invented(self) -> bool:
-        """Whether nobody said this, whatever the sound is: belief.py looks at that."""
+    def is_hallucinated(self) -> bool:
+        """Whether the text shows by itself that it was not spoken; word_filter.py checks it against the sound."""
         if not any(letter.isalnum() for letter in self.text):
             return True
         return self.is_unsure and (self.is_short or self.is_dense)
@@ -97,8 +97,8 @@ class Decoded:
         return len(self.text.encode())
 
 
-def best_of(tries: Sequence[Decoded]) -> Decoded:
-    """Return the most believable of several tries at one window, the earlier one of equals, or silence."""
+def best_of(tries: Sequence[Hypothesis]) -> Hypothesis:
+    """Return the best of several hypotheses for one window, the first of equals, or an empty text."""
     first = tries[0]
     if not first.is_doubtful:
         tries = [first, *(tried for tried in tries[1:] if len(tried.text) >= _KEPT_LENGTH * len(first.text))]
@@ -106,16 +106,16 @@ def best_of(tries: Sequence[Decoded]) -> Decoded:
         tries, key=lambda tried: (not tried.loops, not tried.is_dense, not tried.is_short, not tried.is_sparse,
                                   tried.avg_logprob)
     )  # fmt: skip
-    return replace(best, tokens=(), text="") if best.is_silence or best.is_invented else best
+    return replace(best, tokens=(), text="") if best.is_silence or best.is_hallucinated else best
 
 
 def without_loops(words: Sequence[Word]) -> list[Word]:
-    """Leave one of several repetitions, one after the other, of the same words."""
+    """Keep one of several consecutive repetitions of the same words."""
     kept: list[Word] = []
-    said = [word.word for word in words]
+    texts = [word.word for word in words]
     position = 0
     while position < len(words):
-        length, times = repetition(said, position)
+        length, times = repetition(texts, position)
         if times <= _REPEATS:
             length = times = 1
         kept += words[position : position + length]
@@ -124,9 +124,9 @@ def without_loops(words: Sequence[Word]) -> list[Word]:
 
 
 def repetition(words: Sequence[str], position: int) -> tuple[int, int]:
-    """Give the number of the words that repeat themselves from here on, and how often; (1, 1) where none do.
+    """Return the length of the pattern of words that repeats from here on, and how often; (1, 1) if none does.
 
-    Of several patterns it is the one that goes on longest, and of those the shortest.
+    Of several patterns it is the one that covers most words, and of those the shortest.
     """
     plain = [_plain(word) for word in words[position : position + _LONGEST_TEXT]]
     best = (1, 1)

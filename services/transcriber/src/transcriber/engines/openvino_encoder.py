@@ -1,7 +1,7 @@
-"""Whisper's encoder on OpenVINO, for CPUs: bfloat16 where the processor computes in it, float32 elsewhere.
+"""Whisper's encoder on OpenVINO, for CPUs: bfloat16 where the processor supports it, float32 elsewhere.
 
-Built from a CTranslate2 folder's weights, two convolutions, a position table and equal blocks, without torch. The graph
-is kept beside the models; a window is encoded alone, so that no other one can change its outcome.
+It is built from a CTranslate2 folder's weights, without torch. The graph is stored beside the models. Each window is
+encoded alone, so that its result does not depend on others.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ _MOST_KEPT = 4  # encoded windows, 3 to 8 MB each
 
 
 def best_precision() -> Precision:
-    """Return the precision this processor encodes fastest in; bfloat16 only where it is computed in hardware."""
+    """Return the fastest precision of this processor; bfloat16 only if the hardware computes it."""
     return "bfloat16" if "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "float32"
 
 
@@ -50,7 +50,7 @@ class OpenVINOEncoder:
                 "INFERENCE_PRECISION_HINT": _HINTS[precision],
                 "INFERENCE_NUM_THREADS": threads,
                 "NUM_STREAMS": 1,
-                # Pinned, every process of a machine would sit on the same cores.
+                # With pinning, all processes of a machine would use the same cores.
                 "ENABLE_CPU_PINNING": False,
             },
         )
@@ -63,7 +63,7 @@ class OpenVINOEncoder:
         """Encode spectrograms of shape (n_mels, 3000) into an array of shape (windows, 1500, width).
 
         With `keep` the outputs of the last windows stay in memory until the same windows are encoded again without it:
-        language detection encodes a window that is decoded a moment later, and the encoder is half of that work.
+        language detection encodes a window that is decoded soon after, and the encoder is half of that work.
         """
         encoded = np.empty((len(spectrograms), *self._shape), np.float32)
         for index, spectrogram in enumerate(spectrograms):
@@ -81,7 +81,7 @@ class OpenVINOEncoder:
 
 
 def _graph(core: openvino.Core, folder: Path, digest: str) -> openvino.Model:
-    """Read the graph that an earlier start kept, or build it and keep it if MODEL_DIR can be written."""
+    """Read the stored graph, or build it and store it if MODEL_DIR is writable."""
     name = hashlib.sha256(f"{_GRAPH_VERSION} {_VERSION} {digest}".encode()).hexdigest()[:32]
     kept = folder.parent / GRAPHS / name
     if not kept.is_dir():
@@ -94,7 +94,7 @@ def _graph(core: openvino.Core, folder: Path, digest: str) -> openvino.Model:
 
 
 def _keep(graph: openvino.Model, place: Path) -> None:
-    """Put the graph in place in one step; where another process was faster, its equal graph stays."""
+    """Store the graph in one step; if another process was faster, its equal graph stays."""
     place.parent.mkdir(exist_ok=True)
     scratch = Path(mkdtemp(dir=place.parent, prefix=".building-"))
     try:
@@ -110,7 +110,7 @@ def _keep(graph: openvino.Model, place: Path) -> None:
 
 
 def build(variables: Mapping[str, npt.NDArray[Any]]) -> openvino.Model:
-    """Return the graph of the encoder among a CTranslate2 model's variables: (1, n_mels, 3000) to (1, 1500, width)."""
+    """Build the encoder's graph from a CTranslate2 model's variables: (1, n_mels, 3000) to (1, 1500, width)."""
     weights = dequantized({name: array for name, array in variables.items() if name.startswith("encoder/")})
     positions = weights["encoder/position_encodings/encodings"]
     mel = op.parameter([1, weights["encoder/conv1/weight"].shape[1], 2 * len(positions)], np.float32)
@@ -129,7 +129,7 @@ class _Blocks:
         self._weights, self._width, self._heads = weights, width, heads
 
     def constant(self, name: str) -> Any:
-        """Half-precision weights stay so in the file, and are widened when the graph is compiled."""
+        """Half-precision weights stay in half precision in the file; compilation converts them."""
         array = np.ascontiguousarray(self._weights[name])
         constant = op.constant(array)
         return constant if array.dtype == np.float32 else op.convert(constant, "f32")

@@ -1,4 +1,4 @@
-"""An engine in a process of its own: native code that crashes or hangs takes a chunk with it, never the service."""
+"""Run an engine in a child process: native code that crashes or hangs costs a chunk, not the service."""
 
 import asyncio
 import os
@@ -25,9 +25,9 @@ _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS
 
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
-    """What an engine process is started with; `threads` 0 leaves their number to the engine.
+    """Settings of an engine process; `threads` 0 leaves the number to the engine.
 
-    A process that nobody asked anything for `idle_seconds` ends, and with it goes the model's memory; 0 = it stays.
+    The process ends after `idle_seconds` without a request, which frees the model's memory; 0 = never.
     """
 
     model_dir: Path
@@ -42,10 +42,10 @@ class EngineSettings:
 
 
 class EngineProcess:
-    """The engine's face in the service. Requests wait for each other; the process starts with the first one.
+    """Client of the engine process. Requests run one at a time; the process starts with the first one.
 
-    Every request may raise EngineDied when the process ends under it; the next request starts a new process. Errors of
-    the engine itself (ModelUnavailable, LanguageUnsupported, DeviceFailed, MemoryError, EngineError) come through.
+    A request raises EngineDied if the process ends during it; the next request starts a new process. Errors of the
+    engine itself (ModelUnavailable, LanguageUnsupported, DeviceFailed, MemoryError, EngineError) are passed on.
     """
 
     def __init__(self, settings: EngineSettings) -> None:
@@ -55,32 +55,32 @@ class EngineProcess:
         self._exchanges: set[asyncio.Task[Any]] = set()
         self._closed = False
         self.device_failed = asyncio.Event()
-        self._idle: asyncio.TimerHandle | None = None
+        self._idle_timer: asyncio.TimerHandle | None = None
 
     async def models(self) -> tuple[str, list[str]]:
-        """Name the engine that runs (never `auto`) and the models it finds in MODEL_DIR."""
-        answer: tuple[str, list[str]] = await self._ask("models")
-        return answer
+        """Return the name of the engine (never `auto`) and its models in MODEL_DIR."""
+        reply: tuple[str, list[str]] = await self._request("models")
+        return reply
 
     async def info(self, model: str) -> EngineInfo:
-        """Load the model if it is not the warm one, and describe the engine that holds it."""
-        answer: EngineInfo = await self._ask("info", model)
-        return answer
+        """Load the model if necessary and describe the engine."""
+        reply: EngineInfo = await self._request("info", model)
+        return reply
 
     async def tuning(self, model: str) -> tuple[int, int]:
-        """Load the model if it is not the warm one; say its threads, and how many windows it decodes in a batch."""
-        answer: tuple[int, int] = await self._ask("tuning", model)
-        return answer
+        """Load the model if necessary; return its number of threads and of windows in a batch."""
+        reply: tuple[int, int] = await self._request("tuning", model)
+        return reply
 
     async def decode(self, model: str, windows: Sequence[Window], options: DecodeOptions) -> list[WindowResult]:
-        """Decode windows with this model, loading it if it is not the warm one; one result per window, in order."""
-        answer: list[WindowResult] = await self._ask("decode", model, list(windows), options)
-        return answer
+        """Load the model if necessary and decode windows; one result per window, in order."""
+        reply: list[WindowResult] = await self._request("decode", model, list(windows), options)
+        return reply
 
     async def detect_language(self, model: str, windows: Sequence[Window]) -> tuple[str, float]:
-        """Name the language of these windows taken together, with its probability."""
-        answer: tuple[str, float] = await self._ask("detect_language", model, list(windows))
-        return answer
+        """Detect the common language of these windows, with its probability."""
+        reply: tuple[str, float] = await self._request("detect_language", model, list(windows))
+        return reply
 
     @property
     def pid(self) -> int | None:
@@ -88,16 +88,16 @@ class EngineProcess:
         return self._child.process.pid if self._child else None
 
     async def close(self) -> None:
-        """End the process at once; a request in its hands raises EngineDied."""
+        """Kill the process; a running request raises EngineDied."""
         self._closed = True
-        self._stay()
+        self._cancel_idle_timer()
         if self._child is not None:
             self._child.process.kill()
         async with self._turn:
             await self._end()
 
-    async def _ask(self, request: str, *arguments: Any) -> Any:
-        # A caller that gives up must not leave its answer to the next one: the exchange runs to its end by itself.
+    async def _request(self, request: str, *arguments: Any) -> Any:
+        # The exchange runs to its end if the caller is cancelled: the reply must not reach the next caller.
         return await asyncio.shield(self._detached(self._exchange(request, arguments)))
 
     def _detached(self, exchange: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
@@ -109,55 +109,55 @@ class EngineProcess:
     def _forget(self, exchange: asyncio.Task[Any]) -> None:
         self._exchanges.discard(exchange)
         if not exchange.cancelled():
-            # Nobody may be waiting any more; asking for the error keeps asyncio from reporting it as lost.
+            # Retrieve the error, because asyncio reports an error that no caller has retrieved.
             exchange.exception()
 
     async def _exchange(self, request: str, arguments: tuple[Any, ...]) -> Any:
         async with self._turn:
             if self._closed:
                 raise EngineDied("The engine was closed.")
-            self._stay()
+            self._cancel_idle_timer()
             if self._child is None:
                 await self._start()
             try:
                 return await self._call(request, arguments)
             finally:
-                self._rest()
+                self._start_idle_timer()
 
-    def _stay(self) -> None:
-        if self._idle is not None:
-            self._idle.cancel()
-            self._idle = None
+    def _cancel_idle_timer(self) -> None:
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+            self._idle_timer = None
 
-    def _rest(self) -> None:
-        """Unload the model after a while, unless somebody asks before."""
+    def _start_idle_timer(self) -> None:
+        """Unload the model after the idle time, unless a request comes before."""
         if self._settings.idle_seconds and self._child is not None and not self._closed:
             loop = asyncio.get_running_loop()
-            self._idle = loop.call_later(self._settings.idle_seconds, lambda: self._detached(self._unload()))
+            self._idle_timer = loop.call_later(self._settings.idle_seconds, lambda: self._detached(self._unload()))
 
     async def _unload(self) -> None:
-        timer = self._idle
+        timer = self._idle_timer
         async with self._turn:
-            # Somebody who asked while we waited for our turn has set another timer, or none.
-            if timer is self._idle and timer is not None and self._child is not None:
-                log.info("engine process unloaded, nobody asked it for a while", engine_pid=self.pid)
+            # A request that came meanwhile has set another timer, or none.
+            if timer is self._idle_timer and timer is not None and self._child is not None:
+                log.info("idle engine process ended", engine_pid=self.pid)
                 await self._end()
 
     async def _call(self, request: str, arguments: tuple[Any, ...]) -> Any:
         assert self._child is not None
         try:
-            kind, answer = await asyncio.to_thread(self._child.exchange, request, arguments)
+            kind, reply = await asyncio.to_thread(self._child.exchange, request, arguments)
         except (EOFError, OSError) as error:
             raise EngineDied(f"The engine's process ended ({_describe(await self._end())}).") from error
         if kind == "error":
-            if isinstance(answer, DeviceFailed):
+            if isinstance(reply, DeviceFailed):
                 self.device_failed.set()
                 await self._end()
-            raise answer
-        return answer
+            raise reply
+        return reply
 
     async def _start(self) -> None:
-        # From the event loop's own thread: the child dies with the thread that started it.
+        # From the event loop's own thread: the child ends with the thread that started it.
         self._child = _Child(self._settings)
         try:
             await self._call("start", (asdict(self._settings),))
@@ -174,15 +174,15 @@ class EngineProcess:
         return await asyncio.to_thread(child.end) if child else None
 
 
-def _pinned(settings: EngineSettings) -> dict[str, str]:
-    """Let the process see one GPU only, numbered as the driver numbers them."""
+def _gpu_environment(settings: EngineSettings) -> dict[str, str]:
+    """Environment that makes one GPU visible, by the driver's numbers."""
     if not settings.gpu_device:
         return {}
     return {"CUDA_VISIBLE_DEVICES": settings.gpu_device, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
 
 
 class _Child:
-    """The process, the socket to it, and the thread that puts what its libraries print into the service's log."""
+    """The process, the socket to it, and the thread that logs its error output."""
 
     def __init__(self, settings: EngineSettings) -> None:
         ours, theirs = socket.socketpair()
@@ -191,7 +191,9 @@ class _Child:
             self.process = subprocess.Popen(
                 command,
                 pass_fds=[theirs.fileno()],
-                env=os.environ | dict.fromkeys(_THREAD_VARIABLES, str(settings.threads or 1)) | _pinned(settings),
+                env=os.environ
+                | dict.fromkeys(_THREAD_VARIABLES, str(settings.threads or 1))
+                | _gpu_environment(settings),
                 stdin=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
                 text=True,
@@ -202,12 +204,12 @@ class _Child:
         self._relay.start()
 
     def exchange(self, request: str, arguments: tuple[Any, ...]) -> Any:
-        """Send a request and wait for its answer; EOFError or OSError when the process is gone."""
+        """Send a request and wait for the reply; EOFError or OSError if the process has ended."""
         self._connection.send((request, arguments))
         return self._connection.recv()
 
     def end(self) -> int:
-        """Kill the process, if it still runs, and return its exit status."""
+        """Kill the process if it runs, and return its exit status."""
         self.process.kill()
         status = self.process.wait()
         self._connection.close()
@@ -218,7 +220,7 @@ class _Child:
         assert self.process.stderr is not None
         with self.process.stderr as lines:
             for line in lines:
-                log.warning("engine process says", line=line.rstrip(), engine_pid=self.process.pid)
+                log.warning("engine process output", line=line.rstrip(), engine_pid=self.process.pid)
 
 
 def _describe(status: int | None) -> str:

@@ -1,9 +1,9 @@
-"""What somebody really says again and again, and what only a stuck decoder does: every spoken word takes time.
+"""Distinguish spoken repetitions from a decoder's loop: every spoken word takes time.
 
-Both give the same text, and the model is as sure of the one as of the other. The alignment tells them apart: a word
-that was spoken lies on a stretch of sound of its own, and each time the phrase comes it takes about as long. Of a loop
-the words have no length, or the times are wildly different. A decoder that follows real repetitions to their end often
-does not stop there; then the text is cut after the last one that has a sound.
+Both give the same text with the same probability. The alignment distinguishes them: a spoken word covers a stretch of
+sound, and each repetition of a phrase takes about as long. In a loop the words have no length, or their times differ
+widely. A decoder that follows spoken repetitions to their end often continues; then the text is cut after the last one
+that has sound.
 """
 
 import statistics
@@ -12,20 +12,20 @@ from dataclasses import replace
 from typing import Final
 
 from .base import Word
-from .hypothesis import Decoded, repetition
+from .hypothesis import Hypothesis, repetition
 
-_SPOKEN: Final = 0.04  # seconds: the model resolves 0.02, and no word is spoken faster
-_UNSPOKEN_SHARE: Final = 0.05  # of the words may be shorter: alignment is not always right about an article
-_REGULAR: Final = 2.0  # times the median, or a part of it, that one repetition may take
-_BESIDE: Final = 2  # repetitions more or less than the words that have a length make up
-_FEWEST: Final = 3  # repetitions in a row: fewer are no pattern
+_SPOKEN: Final = 0.04  # seconds: the model's resolution is 0.02, and no word is shorter
+_UNSPOKEN_SHARE: Final = 0.05  # of the words may be shorter: alignment is not exact for short words
+_REGULAR: Final = 2.0  # factor by which a repetition may be longer or shorter than the median
+_BESIDE: Final = 2  # repetitions more or less than the words with a length suggest
+_FEWEST: Final = 3  # consecutive repetitions of a pattern
 
-Align = Callable[[Decoded], list[Word]]
-"""Finds the words of a text in the window's sound."""
+Align = Callable[[Hypothesis], list[Word]]
+"""Aligns a text with the window's sound."""
 
 
-def keep_spoken(decoded: Decoded, align: Align) -> Decoded:
-    """Leave those repetitions of a looping text that have a sound of their own; any other text stays as it is."""
+def keep_spoken(decoded: Hypothesis, align: Align) -> Hypothesis:
+    """Keep the repetitions of a looping text that have sound; return any other text unchanged."""
     if not decoded.loops:
         return decoded
     words = align(decoded)
@@ -36,7 +36,7 @@ def keep_spoken(decoded: Decoded, align: Align) -> Decoded:
     likely = round(timed / max(1.0, len(words) * length / len(decoded.tokens)))
     rest = decoded.tokens[start + times * length :]
     if rest == decoded.tokens[start : start + len(rest)]:
-        rest = ()  # the decoder was stopped in the middle of one
+        rest = ()  # the decoder stopped within a repetition
     for count in range(min(times, likely + _BESIDE), max(_FEWEST, likely - _BESIDE) - 1, -1):
         shorter = replace(decoded, tokens=(*decoded.tokens[: start + count * length], *rest), repeats=True)
         words = align(shorter)
@@ -50,14 +50,14 @@ def _is_unspoken(word: Word) -> bool:
 
 
 def _is_spoken(words: Sequence[Word]) -> bool:
-    """Whether the words take the time that words take, and each repetition of a phrase as long as the others."""
+    """Whether the words take plausible time, and each repetition of a phrase as long as the others."""
     unspoken = sum(map(_is_unspoken, words))
     if not words or unspoken > _UNSPOKEN_SHARE * len(words):
         return False
-    said = [word.word for word in words]
+    texts = [word.word for word in words]
     position, found = 0, False
     while position < len(words):
-        length, times = repetition(said, position)
+        length, times = repetition(texts, position)
         if times >= _FEWEST:
             found = True
             firsts = range(position, position + times * length, length)
@@ -70,7 +70,7 @@ def _is_spoken(words: Sequence[Word]) -> bool:
 
 
 def _period(tokens: Sequence[int]) -> tuple[int, int, int]:
-    """Find the longest stretch of the same few tokens again and again: its start, their number, how often."""
+    """Find the longest stretch of a repeated token pattern: its start, the pattern's length, the repetitions."""
     best = (0, 1, 1)
     for length in range(1, len(tokens) // _FEWEST + 1):
         run = 0

@@ -1,7 +1,7 @@
-"""What an engine answers for a window: its text and its words, each with the punctuation that belongs to it.
+"""Build an engine's result for a window: its text and its words, each with the punctuation that belongs to it.
 
-In Chinese, Japanese, Thai, Lao and Burmese an engine gives characters or parts of them. They are joined to what no line
-is broken in: numbers, foreign words, letters with their signs, the words of Thai.
+In Chinese, Japanese, Thai, Lao and Burmese an engine gives characters or parts of them. They are joined where no line
+may break: numbers, foreign words, letters with their signs, the words of Thai.
 """
 
 import string
@@ -12,30 +12,31 @@ from itertools import accumulate
 from transcriber.text.line_breaks import IN_WORD, breaks
 
 from . import hypothesis
-from .base import WindowResult, Word
-from .hypothesis import Decoded
+from .base import Task, WindowResult, Word
+from .hypothesis import Hypothesis
 
 _OPENS = "\"'“¿([{-«「『"
 
 
-def window_result(decoded: Decoded, words: Sequence[Word], language: str) -> WindowResult:
-    """Put a settled window, its aligned words and the language it was decoded in together as an engine's answer."""
-    said = list(_within(_joined(words), decoded.seconds))
+def window_result(decoded: Hypothesis, words: Sequence[Word], language: str, task: Task) -> WindowResult:
+    """Combine the chosen hypothesis, its aligned words, the spoken language and the task."""
+    spoken = list(_within(_join_punctuation(words), decoded.seconds))
     text = decoded.text
-    if decoded.loops and said:
-        said = hypothesis.without_loops(said)
-        text = "".join(word.word for word in said).strip()
+    if decoded.loops and spoken:
+        spoken = hypothesis.without_loops(spoken)
+        text = "".join(word.word for word in spoken).strip()
     return WindowResult(
         text=text,
         avg_logprob=round(decoded.avg_logprob, 4),
         no_speech_prob=round(decoded.no_speech_prob, 4),
-        words=tuple(said),
+        words=tuple(spoken),
         language=language,
+        translated=task == "translate",
     )
 
 
-def _joined(words: Sequence[Word]) -> list[Word]:
-    """Give punctuation to the word it belongs to: opening marks to the next one, everything else to the one before."""
+def _join_punctuation(words: Sequence[Word]) -> list[Word]:
+    """Join punctuation to its word: opening marks to the next one, all other marks to the one before."""
     allowed = breaks("".join(word.word for word in words))
     joined: list[Word] = []
     opening: Word | None = None
@@ -47,7 +48,7 @@ def _joined(words: Sequence[Word]) -> list[Word]:
         bare = current.word.strip()
         if current.word.startswith(" ") and bare in _OPENS:
             opening = current
-        elif joined and _is_punctuation(bare) and _clings(current.word, at, allowed):
+        elif joined and _is_punctuation(bare) and _belongs_to_previous(current.word, at, allowed):
             before = joined[-1]
             joined[-1] = Word(before.start, before.end, before.word + current.word, before.probability)
         elif joined and not current.word.startswith(" ") and allowed.get(at, IN_WORD) >= IN_WORD:
@@ -59,7 +60,7 @@ def _joined(words: Sequence[Word]) -> list[Word]:
     return joined if opening is None else [*joined, opening]
 
 
-def _clings(text: str, at: int, allowed: Mapping[int, float]) -> bool:
+def _belongs_to_previous(text: str, at: int, allowed: Mapping[int, float]) -> bool:
     """Whether a mark at an offset belongs to the word before it, as in "Oui !", and unlike 「 after a word."""
     opens = unicodedata.category(text.strip()[0]) in ("Ps", "Pi")
     first = at + len(text) - len(text.lstrip())
@@ -67,7 +68,7 @@ def _clings(text: str, at: int, allowed: Mapping[int, float]) -> bool:
 
 
 def _within(words: Sequence[Word], seconds: float) -> list[Word]:
-    """Clip to the window, make times run forward, round to what the model resolves (0.02 s)."""
+    """Clip times to the window, put them in order, round them to the model's resolution (0.02 s)."""
     clipped: list[Word] = []
     earliest = 0.0
     for word in words:

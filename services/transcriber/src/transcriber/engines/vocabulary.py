@@ -7,12 +7,15 @@ from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from .base import LanguageUnsupported, ModelUnavailable, Task
+import numpy as np
 
-# Written without spaces between words: each character counts as a word.
+from .base import LanguageUnsupported, ModelUnavailable, Task, Word
+
+# Languages without spaces between words: each character counts as a word.
 UNSPACED_LANGUAGES = frozenset({"zh", "ja", "th", "lo", "my", "yue"})
 _SMALLEST_MULTILINGUAL = 51_865
 _MAX_PROMPT_TOKENS = 223
+_SECONDS_PER_FRAME = 0.02  # of CTranslate2's alignment
 _PIECES = re.compile(r"'s|'t|'re|'ve|'m|'ll|'d| ?[^\W\d_]+| ?\d+| ?(?:[^\s\w]|_)+|\s+(?!\S)|\s+")
 
 
@@ -45,24 +48,24 @@ class Vocabulary:
             raise ModelUnavailable(f"The vocabulary in {folder} cannot be read: {error}") from error
 
     def start_sequence(self, language: str, task: Task) -> list[int]:
-        """Return the tokens that tell the decoder what to do; LanguageUnsupported when the model cannot do it."""
+        """Return the control tokens for language and task; LanguageUnsupported if the model does not support them."""
         if not self.is_multilingual:
             if language != "en" or task != "transcribe":
                 raise LanguageUnsupported("This model only transcribes English.")
             return [self.start]
         if language not in self.languages:
-            raise LanguageUnsupported(f"This model does not know the language '{language}'.")
+            raise LanguageUnsupported(f"This model does not support the language '{language}'.")
         return [self.start, self._ids[f"<|{language}|>"], self._ids[f"<|{task}|>"]]
 
-    def prompt(self, language: str, task: Task, said_before: str | None) -> list[int]:
-        """Return the tokens the decoder starts from, without time tokens; of a long prompt only the end counts."""
+    def prompt(self, language: str, task: Task, previous_text: str | None) -> list[int]:
+        """Return the first tokens for the decoder, without time tokens; of a long prompt only the end counts."""
         before: list[int] = []
-        if said_before and said_before.strip():
-            before = [self._ids["<|startofprev|>"], *self.encode(" " + said_before.strip())[-_MAX_PROMPT_TOKENS:]]
+        if previous_text and previous_text.strip():
+            before = [self._ids["<|startofprev|>"], *self.encode(" " + previous_text.strip())[-_MAX_PROMPT_TOKENS:]]
         return [*before, *self.start_sequence(language, task), self._ids["<|notimestamps|>"]]
 
     def decode(self, tokens: Sequence[int]) -> str:
-        """Return the text of these tokens; control and time tokens say nothing."""
+        """Return the text of these tokens; control and time tokens have none."""
         return b"".join(self._bytes[token] for token in tokens if token < self.end_of_text).decode(errors="replace")
 
     def encode(self, text: str) -> list[int]:
@@ -80,7 +83,7 @@ class Vocabulary:
         return [self._ranks[part] for part in parts]
 
     def split_words(self, tokens: Sequence[int], language: str) -> list[tuple[str, int]]:
-        """Cut text tokens into words; each with the number of tokens it took. Joined, the words are the text."""
+        """Split text tokens into words, each with its number of tokens. Joined, the words are the text."""
         pieces = self._characters(tokens)
         if language in UNSPACED_LANGUAGES:
             return pieces
@@ -92,8 +95,23 @@ class Vocabulary:
                 words.append((text, count))
         return words
 
+    def words(
+        self, tokens: Sequence[int], alignment: Sequence[tuple[int, int]], probabilities: Sequence[float], language: str
+    ) -> list[Word]:
+        """Build words from (token, frame) pairs: each begins with its first token and ends where the next begins."""
+        pairs = np.array(alignment)
+        begins = np.flatnonzero(np.diff(pairs[:, 0], prepend=-1))
+        times = pairs[begins, 1] * _SECONDS_PER_FRAME
+        words, position = [], 0
+        for text, count in self.split_words(tokens, language):
+            end = min(position + count, len(times) - 1)
+            probability = float(np.mean(probabilities[position : position + count]))
+            words.append(Word(float(times[min(position, end)]), float(times[end]), text, probability))
+            position += count
+        return words
+
     def _characters(self, tokens: Sequence[int]) -> list[tuple[str, int]]:
-        """Cut where characters end: one token may hold half a character, never half an answer."""
+        """Split between characters: a token may end within one."""
         pieces: list[tuple[str, int]] = []
         pending, count = b"", 0
         for token in tokens:

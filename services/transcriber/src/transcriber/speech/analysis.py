@@ -1,4 +1,4 @@
-"""From PCM to chunks, as a stream: voice detection, spans, windows and the waveform in one pass over the recording."""
+"""Turn PCM into chunks as a stream: voice detection, spans, windows and the waveform in one pass."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ from transcriber.audio.pcm import SAMPLE_BYTES, SAMPLE_RATE
 from transcriber.audio.peaks import Peaks
 
 from .detector import BLOCK, SpeechDetector, levels
-from .levelling import raised
-from .loudness_gate import Attention
-from .packing import Chunk, Packer, cut_windows
+from .levelling import raise_quiet_speech
+from .loudness_gate import LoudnessGate
+from .packing import Packer, PlannedChunk, cut_windows
 from .spans import Span, SpeechTracker
-from .speech_time import Voice, framed, probabilities
+from .speech_counter import SpeechCounter, framed, probabilities
 
-SHORTEST: Final = SAMPLE_RATE // 10  # samples: in less than a tenth of a second nobody says a word
+SHORTEST: Final = SAMPLE_RATE // 10  # samples: a recording under a tenth of a second has no word
 _BLOCK_BYTES: Final = BLOCK * SAMPLE_BYTES
 
 
@@ -25,18 +25,18 @@ _BLOCK_BYTES: Final = BLOCK * SAMPLE_BYTES
 class ChunkAudio:
     """A chunk and its PCM: the windows' audio back to back."""
 
-    chunk: Chunk
+    chunk: PlannedChunk
     pcm: bytes
 
     def windows(self) -> list[NDArray[np.float32]]:
-        """The windows as an engine takes them."""
+        """Return the windows in the engine's sample format."""
         return cut_windows(self.pcm, [window.length for window in self.chunk.windows])
 
 
 class Analysis:
-    """One recording's analysis; blocking, to be run outside the event loop.
+    """Analyses one recording; blocking, to be run outside the event loop.
 
-    Memory is bounded: the audio of the chunk in the making, and of the span in hand, whatever the recording's length.
+    Memory holds only the audio of the current chunk and the current span.
     """
 
     def __init__(self) -> None:
@@ -44,37 +44,37 @@ class Analysis:
         self.samples = 0
         self.speech_samples = 0
         self._detector = SpeechDetector()
-        self._attention = Attention()
-        self._voice = Voice()
+        self._gate = LoudnessGate()
+        self._counter = SpeechCounter()
         self._tracker = SpeechTracker()
         self._packer = Packer()
         self._incoming = bytearray()
-        self._recent = bytearray()  # audio that a span may still need, from `_recent_start` on
+        self._recent = bytearray()  # audio from `_recent_start` on that a span may still need
         self._recent_start = 0
-        self._packed = bytearray()  # audio of spans that are in no finished chunk yet
+        self._packed = bytearray()  # audio of spans that are in no complete chunk yet
 
     @property
     def duration_seconds(self) -> float:
-        """The length of the recording, as far as it has been fed."""
+        """The length of the recording so far."""
         return self.samples / SAMPLE_RATE
 
     @property
     def speech_seconds(self) -> float:
-        """How much of it is speech, with the padding around it."""
+        """The speech so far, with its padding."""
         return self.speech_samples / SAMPLE_RATE
 
     @property
     def voice_seconds(self) -> float:
-        """How much of it the voice detector alone takes for speech, without padding."""
-        return self._voice.seconds
+        """The speech so far by the voice detector alone, without padding."""
+        return self._counter.seconds
 
     @property
     def held_bytes(self) -> int:
-        """How much audio is in memory now."""
+        """The bytes of audio in memory."""
         return len(self._incoming) + len(self._recent) + len(self._packed)
 
     def feed(self, pcm: bytes) -> list[ChunkAudio]:
-        """Take signed 16-bit little-endian mono PCM at 16 kHz, give the chunks that are complete."""
+        """Take signed 16-bit little-endian mono PCM at 16 kHz, return the complete chunks."""
         self._incoming += pcm
         found: list[ChunkAudio] = []
         while len(self._incoming) >= _BLOCK_BYTES:
@@ -84,12 +84,12 @@ class Analysis:
         return found
 
     def finish(self) -> list[ChunkAudio]:
-        """Give the last chunks."""
+        """Return the last chunks."""
         found = self._analyse(bytes(self._incoming)) if self._incoming else []
         self._incoming.clear()
         if self.samples < SHORTEST:
             return []
-        found += self._plan(self._tracker.feed(*self._attention.finish()))
+        found += self._plan(self._tracker.feed(*self._gate.finish()))
         found += self._plan(self._tracker.finish(self.samples))
         return found + [self._with_audio(chunk) for chunk in self._packer.finish()]
 
@@ -100,9 +100,9 @@ class Analysis:
         self._recent += pcm
         frames = framed(samples)
         found = probabilities(self._detector, frames)
-        self._voice.feed(found)
-        heard = self._attention.feed(found, levels(frames))
-        chunks = self._plan(self._tracker.feed(*heard))
+        self._counter.feed(found)
+        gated = self._gate.feed(found, levels(frames))
+        chunks = self._plan(self._tracker.feed(*gated))
         settled = self._tracker.settled
         if settled > self._recent_start:
             del self._recent[: (settled - self._recent_start) * SAMPLE_BYTES]
@@ -115,11 +115,11 @@ class Analysis:
             new, full = self._packer.push(span)
             found += [self._with_audio(chunk) for chunk in full]
             first, last = new.start - self._recent_start, new.end - self._recent_start
-            self._packed += raised(bytes(self._recent[first * SAMPLE_BYTES : last * SAMPLE_BYTES]))
+            self._packed += raise_quiet_speech(bytes(self._recent[first * SAMPLE_BYTES : last * SAMPLE_BYTES]))
             self.speech_samples += span.length - span.shared
         return found
 
-    def _with_audio(self, chunk: Chunk) -> ChunkAudio:
+    def _with_audio(self, chunk: PlannedChunk) -> ChunkAudio:
         length = chunk.length * SAMPLE_BYTES
         pcm = bytes(self._packed[:length])
         del self._packed[:length]

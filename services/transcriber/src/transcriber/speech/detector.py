@@ -1,4 +1,4 @@
-"""Where the speech is: Silero's detector run as a stream, on sound brought to an even level."""
+"""Silero's voice detector as a stream, on sound raised to an even level."""
 
 import hashlib
 import importlib.util
@@ -12,33 +12,33 @@ from numpy.typing import NDArray
 
 FRAME: Final = 512  # samples per probability: 32 ms at 16 kHz, what the model was trained on
 BLOCK: Final = 64 * FRAME  # samples per call: 2 s, so that the state is carried and memory stays flat
-_CONTEXT: Final = 64  # samples of the frame before that the model sees again
+_CONTEXT: Final = 64  # samples of the previous frame that the model needs again
 _STATE: Final = (1, 1, 128)
 
-# The detector misses speech below about -50 dBFS, so quiet recordings are raised for it, and only for it.
+# The detector misses speech below about -50 dBFS, so quiet recordings are raised, for the detector only.
 _TARGET: Final = 0.06  # root mean square of the loud frames, about -24 dBFS
-_MOST_GAIN: Final = 30.0  # about 30 dB: more would turn the hiss of a silent recording into something
-_RELEASE: Final = 0.97  # per block of 2 s: a loud passage keeps the gain down for about a minute
+_MOST_GAIN: Final = 30.0  # about 30 dB: more would raise the hiss of a silent recording to a signal
+_RELEASE: Final = 0.97  # per block of 2 s: a loud passage lowers the gain for about a minute
 _LOUD: Final = 90  # percentile of the frames' levels that counts as loud
 
 
 def model_path() -> Path:
-    """Find the detector's weights in the faster-whisper wheel, without importing that package."""
+    """Find the detector's weights in the faster-whisper wheel without an import of that package."""
     found = importlib.util.find_spec("faster_whisper")
     if found is None or found.origin is None:
-        raise FileNotFoundError("the package faster-whisper, which carries the voice detector, is not installed")
+        raise FileNotFoundError("the package faster-whisper, which contains the voice detector, is not installed")
     return Path(found.origin).parent / "assets" / "silero_vad_v6.onnx"
 
 
 @cache
 def model_digest() -> str:
-    """The SHA-256 of the detector's weights: part of what a plan depends on."""
+    """The SHA-256 of the detector's weights, on which a plan depends."""
     return hashlib.sha256(model_path().read_bytes()).hexdigest()
 
 
 @cache
 def _session() -> onnxruntime.InferenceSession:
-    """Load the weights once; the state of a recording lies outside, so that every recording can share them."""
+    """Load the weights once: recordings share them, because a recording's state is kept outside."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.enable_cpu_mem_arena = False
@@ -47,7 +47,7 @@ def _session() -> onnxruntime.InferenceSession:
 
 
 class SpeechDetector:
-    """Say for every 32 ms of a recording how probable speech is; feed it whole blocks in order."""
+    """Computes the probability of speech for every 32 ms of a recording; takes blocks in order."""
 
     def __init__(self) -> None:
         self._session = _session()
@@ -58,7 +58,7 @@ class SpeechDetector:
         self._gain: float | None = None
 
     def probabilities(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Take a whole number of frames (float32, -1..1), give one probability per frame."""
+        """Take a whole number of frames (float32, -1..1), return one probability per frame."""
         frames = self._levelled(samples).reshape(-1, FRAME)
         before = np.vstack([self._context, frames[:-1, -_CONTEXT:]])
         self._context = frames[-1, -_CONTEXT:].copy()
@@ -68,7 +68,7 @@ class SpeechDetector:
         return np.asarray(found, np.float32).reshape(-1)
 
     def _levelled(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Raise quiet sound towards the level of ordinary speech; loud sound stays as it is."""
+        """Raise quiet sound to the level of ordinary speech; loud sound stays unchanged."""
         loud = float(np.percentile(levels(samples), _LOUD))
         self._level = max(loud, self._level * _RELEASE)
         gain = min(_MOST_GAIN, max(1.0, _TARGET / self._level)) if self._level > 0 else 1.0
@@ -79,8 +79,8 @@ class SpeechDetector:
         return np.asarray(samples * np.linspace(before, gain, len(samples), dtype=np.float32), np.float32)
 
 
-def heard(window: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Give the probability of speech of every frame of a sound by itself; the last frame is filled with silence."""
+def speech_probabilities(window: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the probability of speech for every frame of a sound; the last frame is padded with silence."""
     framed = np.pad(window, (0, -len(window) % FRAME))
     detector = SpeechDetector()
     blocks = [detector.probabilities(framed[start : start + BLOCK]) for start in range(0, len(framed), BLOCK)]
@@ -88,5 +88,5 @@ def heard(window: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def levels(samples: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Give the root mean square of every frame."""
+    """Return the root mean square of every frame."""
     return np.asarray(np.sqrt(np.mean(np.square(samples.reshape(-1, FRAME)), axis=1)), np.float32)

@@ -1,7 +1,7 @@
-"""What can be heard although the voice detector does not take it for speech: it is kept, and the model decides.
+"""Treat loud sound as speech, although the voice detector does not: the model decides about it.
 
-The detector was trained on good recordings. On telephone calls, under music and far from the microphone it lets whole
-sentences go. Whatever stands out from the noise of the room for a quarter of a second is therefore treated as speech.
+The detector was trained on good recordings. On telephone calls, under music and far from the microphone it misses whole
+sentences. So whatever is louder than the background noise for a quarter of a second is treated as speech.
 """
 
 from collections import deque
@@ -12,53 +12,53 @@ from numpy.typing import NDArray
 
 from .spans import SPEECH
 
-_ABOVE_FLOOR: Final = 10.0  # dB over the noise of the room
-_FAINTEST: Final = -75.0  # dB of full scale: below is nothing that a model could understand
-_QUIET_SHARE: Final = 10  # percentile of a block's levels that is taken for the room: people pause to breathe
-_MEMORY: Final = 4  # blocks of 2 s over which the room is remembered: a new place soon becomes the usual one
-_HALF: Final = 4  # frames on either side of a frame that decide about it together: 0.29 s
-_ENOUGH: Final = 5  # of these frames have to stand out, so that a click does not count
+_ABOVE_BACKGROUND: Final = 10.0  # dB above the background noise
+_FAINTEST: Final = -75.0  # dB of full scale: no model transcribes quieter speech
+_QUIET_SHARE: Final = 10  # percentile of a block's levels that counts as background: speech has pauses
+_MEMORY: Final = 4  # blocks of 2 s over which the background is measured, so that it follows changes
+_HALF: Final = 4  # frames on either side of a frame that decide about it: 0.29 s
+_ENOUGH: Final = 5  # of these frames must be loud, so that a click does not count
 
 
-class Attention:
-    """Raise the probability of speech to the tracker's threshold wherever something is audible; feed it in order.
+class LoudnessGate:
+    """Raises the probability of speech to the tracker's threshold where sound is loud; takes blocks in order.
 
-    What comes out lags 0.13 s behind what goes in.
+    The output is delayed by 0.13 s.
     """
 
     def __init__(self) -> None:
-        self._floors: deque[float] = deque(maxlen=_MEMORY)
-        # The last frames: the first half of them is decided and still needed, the other half is not decided yet.
-        self._audible = np.zeros(_HALF, bool)
+        self._backgrounds: deque[float] = deque(maxlen=_MEMORY)
+        # The last frames: the first half is decided and still needed, the second half is undecided.
+        self._loud = np.zeros(_HALF, bool)
         self._probabilities = np.zeros(_HALF, np.float32)
         self._levels = np.zeros(_HALF, np.float32)
 
     def feed(
         self, probabilities: NDArray[np.float32], levels: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Take the detector's probability and the level of each frame of a block; give those of the frames decided."""
+        """Take probability and level of each frame of a block; return those of the decided frames."""
         decibels = 20 * np.log10(np.maximum(levels, 1e-6))
-        self._floors.append(float(np.percentile(decibels, _QUIET_SHARE)))
-        audible = decibels > max(_FAINTEST, min(self._floors) + _ABOVE_FLOOR)
-        return self._decide(audible, probabilities, levels)
+        self._backgrounds.append(float(np.percentile(decibels, _QUIET_SHARE)))
+        loud = decibels > max(_FAINTEST, min(self._backgrounds) + _ABOVE_BACKGROUND)
+        return self._decide(loud, probabilities, levels)
 
     def finish(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Give the last frames."""
+        """Return the last frames."""
         nothing = np.zeros(_HALF, np.float32)
         return self._decide(nothing > 0, nothing, nothing)
 
     def _decide(
-        self, audible: NDArray[np.bool_], probabilities: NDArray[np.float32], levels: NDArray[np.float32]
+        self, loud: NDArray[np.bool_], probabilities: NDArray[np.float32], levels: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        self._audible = np.concatenate([self._audible, audible])
+        self._loud = np.concatenate([self._loud, loud])
         self._probabilities = np.concatenate([self._probabilities, probabilities])
         self._levels = np.concatenate([self._levels, levels])
-        # Not np.convolve alone, which takes the longer of its operands for the signal: a tiny recording is the shorter.
-        decidable = max(0, len(self._audible) - 2 * _HALF)
-        around = np.convolve(self._audible, np.ones(2 * _HALF + 1), mode="valid")[:decidable]
+        # np.convolve takes the longer operand for the signal, but a tiny recording is the shorter one.
+        decidable = max(0, len(self._loud) - 2 * _HALF)
+        around = np.convolve(self._loud, np.ones(2 * _HALF + 1), mode="valid")[:decidable]
         first, last = _HALF, _HALF + len(around)
         decided = np.where(around >= _ENOUGH, SPEECH, 0.0).astype(np.float32)
         found = np.maximum(self._probabilities[first:last], decided), self._levels[first:last]
-        self._audible = self._audible[-2 * _HALF :]
+        self._loud = self._loud[-2 * _HALF :]
         self._probabilities, self._levels = self._probabilities[-2 * _HALF :], self._levels[-2 * _HALF :]
         return found

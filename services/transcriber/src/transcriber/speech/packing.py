@@ -1,4 +1,4 @@
-"""How speech becomes work: spans packed into windows, consecutive windows grouped into chunks; pure and repeatable."""
+"""Pack spans of speech into windows, and group consecutive windows into chunks; pure and repeatable."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -13,12 +13,12 @@ from transcriber.audio.pcm import SAMPLE_BYTES, SAMPLE_RATE
 from .spans import SHARED, Span
 
 WINDOW: Final = 30 * SAMPLE_RATE  # samples a model sees at once
-FIRST_CHUNKS: Final = (1, 1, 2)  # windows: small at first, so that text can be read early
-CHUNK_WINDOWS: Final = 4  # then at most 120 s, which one batch decodes
+FIRST_CHUNKS: Final = (1, 1, 2)  # windows: the first chunks are small, so that text appears early
+CHUNK_WINDOWS: Final = 4  # windows of all further chunks: at most 120 s, decoded in one batch
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class PlannedWindow:
     """Spans of the recording packed back to back into at most 30 s; `index` counts over the whole recording."""
 
     index: int
@@ -31,23 +31,23 @@ class Window:
 
     @property
     def forced_cut(self) -> bool:
-        """Whether the window ends in the middle of speech, a little of which the next one has too."""
+        """Whether the window ends within speech, of which the next window repeats a second."""
         return self.spans[-1].forced
 
     @property
     def start(self) -> int:
-        """The sample of the recording from which on words are this window's."""
+        """The sample of the recording from which on words belong to this window."""
         return self.spans[0].start + self.spans[0].shared // 2
 
     @property
     def end(self) -> int:
-        """The sample of the recording up to which words are this window's."""
+        """The sample of the recording up to which words belong to this window."""
         return self.spans[-1].end - (SHARED // 2 if self.forced_cut else 0)
 
     def document(self) -> dict[str, Any]:
-        """Describe the window in seconds: where each span lies in the recording, and where in the window.
+        """Describe the window in seconds: the place of each span in the recording and in the window.
 
-        `words_from` and `words_until` are told where a cut inside speech gives the words beyond to another window.
+        `words_from` and `words_until` are set where a cut within speech assigns the words beyond to another window.
         """
         spans, offset = [], 0
         for span in self.spans:
@@ -70,11 +70,11 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
-class Chunk:
+class PlannedChunk:
     """Consecutive windows: the unit of work."""
 
     index: int
-    windows: tuple[Window, ...]
+    windows: tuple[PlannedWindow, ...]
 
     @property
     def length(self) -> int:
@@ -83,40 +83,40 @@ class Chunk:
 
     @property
     def start_seconds(self) -> float:
-        """Where its first speech begins in the recording."""
+        """The start of its first speech in the recording."""
         return self.windows[0].start / SAMPLE_RATE
 
     @property
     def end_seconds(self) -> float:
-        """Where its last speech ends in the recording."""
+        """The end of its last speech in the recording."""
         return self.windows[-1].end / SAMPLE_RATE
 
     @property
     def speech_seconds(self) -> float:
-        """How much of it is speech, which is all of its audio."""
+        """The seconds of its audio, which is all speech."""
         return self.length / SAMPLE_RATE
 
     def document(self) -> dict[str, Any]:
-        """The chunk's meta: what whoever transcribes the audio needs to know about it."""
+        """Build the chunk's meta, which the transcription needs beside the audio."""
         return {"chunk": self.index, "windows": [window.document() for window in self.windows]}
 
 
 class Packer:
-    """Take spans in order, give chunks as soon as each is full; the same spans always give the same chunks."""
+    """Packs spans in order, and returns each chunk as soon as it is full; the same spans give the same chunks."""
 
     def __init__(self) -> None:
         self._spans: list[Span] = []
         self._filled = 0
-        self._windows: list[Window] = []
+        self._windows: list[PlannedWindow] = []
         self._window_count = 0
         self._chunk_count = 0
 
-    def push(self, span: Span) -> tuple[Span, list[Chunk]]:
-        """Add a span of at most 30 s; give what of it is new, and the chunks that it completes.
+    def push(self, span: Span) -> tuple[Span, list[PlannedChunk]]:
+        """Add a span of at most 30 s; return its new part, and the chunks that it completes.
 
-        All of a span is new, unless its beginning is in the window in hand as the end of the span before it.
+        A span is new as a whole, unless the current window has its beginning as the end of the previous span.
         """
-        full: list[Chunk] = []
+        full: list[PlannedChunk] = []
         rest = replace(span, start=span.start + span.shared, shared=0)
         if self._spans and span.shared and self._filled + rest.length <= WINDOW:
             span = rest
@@ -126,8 +126,8 @@ class Packer:
         self._add(span)
         return span, full
 
-    def finish(self) -> Iterator[Chunk]:
-        """Yield what is left at the end of the recording."""
+    def finish(self) -> Iterator[PlannedChunk]:
+        """Yield the rest at the end of the recording."""
         if self._spans:
             self._close_window()
             yield from self._full_chunks()
@@ -136,23 +136,23 @@ class Packer:
 
     def _add(self, span: Span) -> None:
         if self._spans and self._spans[-1].end == span.start:
-            # Two pieces of what was one span, together in one window after all: nothing is cut between them.
+            # Two parts of one long span in the same window: they are joined again.
             span = replace(self._spans.pop(), end=span.end, forced=span.forced)
         self._spans.append(span)
         self._filled = sum(each.length for each in self._spans)
 
     def _close_window(self) -> None:
-        self._windows.append(Window(self._window_count, tuple(self._spans)))
+        self._windows.append(PlannedWindow(self._window_count, tuple(self._spans)))
         self._window_count += 1
         self._spans, self._filled = [], 0
 
-    def _full_chunks(self) -> Iterator[Chunk]:
+    def _full_chunks(self) -> Iterator[PlannedChunk]:
         size = FIRST_CHUNKS[self._chunk_count] if self._chunk_count < len(FIRST_CHUNKS) else CHUNK_WINDOWS
         if len(self._windows) >= size:
             yield self._close_chunk()
 
-    def _close_chunk(self) -> Chunk:
-        chunk = Chunk(self._chunk_count, tuple(self._windows))
+    def _close_chunk(self) -> PlannedChunk:
+        chunk = PlannedChunk(self._chunk_count, tuple(self._windows))
         self._chunk_count += 1
         self._windows = []
         return chunk

@@ -1,4 +1,4 @@
-"""From a probability per frame to spans of speech: hysteresis, a limit on how long a span may be, and padding."""
+"""Spans of speech from a probability per frame: hysteresis, a maximum length, and padding."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -11,15 +11,15 @@ from transcriber.audio.pcm import SAMPLE_RATE
 
 from .detector import FRAME
 
-SPEECH: Final = 0.5  # probability at which speech sets in
-SILENCE: Final = 0.35  # and below which it has ended, if that lasts
+SPEECH: Final = 0.5  # probability at which speech begins
+SILENCE: Final = 0.35  # probability below which it ends, if that lasts
 MIN_SILENCE: Final = 5  # frames (160 ms) of silence that end a span
 MIN_PAUSE: Final = 3  # frames (96 ms) of silence in which a span that is too long may be cut
-PADDING: Final = int(0.4 * SAMPLE_RATE)  # samples kept on either side of a span, as far as they are silent
+PADDING: Final = int(0.4 * SAMPLE_RATE)  # samples of silence kept on either side of a span
 LONGEST: Final = (30 * SAMPLE_RATE - 2 * PADDING) // FRAME  # frames of one span, so that it fits a window when padded
-SMOOTHING: Final = 3  # frames over which the quietest point is judged
+SMOOTHING: Final = 3  # frames over which the level is averaged to find the quietest point
 OVERLAP: Final = 31  # frames (1 s) on either side of a cut inside speech that both spans have
-SHARED: Final = 2 * OVERLAP * FRAME  # samples that they have in common
+SHARED: Final = 2 * OVERLAP * FRAME  # samples that both spans have
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,22 +41,22 @@ class Span:
 
 
 class SpeechTracker:
-    """Follow a recording frame by frame and tell its spans of speech as soon as each is certain.
+    """Finds the spans of speech of a recording frame by frame, each as soon as it is certain.
 
-    Spans come in order, overlap only where speech is cut, and none is longer than a window. Memory is bounded by the
+    Spans are in order, overlap only where speech is cut, and none is longer than a window. Memory is bounded by the
     longest span.
     """
 
     def __init__(self) -> None:
         self._frame = 0  # frames seen
-        self._start: int | None = None  # the frame at which the span in hand began
+        self._start: int | None = None  # the first frame of the current span
         self._quiet = 0  # silent frames at its end, so far
         self._seen: list[tuple[float, float]] = []  # (probability, level) of the frames since its start
         self._padder = _Padder()
 
     @property
     def settled(self) -> int:
-        """The sample before which no span that is still to come can begin."""
+        """The sample before which no future span can begin."""
         certain = (self._frame if self._start is None else self._start) * FRAME
         return self._padder.settled(certain)
 
@@ -72,7 +72,7 @@ class SpeechTracker:
                 yield from self._advance(self._start, probability, level)
 
     def finish(self, samples: int) -> Iterator[Span]:
-        """Yield what is left when the recording ends after `samples` samples."""
+        """Yield the rest when the recording ends after `samples` samples."""
         if self._start is not None:
             yield from self._padder.push(self._start * FRAME, min(samples, (self._frame - self._quiet) * FRAME))
         yield from self._padder.finish(samples)
@@ -95,7 +95,7 @@ class SpeechTracker:
 def _cut(seen: list[tuple[float, float]]) -> tuple[int, bool]:
     """Choose where to cut a span that is too long: the frame, and whether speech is cut there.
 
-    The latest pause in the later half is taken, else the quietest point of that half which leaves room for the overlap.
+    It is the last pause in the second half, else the quietest point of that half that leaves padding for the overlap.
     """
     first = len(seen) // 2
     probabilities = np.array([probability for probability, _ in seen[first:]])
@@ -110,7 +110,7 @@ def _cut(seen: list[tuple[float, float]]) -> tuple[int, bool]:
 
 
 class _Padder:
-    """Widen spans into the silence around them: 0.4 s, or half the gap where two spans are closer than that."""
+    """Extends spans into the silence around them: by 0.4 s, or half the gap between two close spans."""
 
     def __init__(self) -> None:
         self._waiting: Span | None = None  # a span whose end is not padded yet
@@ -124,13 +124,13 @@ class _Padder:
     def push(self, start: int, end: int, *, forced: bool = False) -> Iterator[Span]:
         if end <= start:
             return
-        room, shared = PADDING, 0
+        padding, shared = PADDING, 0
         if self._waiting is not None:
             # A span that follows a cut inside speech begins before the end of the one before it.
             shared = max(0, self._waiting.end - start)
-            room = max(0, min(PADDING, (start - self._waiting.end) // 2))
-            yield self._release(room)
-        self._waiting = Span(max(self._edge - shared, start - room), end, forced, shared)
+            padding = max(0, min(PADDING, (start - self._waiting.end) // 2))
+            yield self._release(padding)
+        self._waiting = Span(max(self._edge - shared, start - padding), end, forced, shared)
 
     def silent_until(self, position: int) -> Iterator[Span]:
         if self._waiting is not None and position >= self._waiting.end + 2 * PADDING:
@@ -140,8 +140,8 @@ class _Padder:
         if self._waiting is not None:
             yield self._release(min(PADDING, samples - self._waiting.end))
 
-    def _release(self, room: int) -> Span:
+    def _release(self, padding: int) -> Span:
         assert self._waiting is not None
-        span = replace(self._waiting, end=self._waiting.end + room)
+        span = replace(self._waiting, end=self._waiting.end + padding)
         self._waiting, self._edge = None, span.end
         return span

@@ -1,6 +1,5 @@
-"""The transcript in the forms that people download, from JSON to Word; the same bytes every time."""
+"""The download formats of a transcript, from JSON to Word; the same transcript gives the same bytes."""
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
@@ -11,30 +10,26 @@ from common.text.sentences import ends_sentence
 
 from . import word_document
 from .cues import Cue, cues
+from .documents import canonical_json
 
 _PAUSE: Final = 2.0  # seconds of silence that begin a new paragraph
-# What a spreadsheet computes when it opens the file. After + or - only what calls a function, a program or another
-# sheet is dangerous: "-5 degrees" and "- Yes!" stay as they were said. Quotes around a cell are taken off first.
+# Cells that a spreadsheet computes when it opens the file. After + or - only a call of a function, a program or another
+# sheet is dangerous: "-5 degrees" and "- Yes!" stay unchanged. Quotes around a cell are ignored.
 _FORMULA: Final = re.compile(r"[\"'\s]*(?:[=@＝＠]|[-+＋－](?=.*(?:\w\(|[|=]|!\$?[A-Z]+\$?\d)))")
-_FULL: Final = 600  # characters after which the next sentence begins one
+_FULL: Final = 600  # characters after which the next sentence begins a new paragraph
 
 Document = dict[str, Any]
 
 
-def canonical_json(value: Any) -> bytes:
-    """Write JSON with sorted keys, no spaces and a final newline, in UTF-8: its bytes depend on the content alone."""
-    return (json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":")) + "\n").encode()
-
-
 def to_json(transcript: Document) -> bytes:
-    """The whole transcript document."""
+    """The transcript document itself."""
     return canonical_json(transcript)
 
 
 def to_srt(transcript: Document) -> bytes:
-    """SubRip: numbered cues; the format knows no escapes, so its arrow must not appear in a text."""
+    """SubRip: numbered cues; the format has no escapes, so its arrow is replaced in the text."""
     shown = (
-        f"{number}\n{_clock(cue.start, ',')} --> {_clock(cue.end, ',')}\n{_shown(cue).replace('-->', '→')}\n"
+        f"{number}\n{_clock(cue.start, ',')} --> {_clock(cue.end, ',')}\n{_cue_text(cue).replace('-->', '→')}\n"
         for number, cue in enumerate(cues(transcript["segments"], transcript["duration_seconds"]), start=1)
     )
     return "\n".join(shown).encode()
@@ -43,7 +38,7 @@ def to_srt(transcript: Document) -> bytes:
 def to_vtt(transcript: Document) -> bytes:
     """WebVTT, with markup characters escaped."""
     shown = (
-        f"{_clock(cue.start, '.')} --> {_clock(cue.end, '.')}\n{_escaped(_shown(cue))}\n"
+        f"{_clock(cue.start, '.')} --> {_clock(cue.end, '.')}\n{_escape_markup(_cue_text(cue))}\n"
         for cue in cues(transcript["segments"], transcript["duration_seconds"])
     )
     return "\n".join(("WEBVTT\n", *shown)).encode()
@@ -52,23 +47,23 @@ def to_vtt(transcript: Document) -> bytes:
 def to_tsv(transcript: Document) -> bytes:
     """Tab separated values with a header: start and end in milliseconds, text.
 
-    A text that a spreadsheet would compute begins with an apostrophe, which spreadsheets do not show.
+    A text that a spreadsheet would compute gets an apostrophe in front, which spreadsheets do not show.
     """
     rows = (
-        f"{_milliseconds(segment['start'])}\t{_milliseconds(segment['end'])}\t{_inert(_line(segment['text']))}\n"
+        f"{_milliseconds(segment['start'])}\t{_milliseconds(segment['end'])}\t{_escape_formula(_one_line(segment['text']))}\n"
         for segment in transcript["segments"]
     )
     return ("start\tend\ttext\n" + "".join(rows)).encode()
 
 
 def to_txt(transcript: Document) -> bytes:
-    """Running text in paragraphs: a new one after a pause, or at the end of a sentence when one gets long."""
+    """Running text in paragraphs: a new one after a pause, or at a sentence end when it gets long."""
     paragraphs = (_text(group) for group in _paragraphs(transcript))
     return "\n".join(f"{paragraph}\n" for paragraph in paragraphs).encode()
 
 
 def to_docx(transcript: Document) -> bytes:
-    """A Word document: the same paragraphs as in the text, each with the time at which it begins."""
+    """A Word document: the same paragraphs as the text, each with its start time."""
     paragraphs = [(_clock(group[0]["start"], ".").partition(".")[0], _text(group)) for group in _paragraphs(transcript)]
     return word_document.write("Transcript", paragraphs)
 
@@ -95,7 +90,7 @@ def _paragraphs(transcript: Document) -> Iterator[list[Document]]:
             yield group
             group, length = [], 0
         group.append(segment)
-        length, end = length + len(_line(segment["text"])), segment["end"]
+        length, end = length + len(_one_line(segment["text"])), segment["end"]
     if group:
         yield group
 
@@ -106,23 +101,23 @@ def _language(transcript: Document, segment: Document) -> str | None:
 
 
 def _text(segments: list[Document]) -> str:
-    return joined(_line(segment["text"]) for segment in segments)
+    return joined(_one_line(segment["text"]) for segment in segments)
 
 
-def _shown(cue: Cue) -> str:
+def _cue_text(cue: Cue) -> str:
     return "\n".join(cue.lines)
 
 
-def _line(text: str) -> str:
-    """The text on one line: line breaks and tabs would end a cue or a column."""
+def _one_line(text: str) -> str:
+    """Join the text to one line: line breaks and tabs would end a cue or a column."""
     return " ".join(text.split())
 
 
-def _inert(text: str) -> str:
+def _escape_formula(text: str) -> str:
     return f"'{text}" if _FORMULA.match(text) else text
 
 
-def _escaped(text: str) -> str:
+def _escape_markup(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 

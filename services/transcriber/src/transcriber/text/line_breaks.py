@@ -1,4 +1,4 @@
-"""A subtitle's lines: how wide a text is, and where it may be broken, after Unicode's rules (UAX 14, from ICU)."""
+"""Break texts into subtitle lines: width, and permitted breaks by Unicode's rules (UAX 14, from ICU)."""
 
 import unicodedata
 from collections.abc import Iterable, Iterator
@@ -12,7 +12,7 @@ from common.text.joining import Script, script
 LINE_WIDTH: Final = 42
 """Columns of a subtitle's line, of which there are two; East Asian characters take two columns each."""
 
-# Named after Japanese, these rules keep the phrases of Japanese and the words of Chinese and Korean whole.
+# These rules keep the phrases of Japanese and the words of Chinese and Korean together.
 _PHRASES: Final = "ja-u-lw-phrase"
 _CHARACTERS: Final = "ja-u-lb-strict"
 
@@ -22,29 +22,29 @@ IN_WORD: Final = 2.0  # after the hyphen or the slash in a word
 _ANYWHERE: Final = 20.0
 _TOO_WIDE: Final = 100.0  # for each column
 
-# Marks of other scripts after which nobody breathes, though their category is that of the comma.
-_NO_BREATH: Final = frozenset("·・‧་༌‰‱′″‴※†‡•⁂〃")
+# Marks of other scripts that end no clause, although their category is that of the comma.
+_NO_CLAUSE_END: Final = frozenset("·・‧་༌‰‱′″‴※†‡•⁂〃")
 _CLOSING: Final = "\"'”’)]}»›」』）】》〉"
 
 
 def columns(text: str) -> int:
-    """How wide a text is."""
+    """The width of a text."""
     return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
 
 
 def ends_clause(text: str) -> bool:
-    """Whether the text ends with a mark after which people breathe."""
+    """Whether the text ends with a mark that ends a clause."""
     mark = text.strip().rstrip(_CLOSING)[-1:]
     if not mark:
         return False
-    foreign = mark > "\u036f" and mark not in _NO_BREATH and unicodedata.category(mark) == "Po"
+    foreign = mark > "\u036f" and mark not in _NO_CLAUSE_END and unicodedata.category(mark) == "Po"
     return foreign or mark in ".?!,;:—–…"
 
 
 def breaks(text: str) -> dict[int, float]:
-    """The offsets at which a line may begin, and what it costs to break there: AT_PHRASE, IN_PHRASE or IN_WORD."""
+    """Return the offsets at which a line may begin, and the cost of each: AT_PHRASE, IN_PHRASE or IN_WORD."""
     phrases = set(_ends(LineBreaker(text, _PHRASES)))
-    # The dictionary of Thai divides what is no word of it anywhere, also before a vowel sign.
+    # The Thai dictionary divides unknown words anywhere, even before a vowel sign.
     whole = set(clusters(text))
     found: dict[int, float] = {}
     for end in _ends(LineBreaker(text, _CHARACTERS)):
@@ -56,15 +56,15 @@ def breaks(text: str) -> dict[int, float]:
 
 
 def fits(text: str) -> bool:
-    """Whether two lines hold a text without breaking a word."""
+    """Whether a text fits into two lines without a break in a word."""
     if columns(text) <= LINE_WIDTH:
         return True
     costs = breaks(text)
     return any(costs[at] < IN_WORD and _excess(sides) == 0 for at, sides in _sides(text, costs).items())
 
 
-def lines(text: str) -> tuple[str, ...]:
-    """Break a text that is wider than a line in two, near its middle, and inside a word only if nothing else fits."""
+def wrap(text: str) -> tuple[str, ...]:
+    """Break a text that is wider than a line in two, near its middle, and in a word only if nothing else fits."""
     total = columns(text)
     if total <= LINE_WIDTH:
         return (text,)
@@ -74,7 +74,7 @@ def lines(text: str) -> tuple[str, ...]:
     sides = _sides(text, costs)
 
     def cost(at: int) -> float:
-        """Add up a word torn, unequal lines, no breath, and worst a line that is too wide."""
+        """Sum the cost of a break in a word, unequal lines, no clause end, and most of all a line that is too wide."""
         unequal = abs(2 * sides[at][0] - total) / total
         return costs[at] + unequal - 0.2 * ends_clause(text[:at]) + _TOO_WIDE * _excess(sides[at])
 
@@ -82,8 +82,8 @@ def lines(text: str) -> tuple[str, ...]:
     return tuple(line for line in (text[:at].rstrip(), text[at:].lstrip()) if line)
 
 
-def pieces(text: str) -> list[str]:
-    """Cut a text into pieces that one line holds, where it may be broken, else between two characters."""
+def split_to_width(text: str) -> list[str]:
+    """Split a text into pieces that fit into a line, at permitted breaks, else between two characters."""
     found: list[str] = []
     while columns(text.strip()) > LINE_WIDTH:
         narrow = _narrow(text, breaks(text)) or _narrow(text, clusters(text)) or clusters(text)[:1]
@@ -99,12 +99,12 @@ def _narrow(text: str, offsets: Iterable[int]) -> list[int]:
 
 
 def clusters(text: str) -> list[int]:
-    """The offsets between what readers take for characters: a letter with its vowel signs, a family of emoji."""
+    """The offsets between user-perceived characters: a letter with its vowel signs, a sequence of emoji."""
     return list(_ends(CharacterBreaker(text, "en")))[:-1]
 
 
 def _ends(parts: Iterable[str]) -> Iterator[int]:
-    # ICU itself counts in UTF-16, in which an emoji has two places.
+    # ICU itself counts in UTF-16, where an emoji has two units.
     return accumulate(map(len, parts))
 
 

@@ -1,7 +1,7 @@
-"""What stands in subtitles where nobody speaks: credits, farewells of video channels, descriptions of sounds.
+"""Phrases of subtitles without speech: credits, farewells of video channels, descriptions of sounds.
 
-Whisper was trained on subtitles of all these languages, and writes such lines over noise, music and silence. They are
-kept where they are really spoken; who uses this module looks for that first.
+Whisper was trained on subtitles of all these languages, and writes such phrases over noise, music and silence. They are
+kept where they are spoken; the caller checks that.
 """
 
 import re
@@ -11,11 +11,11 @@ from functools import cache
 from typing import Final
 
 _NEAR: Final = 0.84  # share of letters in common: other endings, other spellings
-_LONGEST_NAME: Final = 60  # characters after an opening: names, years, addresses
+_LONGEST_NAME: Final = 60  # characters after the opening of a credit: names, years, addresses
 _FEWEST_LETTERS: Final = 4  # of a description in capitals: shorter ones are abbreviations
 
-# Lines as they stand alone.
-_LINES: Final = {
+# Whole phrases.
+_PHRASES: Final = {
     "en": (
         "you", "bye", "thank you", "thank you very much", "thank you so much", "thanks for watching",
         "please subscribe",
@@ -151,7 +151,7 @@ _LINES: Final = {
     "tl": ("salamat sa panonood", "maraming salamat"),
 }  # fmt: skip
 
-# What a credit begins with; a name, a year or a channel follows.
+# Openings of credits; a name, a year or a channel follows.
 _OPENINGS: Final = (
     # English
     "subtitles by", "subtitle by", "subs by", "subtitled by", "captions by", "captioned by", "captioning by",
@@ -214,22 +214,22 @@ _UNSPACED: Final = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\
 _BRACKETED: Final = re.compile(r"\s*[\[(（【*♪♫].*[\])）】*♪♫]\W*", re.DOTALL)
 
 
-def begins(text: str) -> bool:
-    """Whether the text is, letter for letter, such a line, or begins as a credit does."""
+def begins_as_stock_phrase(text: str) -> bool:
+    """Whether the text is exactly such a phrase, or begins like a credit."""
     plain = _plain(text)
-    return plain in _lines() or _opens(plain) or _describes(text)
+    return plain in _phrases() or _opens(plain) or _describes(text)
 
 
-def resembles(text: str) -> bool:
-    """Whether the text is such a line, or nearly."""
-    if begins(text):
+def is_stock_phrase(text: str) -> bool:
+    """Whether the text is such a phrase, or similar to one."""
+    if begins_as_stock_phrase(text):
         return True
     plain = _plain(text)
     return any(
-        min(len(line), len(plain)) > _FEWEST_LETTERS
-        and abs(len(line) - len(plain)) <= (1 - _NEAR) * (len(line) + len(plain))
-        and SequenceMatcher(None, plain, line, autojunk=False).ratio() >= _NEAR
-        for line in _lines()
+        min(len(phrase), len(plain)) > _FEWEST_LETTERS
+        and abs(len(phrase) - len(plain)) <= (1 - _NEAR) * (len(phrase) + len(plain))
+        and SequenceMatcher(None, plain, phrase, autojunk=False).ratio() >= _NEAR
+        for phrase in _phrases()
     )
 
 
@@ -241,12 +241,12 @@ def _opens(plain: str) -> bool:
 
 
 def _is_whole(plain: str, opening: str) -> bool:
-    """Whether the opening ends where a word does, where words have ends."""
+    """Whether the opening ends at a word boundary, in scripts that have spaces."""
     return plain[len(opening) : len(opening) + 1] in ("", " ") or bool(_UNSPACED.search(opening))
 
 
 def _describes(text: str) -> bool:
-    """Whether a sound is described, as subtitles for the deaf do: in brackets, or all in capitals."""
+    """Whether the text describes a sound, as in subtitles for the deaf: in brackets, or all in capitals."""
     letters = [letter for letter in text if letter.isalpha()]
     return bool(_BRACKETED.fullmatch(text)) or (
         len(letters) >= _FEWEST_LETTERS and all(letter.isupper() for letter in letters)
@@ -254,8 +254,8 @@ def _describes(text: str) -> bool:
 
 
 @cache
-def _lines() -> frozenset[str]:
-    return frozenset(_plain(line) for lines in _LINES.values() for line in lines)
+def _phrases() -> frozenset[str]:
+    return frozenset(_plain(phrase) for phrases in _PHRASES.values() for phrase in phrases)
 
 
 @cache

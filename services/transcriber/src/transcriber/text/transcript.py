@@ -1,4 +1,4 @@
-"""The results of all chunks become one transcript: by their times alone, never by comparing text; pure."""
+"""Merge the results of all chunks into one transcript: by times alone, without comparison of texts; pure."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from math import exp
@@ -28,13 +28,13 @@ def assemble(plan: dict[str, Any], results: Sequence[dict[str, Any]], options: J
 
 
 def count_words(results: Iterable[dict[str, Any]]) -> int:
-    """Count the words as the engine told them apart, which works for scripts without spaces too."""
+    """Count the engine's words, which also works for scripts without spaces."""
     segments = (segment for result in results for window in result["windows"] for segment in window["segments"])
     return sum(len(segment["words"]) or len(segment["text"].split()) for segment in segments)
 
 
 def _segments(windows: Iterable[dict[str, Any]], duration: float, options: JobOptions) -> Iterator[dict[str, Any]]:
-    """Yield numbered segments that neither overlap, nor go back in time, nor pass the end of the recording."""
+    """Yield numbered segments in order, without overlap and within the recording."""
     spoken = [(window, segment) for window in windows for segment in window["segments"] if segment["text"]]
     times = in_order(((segment["start"], segment["end"]) for _, segment in spoken), duration)
     for number, ((window, segment), (start, end)) in enumerate(zip(spoken, times, strict=True)):
@@ -56,7 +56,7 @@ def _segments(windows: Iterable[dict[str, Any]], duration: float, options: JobOp
 
 
 def _confidence(words: Sequence[dict[str, Any]], avg_logprob: float) -> float:
-    """How sure the engine was, 0..1: the mean over the words, else over the whole window."""
+    """The mean probability of the words, 0..1; without words that of the window."""
     if words:
         total: float = sum(word["probability"] for word in words)
         return round(total / len(words), 4)
@@ -64,7 +64,7 @@ def _confidence(words: Sequence[dict[str, Any]], avg_logprob: float) -> float:
 
 
 def _words(words: Iterable[dict[str, Any]], start: float, end: float) -> Iterator[dict[str, Any]]:
-    """Yield the words kept inside their segment, in order."""
+    """Yield the words in order, clipped to their segment."""
     clock = start
     for word in words:
         begins = round(min(max(word["start"], clock), end), 3)

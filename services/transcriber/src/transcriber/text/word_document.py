@@ -1,7 +1,7 @@
 """The transcript as a Word document: a heading, and paragraphs that begin with their time.
 
-Written by hand, after ECMA-376: a library that builds documents takes longer than a short recording takes to be
-transcribed, and puts 800 KB of styles that nobody uses into each.
+Written directly after ECMA-376: a library for documents takes longer than the transcription of a short recording, and
+adds 800 KB of unused styles.
 """
 
 import io
@@ -16,7 +16,7 @@ _PACKAGE: Final = "http://schemas.openxmlformats.org/package/2006"
 _WORD: Final = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
 _TYPE: Final = "application/vnd.openxmlformats"
 _XML: Final = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
-# The oldest time that a zip archive can hold: the same transcript is the same bytes whenever it is written.
+# The oldest time of a zip archive: the bytes must not depend on the time of writing.
 _NO_TIME: Final = (1980, 1, 1, 0, 0, 0)
 
 _CONTENT_TYPES: Final = (
@@ -54,7 +54,7 @@ _SECTION: Final = (
 
 
 def write(title: str, paragraphs: Iterable[tuple[str, str]]) -> bytes:
-    """Write paragraphs, each with the clock time at which it begins, under a title."""
+    """Write paragraphs, each with its start time, under a title."""
     body = "".join(_paragraph(begins, text) for begins, text in paragraphs)
     heading = f'<w:p><w:pPr><w:pStyle w:val="Heading1"/></w:pPr>{_run(title)}</w:p>'
     core = (
@@ -87,5 +87,5 @@ def _run(text: str, look: str = "") -> str:
 
 
 def _printable(text: str) -> str:
-    """Without the control characters that XML cannot hold."""
+    """Remove the control characters that XML forbids."""
     return "".join(mark for mark in text if unicodedata.category(mark) not in ("Cc", "Cs", "Cn"))

@@ -1,105 +1,120 @@
-"""Whose turn it is with the engine, and which chunks take one turn together."""
+"""Serialise the calls to the engine, and let small chunks of several jobs share one call."""
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from common.events import ChunkWork
 from transcriber.engines.base import DecodeOptions, Window, WindowResult
 from transcriber.engines.process import EngineProcess
 from transcriber.errors import WorkCancelled
+from transcriber.speech.packing import CHUNK_WINDOWS
 
 from .cpu_time import cpu_seconds
 
 BATCH: Final = 8  # windows per call to the engine
-_COMING_PATIENCE: Final = 1.0  # seconds for the audio of chunks that are to share a call
+_FILL_TIMEOUT: Final = 1.0  # seconds to wait for the audio of chunks that are to share a call
 
 
 @dataclass(slots=True)
-class Spent:
-    """What decoding cost, in seconds: by the clock, of the processor, and of a GPU that was ours alone meanwhile."""
+class Cost:
+    """The cost of decoding in seconds: wall time, CPU time, and time of a GPU that this call used alone."""
 
     wall: float = 0.0
     cpu: float = 0.0
     gpu: float = 0.0
 
-    def add(self, other: "Spent") -> None:
-        """Add what something else cost."""
+    def add(self, other: "Cost") -> None:
+        """Add another cost to this one."""
         self.wall += other.wall
         self.cpu += other.cpu
         self.gpu += other.gpu
 
-    def share(self, part: float) -> "Spent":
-        """A part of it."""
-        return Spent(self.wall * part, self.cpu * part, self.gpu * part)
+    def share(self, part: float) -> "Cost":
+        """Return a fraction of the cost."""
+        return Cost(self.wall * part, self.cpu * part, self.gpu * part)
 
 
 @dataclass(slots=True, eq=False)
 class Request:
-    """Windows of one chunk that want to be decoded; `wanted` raises WorkCancelled once nobody wants them."""
+    """Windows of one chunk to decode; `check_cancelled` raises WorkCancelled once the job is cancelled.
+
+    An `exclusive` request never shares a call.
+    """
 
     key: str
     model: str
     windows: Sequence[Window]
     options: DecodeOptions
-    wanted: Callable[[], None]
-    alone: bool = False
-    spent: Spent = field(default_factory=Spent)
+    check_cancelled: Callable[[], None]
+    exclusive: bool = False
+    cost: Cost = field(default_factory=Cost)
     results: list[WindowResult] | None = None
     error: Exception | None = None
 
     @property
-    def ended(self) -> bool:
-        """It has its results, or will have none."""
+    def finished(self) -> bool:
+        """Whether it has results or an error."""
         return self.results is not None or self.error is not None
 
     @property
     def samples(self) -> int:
-        """How much audio it is."""
+        """The number of samples of all windows."""
         return sum(len(window) for window in self.windows)
 
-    def fits(self, other: "Request") -> bool:
-        """Whether the two may be decoded together."""
-        return not (self.alone or other.alone) and (self.model, self.options) == (other.model, other.options)
+    def can_share(self, other: "Request") -> bool:
+        """Whether the two may be decoded in one call."""
+        return not (self.exclusive or other.exclusive) and (self.model, self.options) == (other.model, other.options)
 
 
 class Batcher:
-    """Gives the engine to one call at a time, and lets chunks of several jobs that wait for it share a call.
+    """Runs one engine call at a time, and lets chunks that wait for the engine share a call.
 
-    Sharing is for engines whose results do not depend on what else is in a batch, or where somebody asked for it. What
-    shared a call that failed is tried again alone, by its next delivery.
+    Calls are shared only if results do not depend on the other windows of a batch, or if the settings force it. When a
+    shared call fails, every chunk of it fails, and its next delivery is decoded alone.
     """
 
-    def __init__(self, engine: EngineProcess, *, sharing: bool, on_gpu: bool, room: int = BATCH) -> None:
-        """`room` is how many windows a call of several chunks may have."""
-        self.sharing = sharing
+    def __init__(self, engine: EngineProcess, *, sharing: bool, on_gpu: bool, capacity: int = BATCH) -> None:
+        """`capacity` is how many windows a shared call may have."""
+        self._sharing = sharing
         self._engine = engine
         self._on_gpu = on_gpu
-        self._room = room
+        self._capacity = capacity
         self._turn = asyncio.Lock()
         self._waiting: list[Request] = []
-        self._coming: set[str] = set()
-        self._news = asyncio.Condition()
+        self._expected: set[str] = set()  # keys of chunks whose audio is still being fetched for a shared call
+        self._changed = asyncio.Condition()
 
-    def expect(self, keys: Iterable[str]) -> None:
-        """Chunks with these keys are on their way to the same call, which waits for them a little."""
-        self._coming.update(keys)
+    async def fill(self, work: ChunkWork, take_more: Callable[[], Awaitable[ChunkWork | None]]) -> None:
+        """Take further waiting chunks beside a small one, up to the size of a full chunk, to share its call."""
+        windows = work.windows or CHUNK_WINDOWS
+        while self._sharing and windows < CHUNK_WINDOWS:
+            further = await take_more()
+            if further is None:
+                return
+            self.expect(further.key)
+            windows += further.windows or CHUNK_WINDOWS
 
-    async def arrived(self, key: str) -> None:
-        """A chunk that may have been waited for is here, or will not come."""
-        async with self._news:
-            self._coming.discard(key)
-            self._news.notify_all()
+    def expect(self, key: str) -> None:
+        """Make the next call wait for this chunk, for at most a second."""
+        self._expected.add(key)
+
+    async def stop_expecting(self, key: str) -> None:
+        """Stop to wait for a chunk: it has arrived, or it needs no decoding."""
+        async with self._changed:
+            self._expected.discard(key)
+            self._changed.notify_all()
 
     async def decode(self, request: Request) -> list[WindowResult]:
-        """Return one result per window, in order; raises WorkCancelled and whatever the engine raises."""
+        """Return one result per window, in order; raises WorkCancelled and the engine's errors."""
         self._waiting.append(request)
         try:
-            await self.arrived(request.key)
+            await self.stop_expecting(request.key)
             async with self._turn:
-                if not request.ended:
-                    await self._serve(request)
+                if not request.finished:
+                    await self._call(request)
         finally:
             self._waiting.remove(request)
         if request.error is not None:
@@ -107,10 +122,10 @@ class Batcher:
         assert request.results is not None
         return request.results
 
-    async def _serve(self, request: Request) -> None:
-        request.wanted()
-        await self._gather()
-        batch = list(self._together(request))
+    async def _call(self, request: Request) -> None:
+        request.check_cancelled()
+        await self._wait_for_expected()
+        batch = list(self._batch(request))
         windows = [window for each in batch for window in each.windows]
         began, cpu = time.monotonic(), cpu_seconds(self._engine.pid)
         try:
@@ -121,30 +136,29 @@ class Batcher:
             results = []
         wall = time.monotonic() - began
         used = max(0.0, cpu_seconds(self._engine.pid) - cpu)
-        spent, samples = Spent(wall, used, wall if self._on_gpu else 0.0), sum(each.samples for each in batch)
+        cost, samples = Cost(wall, used, wall if self._on_gpu else 0.0), sum(each.samples for each in batch)
         for each in batch:
-            each.spent.add(spent.share(each.samples / samples))
+            each.cost.add(cost.share(each.samples / samples))
             if each.error is None:
                 each.results, results = results[: len(each.windows)], results[len(each.windows) :]
 
-    async def _gather(self) -> None:
-        """Wait for the chunks that are on their way."""
+    async def _wait_for_expected(self) -> None:
         try:
-            async with asyncio.timeout(_COMING_PATIENCE), self._news:
-                await self._news.wait_for(lambda: not self._coming)
+            async with asyncio.timeout(_FILL_TIMEOUT), self._changed:
+                await self._changed.wait_for(lambda: not self._expected)
         except TimeoutError:
-            self._coming.clear()
+            self._expected.clear()
 
-    def _together(self, request: Request) -> Iterator[Request]:
-        """Yield the request and those that share its call."""
+    def _batch(self, request: Request) -> Iterator[Request]:
+        """Yield the request and the waiting ones that share its call."""
         yield request
-        room = self._room - len(request.windows)
-        for other in self._waiting if self.sharing else ():
-            if other is request or other.ended or len(other.windows) > room or not request.fits(other):
+        left = self._capacity - len(request.windows)
+        for other in self._waiting if self._sharing else ():
+            if other is request or other.finished or len(other.windows) > left or not request.can_share(other):
                 continue
             try:
-                other.wanted()
+                other.check_cancelled()
             except WorkCancelled:
-                continue  # it will hear so itself
-            room -= len(other.windows)
+                continue  # it raises the same when its own turn comes
+            left -= len(other.windows)
             yield other

@@ -1,4 +1,4 @@
-"""Which jobs nobody wants any more."""
+"""The jobs that were cancelled."""
 
 from collections import OrderedDict
 from math import inf
@@ -11,13 +11,13 @@ _REMEMBERED: Final = 10_000
 
 
 class Cancellations:
-    """The jobs cancelled lately; work asks between its steps whether it should go on."""
+    """The recently cancelled jobs; work checks them between its steps."""
 
     def __init__(self) -> None:
         self._jobs: OrderedDict[UUID, float] = OrderedDict()
 
     def add(self, job_id: UUID, attempt: int | None = None) -> None:
-        """Remember that a job was cancelled up to an attempt (None: for ever), and forget the oldest of too many."""
+        """Store that a job was cancelled up to an attempt (None: every attempt); drop the oldest of too many."""
         self._jobs[job_id] = max(self._jobs.get(job_id, 0), inf if attempt is None else attempt)
         self._jobs.move_to_end(job_id)
         while len(self._jobs) > _REMEMBERED:

@@ -1,4 +1,4 @@
-"""What work costs: CPU seconds of our own threads and of the engine's process."""
+"""Measure CPU seconds of our own threads and of the engine's process."""
 
 import asyncio
 import os
@@ -14,13 +14,13 @@ _TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 
 class CpuClock:
-    """Runs functions in threads and adds up their CPU time."""
+    """Runs functions in threads and sums their CPU time."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
 
     async def run(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Call a function in a thread; it counts when it returns."""
+        """Call a function in a thread; its time is added when it returns."""
 
         def measured() -> tuple[R, float]:
             began = time.thread_time()
@@ -32,7 +32,7 @@ class CpuClock:
 
 
 def cpu_seconds(pid: int | None) -> float:
-    """CPU seconds of a process so far, to a hundredth; 0 if there is none."""
+    """Return the CPU seconds of a process so far, to a hundredth; 0 if it does not run."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:

@@ -1,4 +1,4 @@
-"""Plan work: a recording is decoded and cut, and each chunk is announced as soon as it exists."""
+"""Plan work: decode a recording, cut it into chunks, and publish each chunk as soon as it exists."""
 
 import asyncio
 import shutil
@@ -18,26 +18,26 @@ from transcriber.engines.process import EngineProcess
 from transcriber.errors import NoRoom, Rejected
 from transcriber.speech.analysis import Analysis, ChunkAudio
 from transcriber.speech.detector import model_digest
-from transcriber.text.formats import canonical_json
+from transcriber.text.documents import canonical_json
 
 from .cancellations import Cancellations
 from .cpu_time import CpuClock
 from .language_choice import LanguageChoice
 from .recording import Recording, SampleSink, read_recording
-from .retries import PATIENCE, patiently
-from .store import RecentStore
-from .workspace import folder
+from .retries import RETRY_SECONDS, retry
+from .store import CachingStore
+from .workspace import work_folder
 
 log = structlog.get_logger(__name__)
 
 
 class Planner:
-    """Turns a stored recording into stored chunks; repeating it stores the same bytes and says the same again."""
+    """Turns a stored recording into stored chunks; repeating it stores the same bytes and publishes the same events."""
 
     def __init__(
         self,
         *,
-        store: RecentStore,
+        store: CachingStore,
         broker: Broker,
         decoders: Decoders,
         engine: EngineProcess,
@@ -56,9 +56,9 @@ class Planner:
         self._max_seconds = max_seconds
 
     async def plan(self, work: PlanWork) -> None:
-        """Do the work and publish its outcome: AudioPlanned, or AudioRejected for a recording that cannot be used.
+        """Do the work and publish AudioPlanned, or AudioRejected for a recording that cannot be transcribed.
 
-        Raises WorkCancelled, and whatever may be gone when the work is tried again.
+        Raises WorkCancelled, and StoreUnavailable, NoRoom, DecoderDied and EngineError, after which a retry may help.
         """
         started = time.monotonic()
         try:
@@ -69,7 +69,7 @@ class Planner:
             event = AudioRejected(
                 job_id=work.job_id, attempt=work.attempt, reason_code=rejection.code, reason=rejection.reason
             )
-            await self._broker.publish(event, patience=PATIENCE)
+            await self._broker.publish(event, patience=RETRY_SECONDS)
         finally:
             metrics.PLAN_SECONDS.inc(time.monotonic() - started)
 
@@ -77,9 +77,9 @@ class Planner:
         self._cancellations.check(work.job_id, work.attempt)
         cpu = CpuClock()
         choice = LanguageChoice(self._engine, work.options, self._models)
-        announcements = _Announcements(work, choice, self._store, self._broker)
+        publisher = _ChunkPublisher(work, choice, self._store, self._broker)
         analysis = await asyncio.to_thread(Analysis)
-        with folder(self._work_dir) as place:
+        with work_folder(self._work_dir) as place:
             path = place / "source"
             await self._fetch(work, path)
             recording = await read_recording(
@@ -87,42 +87,42 @@ class Planner:
                 path,
                 track=work.options.track,
                 max_seconds=self._max_seconds,
-                sink=self._sink(work, analysis, announcements, cpu),
+                sink=self._sink(work, analysis, publisher, cpu),
             )
         self._cancellations.check(work.job_id, work.attempt)
-        await self._conclude(work, analysis, announcements, recording, cpu.seconds + recording.cpu_seconds)
+        await self._publish_plan(work, analysis, publisher, recording, cpu.seconds + recording.cpu_seconds)
 
-    def _sink(self, work: PlanWork, analysis: Analysis, announcements: "_Announcements", cpu: CpuClock) -> SampleSink:
-        """Analyse the samples as they come, and announce each chunk as soon as it exists."""
+    def _sink(self, work: PlanWork, analysis: Analysis, publisher: "_ChunkPublisher", cpu: CpuClock) -> SampleSink:
+        """Build a sink that analyses the samples and publishes each chunk as soon as it exists."""
 
         async def take(pcm: bytes) -> None:
-            await announcements.add(await cpu.run(analysis.feed, pcm))
+            await publisher.add(await cpu.run(analysis.feed, pcm))
 
         async def end() -> float:
-            await announcements.add(await cpu.run(analysis.finish), last=True)
+            await publisher.add(await cpu.run(analysis.finish), last=True)
             return analysis.voice_seconds
 
         return SampleSink(take, end, lambda: self._cancellations.check(work.job_id, work.attempt), cpu)
 
     async def _fetch(self, work: PlanWork, path: Path) -> None:
-        """Copy the recording to a file: many formats have to be read from their end."""
+        """Copy the recording to a file, because many formats are read from their end."""
         free = shutil.disk_usage(path.parent).free
         if work.size_bytes > free:
-            raise NoRoom(f"{work.size_bytes} bytes do not fit into {self._work_dir}: {free} are free")
+            raise NoRoom(f"{self._work_dir} has {free} bytes free, the recording has {work.size_bytes}")
         try:
-            await patiently(lambda: self._store.download(work.source_key, path))
+            await retry(lambda: self._store.download(work.source_key, path))
         except ObjectMissing:
             raise Rejected("source_missing") from None
 
-    async def _conclude(
+    async def _publish_plan(
         self,
         work: PlanWork,
         analysis: Analysis,
-        announcements: "_Announcements",
+        publisher: "_ChunkPublisher",
         recording: Recording,
         cpu_seconds: float,
     ) -> None:
-        choice = announcements.choice
+        choice = publisher.choice
         plan_key = keys.plan(work.job_id, work.attempt)
         peaks_key = keys.peaks(work.job_id, work.attempt)
         duration, speech = round(analysis.duration_seconds, 3), round(analysis.speech_seconds, 3)
@@ -138,7 +138,7 @@ class Planner:
             "decoder": recording.decoder,
             "detector": model_digest(),
             "warnings": recording.warnings,
-            "chunks": announcements.chunks,
+            "chunks": publisher.chunks,
         }
         peaks = await asyncio.to_thread(lambda: canonical_json(analysis.peaks.document()))
         await self._put_json(peaks_key, peaks)
@@ -147,7 +147,7 @@ class Planner:
         event = AudioPlanned(
             job_id=work.job_id,
             attempt=work.attempt,
-            chunks=len(announcements.chunks),
+            chunks=len(publisher.chunks),
             duration_seconds=duration,
             speech_seconds=speech,
             language=choice.language,
@@ -157,24 +157,24 @@ class Planner:
             source=AudioSource.model_validate(recording.source),
             warnings=[RecordingWarning.model_validate(warning) for warning in recording.warnings],
         )
-        await self._broker.publish(event, patience=PATIENCE)
+        await self._broker.publish(event, patience=RETRY_SECONDS)
         log.info(
             "recording planned",
             chunks=event.chunks,
             duration_seconds=duration,
             speech_seconds=speech,
             language=choice.language,
-            forced_cuts=sum(chunk["forced_cuts"] for chunk in announcements.chunks),
+            forced_cuts=sum(chunk["forced_cuts"] for chunk in publisher.chunks),
         )
 
     async def _put_json(self, key: str, document: bytes) -> None:
-        await patiently(lambda: self._store.put(key, document, "application/json"))
+        await retry(lambda: self._store.put(key, document, "application/json"))
 
 
-class _Announcements:
-    """The chunks of one plan on their way out; they wait only until the language is known."""
+class _ChunkPublisher:
+    """Stores and publishes the chunks of one plan as soon as the language is known."""
 
-    def __init__(self, work: PlanWork, choice: LanguageChoice, store: RecentStore, broker: Broker) -> None:
+    def __init__(self, work: PlanWork, choice: LanguageChoice, store: CachingStore, broker: Broker) -> None:
         self._work = work
         self.choice = choice
         self._store = store
@@ -183,29 +183,29 @@ class _Announcements:
         self.chunks: list[dict[str, Any]] = []
 
     async def add(self, found: Sequence[ChunkAudio], *, last: bool = False) -> None:
-        """Store and announce chunks, in order."""
+        """Store and publish chunks, in order."""
         for position, chunk in enumerate(found):
             self._waiting.append(chunk)
             final = last and position == len(found) - 1
-            language = await self.choice.hear(chunk.windows(), last=final)
+            language = await self.choice.add(chunk.windows(), last=final)
             if language is not None:
                 await self._release(language)
         undecided = bool(self.chunks) and self.choice.language is None
         if last and (self._waiting or undecided):
-            language = await self.choice.hear([], last=True)
+            language = await self.choice.add([], last=True)
             assert language is not None
             await self._release(language)
 
     async def _release(self, language: str) -> None:
         for chunk in self._waiting:
-            await self._announce(chunk, language)
+            await self._publish(chunk, language)
         self._waiting.clear()
 
-    async def _announce(self, found: ChunkAudio, language: str) -> None:
+    async def _publish(self, found: ChunkAudio, language: str) -> None:
         job, attempt, chunk = self._work.job_id, self._work.attempt, found.chunk
         audio_key, meta_key = keys.chunk_audio(job, attempt, chunk.index), keys.chunk_meta(job, attempt, chunk.index)
-        await patiently(lambda: self._store.put(audio_key, found.pcm))
-        await patiently(lambda: self._store.put(meta_key, canonical_json(chunk.document()), "application/json"))
+        await retry(lambda: self._store.put(audio_key, found.pcm))
+        await retry(lambda: self._store.put(meta_key, canonical_json(chunk.document()), "application/json"))
         event = ChunkPlanned(
             job_id=job,
             attempt=attempt,
@@ -216,7 +216,7 @@ class _Announcements:
             windows=len(chunk.windows),
             language=language,
         )
-        await self._broker.publish(event, patience=PATIENCE)
+        await self._broker.publish(event, patience=RETRY_SECONDS)
         forced = sum(window.forced_cut for window in chunk.windows)
         metrics.CHUNKS.labels("planned").inc()
         metrics.FORCED_CUTS.inc(forced)

@@ -1,46 +1,39 @@
-"""What a transcript was made of: as part of it what every run of the job shares, and beside it who did what; pure."""
+"""The provenance of a transcript: what it was made from, and which worker and engine did the work; pure."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from common.events import AssembleWork
+from transcriber.text.documents import JsonDocument
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What was read for the assembly: the plan, and the chunks' results in order, as documents and as hashes."""
+    """The inputs of an assembly: the plan, and the chunks' results in order."""
 
-    plan: dict[str, Any]
-    plan_sha256: str
-    results: Sequence[dict[str, Any]]
-    result_sha256: Sequence[str]
-
-
-def digest(stored: bytes) -> str:
-    """The hash by which provenance names an object."""
-    return hashlib.sha256(stored).hexdigest()
+    plan: JsonDocument
+    results: Sequence[JsonDocument]
 
 
 def shared(work: AssembleWork, evidence: Evidence) -> dict[str, Any]:
-    """The part that the transcript holds: the same for every run of the same job, whoever did the work."""
-    plan = evidence.plan
+    """Build the part in the transcript: the same for every run of a job, whichever worker did it."""
+    plan = evidence.plan.content
     return {
         "source_sha256": work.source_sha256,
         "source": plan.get("source"),
         "decoder": plan.get("decoder"),
         "speech_detector": plan.get("detector"),
-        "plan_sha256": evidence.plan_sha256,
-        "result_sha256": list(evidence.result_sha256),
+        "plan_sha256": evidence.plan.sha256,
+        "result_sha256": [result.sha256 for result in evidence.results],
     }
 
 
 def document(work: AssembleWork, evidence: Evidence, transcript_sha256: str) -> dict[str, Any]:
-    """The whole of it: the shared part, and for each chunk the attempt, the worker and the engine."""
+    """Build the whole provenance: the shared part, and for each chunk the attempt, the worker and the engine."""
     origins = {origin.chunk: origin for origin in work.origins}
     chunks = []
-    for number, (result, found) in enumerate(zip(evidence.results, evidence.result_sha256, strict=True)):
+    for number, result in enumerate(evidence.results):
         origin = origins.get(number)
         chunks.append(
             {
@@ -48,8 +41,8 @@ def document(work: AssembleWork, evidence: Evidence, transcript_sha256: str) -> 
                 "attempt": origin.attempt if origin else work.attempt,
                 "worker": origin.worker if origin else None,
                 "deliveries": origin.deliveries if origin else None,
-                "result_sha256": found,
-                "engine": result["engine"],
+                "result_sha256": result.sha256,
+                "engine": result.content["engine"],
             }
         )
     part = shared(work, evidence)
@@ -66,6 +59,6 @@ def document(work: AssembleWork, evidence: Evidence, transcript_sha256: str) -> 
 
 
 def disputed(work: AssembleWork, evidence: Evidence) -> list[int]:
-    """Chunks whose stored result is not the one that its worker announced."""
-    found = dict(enumerate(evidence.result_sha256))
+    """List the chunks whose stored result has another hash than its worker published."""
+    found = {number: result.sha256 for number, result in enumerate(evidence.results)}
     return [origin.chunk for origin in work.origins if found.get(origin.chunk) != origin.result_sha256]

@@ -1,4 +1,4 @@
-"""A recording is read: the track that was asked for, or the one with speech, and then what the other tracks hold."""
+"""Read a recording: the requested track or the first one with speech, then probe the other tracks for speech."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -8,20 +8,20 @@ from typing import Any, Final
 from transcriber.audio.decoders import Decoders, Decoding
 from transcriber.audio.pcm import SAMPLE_BYTES, SAMPLE_RATE
 from transcriber.errors import Rejected
-from transcriber.speech.speech_time import ENOUGH_SECONDS, Listener
+from transcriber.speech.speech_counter import ENOUGH_SECONDS, TrackProbe
 
 from .cpu_time import CpuClock
 
-_PATIENCE: Final = 86_400.0  # seconds of all tracks of a file together that are listened to
+_PROBE_SECONDS: Final = 86_400.0  # seconds of all tracks of a file together that are probed
 _MOST_NAMED: Final = 8
 
 
 @dataclass(frozen=True)
 class SampleSink:
-    """What is done with the samples of the chosen track.
+    """The consumer of the chosen track's samples.
 
-    `take` gets them block by block, `end` is called after the last and gives the seconds of speech; `check` raises when
-    the work is not wanted any more.
+    `take` gets each block, `end` is called after the last one and returns the seconds of speech; `check` raises
+    WorkCancelled if the job is cancelled.
     """
 
     take: Callable[[bytes], Awaitable[None]]
@@ -32,7 +32,7 @@ class SampleSink:
 
 @dataclass(frozen=True)
 class Recording:
-    """What a file said about itself and what is missing of it; `cpu_seconds` are the decoders'."""
+    """The file's description of itself and what is missing of it; `cpu_seconds` are those of the decoders."""
 
     source: dict[str, Any]
     decoder: dict[str, str]
@@ -43,9 +43,9 @@ class Recording:
 async def read_recording(
     decoders: Decoders, path: Path, *, track: int | str | None, max_seconds: float, sink: SampleSink
 ) -> Recording:
-    """Decode a track by its number, all of them for "mix", or for None the one that is chosen by `_Tracks.choose`.
+    """Decode a track by its number, all of them for "mix", for None the one that `_Tracks.choose` returns.
 
-    A file with one track is decoded at once. Raises Rejected, DecoderDied, and what the sink raises.
+    A file with one track is decoded directly. Raises Rejected, DecoderDied, and the errors of the sink.
     """
     async with decoders.decode(path, max_seconds=max_seconds, track=track) as decoding:
         source = await decoding.opened()
@@ -57,7 +57,7 @@ async def read_recording(
     chosen = await tracks.choose()
     async with decoders.decode(path, max_seconds=max_seconds, track=chosen) as decoding:
         seconds = await _decode(decoding, sink)
-    await tracks.listen_to_others(chosen)
+    await tracks.probe_others(chosen)
     described = _described(decoding.source, tracks.seconds | {chosen: seconds})
     return _recording(decoding, described, tracks.cpu_seconds + decoding.cpu_seconds)
 
@@ -70,19 +70,19 @@ async def _decode(decoding: Decoding, sink: SampleSink) -> float:
 
 
 def _described(source: dict[str, Any], seconds: dict[Any, float]) -> dict[str, Any]:
-    """Add to each track how much speech it has; None for those that were not listened to."""
+    """Add to each track its seconds of speech; None for those that were not probed."""
     return source | {"tracks": [track | {"speech_seconds": seconds.get(track["index"])} for track in source["tracks"]]}
 
 
 def _recording(decoding: Decoding, source: dict[str, Any], cpu_seconds: float) -> Recording:
-    return Recording(source, decoding.decoder, [*decoding.warnings, *_left_out(source)], cpu_seconds)
+    return Recording(source, decoding.decoder, [*decoding.warnings, *_track_warnings(source)], cpu_seconds)
 
 
 class _Tracks:
-    """The tracks of one file; which one is chosen depends on the file alone.
+    """The tracks of one file; the choice depends on the file alone.
 
-    Each is listened to until it is found to have speech, the file's default first. What is left to listen to is left
-    until the chosen track has been planned, so that no text waits for it.
+    Tracks are probed until one has speech, the file's default first. The others are probed after the chosen track has
+    been planned, so that no text waits for them.
     """
 
     def __init__(self, decoders: Decoders, path: Path, source: dict[str, Any], sink: SampleSink) -> None:
@@ -91,48 +91,48 @@ class _Tracks:
         self._decoders = decoders
         self._path = path
         self._sink = sink
-        # A decoder that is not asked for a track takes the file's default.
+        # Without a requested track, a decoder takes the file's default.
         readable = [each["index"] for each in source["tracks"] if each["readable"]]
         self._order: list[int] = list(dict.fromkeys([source["track"], *readable]))
         self._audible: set[int] = set()
 
     async def choose(self) -> int:
-        """The first track with speech, else the first on which anything can be heard, else the file's default."""
+        """Return the first track with speech, else the first with loud sound, else the file's default."""
         for index in self._order:
-            if (await self._listen(index, until_speech=True)).speaks:
+            if (await self._probe(index, until_speech=True)).has_speech:
                 return index
         return next((index for index in self._order if index in self._audible), self._order[0])
 
-    async def listen_to_others(self, chosen: int) -> None:
-        """Find out how much speech there is on the tracks that are not transcribed."""
+    async def probe_others(self, chosen: int) -> None:
+        """Measure the speech of the tracks that are not transcribed."""
         for index in self._order:
             if index != chosen and index not in self.seconds:
-                await self._listen(index, until_speech=False)
+                await self._probe(index, until_speech=False)
 
-    async def _listen(self, index: int, *, until_speech: bool) -> Listener:
-        listener = Listener()
-        left = int(_PATIENCE / len(self._order) * SAMPLE_RATE) * SAMPLE_BYTES
-        async with self._decoders.decode(self._path, max_seconds=_PATIENCE, track=index) as decoding:
+    async def _probe(self, index: int, *, until_speech: bool) -> TrackProbe:
+        probe = TrackProbe()
+        left = int(_PROBE_SECONDS / len(self._order) * SAMPLE_RATE) * SAMPLE_BYTES
+        async with self._decoders.decode(self._path, max_seconds=_PROBE_SECONDS, track=index) as decoding:
             try:
                 async for pcm in decoding:
                     self._sink.check()
-                    await self._sink.cpu.run(listener.feed, pcm[:left])
+                    await self._sink.cpu.run(probe.feed, pcm[:left])
                     left -= len(pcm)
-                    if left <= 0 or (until_speech and listener.speaks):
+                    if left <= 0 or (until_speech and probe.has_speech):
                         break
             except Rejected:
-                pass  # a broken track; if it is the one to be transcribed, decoding it says so
+                pass  # a damaged track; if it is the chosen one, its decoding raises the error
         self.cpu_seconds += decoding.cpu_seconds
-        await self._sink.cpu.run(listener.finish)
-        if not (until_speech and listener.speaks):
-            self.seconds[index] = listener.speech_seconds
-        if listener.audible:
+        await self._sink.cpu.run(probe.finish)
+        if not (until_speech and probe.has_speech):
+            self.seconds[index] = probe.speech_seconds
+        if probe.audible:
             self._audible.add(index)
-        return listener
+        return probe
 
 
-def _left_out(source: dict[str, Any]) -> list[dict[str, str]]:
-    """Say which tracks have speech and are not transcribed."""
+def _track_warnings(source: dict[str, Any]) -> list[dict[str, str]]:
+    """Warn of tracks that have speech but are not transcribed."""
     others = [
         track
         for track in source["tracks"]

@@ -1,4 +1,4 @@
-"""The object store, with what this process has just stored still in memory: it is often the next to want it."""
+"""The object store with a cache of what this process has stored: the next work often needs it."""
 
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -7,16 +7,16 @@ from typing import Final
 from common.settings import StorageSettings
 from common.storage import ObjectStore, PutResult
 
-_REMEMBERED_BYTES: Final = 32 * 1024 * 1024
+_CACHE_BYTES: Final = 32 * 1024 * 1024
 
 
-class RecentStore(ObjectStore):
-    """Keeps small objects that were put here; what is under a key of an attempt never changes, so none gets stale."""
+class CachingStore(ObjectStore):
+    """Caches objects that were stored here; an object under a key of an attempt never changes."""
 
-    def __init__(self, settings: StorageSettings, remembered_bytes: int = _REMEMBERED_BYTES) -> None:
+    def __init__(self, settings: StorageSettings, cache_bytes: int = _CACHE_BYTES) -> None:
         super().__init__(settings)
-        self._room = remembered_bytes
-        self._recent: OrderedDict[str, bytes] = OrderedDict()
+        self._free = cache_bytes
+        self._cache: OrderedDict[str, bytes] = OrderedDict()
 
     async def put(
         self,
@@ -26,20 +26,20 @@ class RecentStore(ObjectStore):
         *,
         metadata: Mapping[str, str] | None = None,
     ) -> PutResult:
-        """Store an object, and remember it."""
+        """Store an object and cache it."""
         result = await super().put(key, data, content_type, metadata=metadata)
-        self._forget(key)
-        self._recent[key] = data
-        self._room -= len(data)
-        while self._room < 0:
-            self._forget(next(iter(self._recent)))
+        self._evict(key)
+        self._cache[key] = data
+        self._free -= len(data)
+        while self._free < 0:
+            self._evict(next(iter(self._cache)))
         return result
 
-    async def recall(self, key: str) -> bytes:
-        """Return an object from memory, or as `get` does: for work that goes on, not for checks of what is stored."""
-        remembered = self._recent.get(key)
-        return await self.get(key) if remembered is None else remembered
+    async def get_cached(self, key: str) -> bytes:
+        """Return an object from the cache or the store; checks of stored objects use `get`."""
+        cached = self._cache.get(key)
+        return await self.get(key) if cached is None else cached
 
-    def _forget(self, key: str) -> None:
-        if (data := self._recent.pop(key, None)) is not None:
-            self._room += len(data)
+    def _evict(self, key: str) -> None:
+        if (data := self._cache.pop(key, None)) is not None:
+            self._free += len(data)

@@ -1,4 +1,4 @@
-"""This process as the others see it: its name, its models, and what is in its hands."""
+"""The worker as heartbeats describe it: its name, its models, and its running work."""
 
 import asyncio
 import os
@@ -34,28 +34,33 @@ class Worker:
         self.engine = engine
         self._device = device
         self._tuning = tuning
-        self._hands: dict[str, str] = {}
+        self._busy: dict[str, str] = {}
         self._gpu = gpu
         self.paused = False  # by an administrator: no new work is taken
 
     @property
     def batch_windows(self) -> int:
-        """How many windows fill the device; 0 if nobody measured."""
+        """How many windows use the device fully; 0 if unknown."""
         return self._tuning.batch_windows if self._tuning else 0
 
+    @property
+    def on_gpu(self) -> bool:
+        """Whether the engine runs on a GPU."""
+        return self._device.startswith("cuda")
+
     @contextmanager
-    def holding(self, kind: str, key: str) -> Iterator[None]:
-        """Be seen to be busy with a piece of work."""
-        self._hands[key] = kind
+    def busy_with(self, kind: str, key: str) -> Iterator[None]:
+        """Report a piece of work as running."""
+        self._busy[key] = kind
         metrics.WORK_IN_HAND.labels(kind).inc()
         try:
             yield
         finally:
-            del self._hands[key]
+            del self._busy[key]
             metrics.WORK_IN_HAND.labels(kind).dec()
 
     def heartbeat(self) -> WorkerHeartbeat:
-        """What this process is and does right now."""
+        """Describe the current state of this process."""
         return WorkerHeartbeat(
             worker=self.name,
             host=socket.gethostname(),
@@ -63,15 +68,15 @@ class Worker:
             device=self._device,
             engine=self.engine,
             models=list(self.models),
-            busy=", ".join(sorted(self._hands)) or None,
+            busy=", ".join(sorted(self._busy)) or None,
             version=service_version("transcriber"),
             paused=self.paused,
             tuning=self._tuning,
             gpu=self._gpu.latest if self._gpu else None,
         )
 
-    async def beat(self, broker: Broker) -> None:
-        """Tell everybody, every five seconds, until cancelled."""
+    async def send_heartbeats(self, broker: Broker) -> None:
+        """Send a heartbeat every five seconds, until cancelled."""
         while True:
             if self._gpu is not None:
                 await self._gpu.measure()

@@ -1,4 +1,4 @@
-"""The folders in which recordings lie while they are planned; none outlives its process."""
+"""Temporary folders for recordings while they are planned."""
 
 import os
 import shutil
@@ -16,17 +16,17 @@ _PREFIX: Final = "verbatim-plan-"
 
 
 @contextmanager
-def folder(work_dir: Path) -> Iterator[Path]:
-    """Make a folder that is gone afterwards."""
+def work_folder(work_dir: Path) -> Iterator[Path]:
+    """Create a folder and remove it afterwards."""
     with TemporaryDirectory(prefix=f"{_PREFIX}{os.getpid()}-", dir=work_dir) as name:
         yield Path(name)
 
 
-def sweep(work_dir: Path) -> None:
-    """Remove what processes left behind that were killed."""
+def remove_orphans(work_dir: Path) -> None:
+    """Remove the folders of processes that were killed."""
     work_dir.mkdir(parents=True, exist_ok=True)
     for left in work_dir.glob(f"{_PREFIX}*"):
         owner = left.name.removeprefix(_PREFIX).split("-", 1)[0]
         if owner.isdecimal() and not Path("/proc", owner).exists():
             shutil.rmtree(left, ignore_errors=True)
-            log.info("work folder of a dead process removed", folder=left.name)
+            log.info("orphaned work folder removed", folder=left.name)

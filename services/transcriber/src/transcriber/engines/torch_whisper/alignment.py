@@ -1,7 +1,7 @@
-"""When each word is spoken: dynamic time warping over the attention that the decoder paid while it wrote.
+"""Word times by dynamic time warping over the decoder's attention scores.
 
 The same arithmetic as openai-whisper's `find_alignment`, without its second pass through the model: the scores were
-kept while decoding, and the medians come from a network of comparisons instead of a sort.
+stored while decoding, and the medians come from a sorting network instead of a sort.
 """
 
 from collections.abc import Sequence
@@ -18,10 +18,10 @@ from whisper.audio import TOKENS_PER_SECOND
 
 from transcriber.engines.base import Word
 
-from .slots import Spoken
+from .slots import DecodedSlot
 
 _MEDIAN_WIDTH = 7
-# Sorts seven values far enough that the middle one is right (Devillard's network): pairs put in order, one by one.
+# Devillard's network: compare-and-swap pairs after which the middle one of seven values is the median.
 _MEDIAN_NETWORK = (
     (0, 5), (0, 3), (1, 6), (2, 4), (0, 1), (3, 5), (2, 6), (2, 3), (3, 6), (4, 5), (1, 4), (1, 3), (3, 4),
 )  # fmt: skip
@@ -29,15 +29,15 @@ _MEDIAN_NETWORK = (
 
 @dataclass(frozen=True, eq=False)
 class Path:
-    """The cost of hearing each token at each moment, (token, frame of 0.02 s); on its way to the host's memory."""
+    """The cost of each token at each moment, (token, frame of 0.02 s), while it is copied to the host's memory."""
 
     cost: Tensor
     ready: torch.cuda.Event | None
 
     @classmethod
-    def of(cls, spoken: Spoken, aligned_from: int, frames: int) -> "Path":
-        """Weigh the attention of a window with this many frames of audio (of 0.02 s, at least one)."""
-        weights = spoken.followed[..., :frames].softmax(-1)
+    def of(cls, decoded: DecodedSlot, aligned_from: int, frames: int) -> "Path":
+        """Compute the cost from the scores of a window with this many frames of audio (of 0.02 s, at least one)."""
+        weights = decoded.alignment_scores[..., :frames].softmax(-1)
         deviation, mean = torch.std_mean(weights, dim=-2, keepdim=True, correction=0)
         cost = -_medians((weights - mean) / deviation).mean(0)[aligned_from:-1]
         if cost.device.type == "cpu":
@@ -48,12 +48,12 @@ class Path:
         ready.record()
         return cls(host, ready)
 
-    def words(self, spoken: Spoken, tokenizer: Any) -> list[Word]:
-        """Find the cheapest path and read the words' times from it; may be called from any thread."""
+    def words(self, decoded: DecodedSlot, tokenizer: Any) -> list[Word]:
+        """Find the path of least cost and the words' times on it; may be called from any thread."""
         if self.ready is not None:
             self.ready.synchronize()
         moments = _first_frames(np.ascontiguousarray(self.cost.numpy())) / TOKENS_PER_SECOND
-        return _words(spoken.tokens, spoken.probabilities, moments, tokenizer)
+        return _words(decoded.tokens, decoded.probabilities, moments, tokenizer)
 
 
 def _medians(values: Tensor) -> Tensor:
@@ -71,7 +71,7 @@ def _medians(values: Tensor) -> Tensor:
 
 @numba.njit(nogil=True)
 def _first_frames(cost: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
-    """Return for each row the column where the cheapest monotonic path enters it."""
+    """Return for each row the column where the monotonic path of least cost enters it."""
     rows, columns = cost.shape
     total = np.full((rows + 1, columns + 1), np.inf, np.float32)
     came = np.zeros((rows + 1, columns + 1), np.int8)

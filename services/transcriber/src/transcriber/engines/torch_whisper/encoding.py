@@ -1,4 +1,4 @@
-"""From audio to the encoder's output, a group of windows at a time: always the same shapes, on a GPU one graph."""
+"""Encode groups of windows with fixed shapes, on a GPU as one graph."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ _WARM_UPS = 2
 
 
 class Encoding:
-    """Encodes groups of at most `group` windows; the missing ones are silence and only fill the shape."""
+    """Encodes groups of at most `group` windows; silence fills up smaller groups."""
 
     def __init__(self, network: Network, group: int) -> None:
         self.group = group
@@ -25,8 +25,8 @@ class Encoding:
         self._encoded: Tensor | None = None
         self._graph: torch.cuda.CUDAGraph | None = None
 
-    def staged(self, windows: Sequence[Window]) -> Tensor:
-        """Lay windows out in memory that the GPU can fetch by itself; may be called from any thread."""
+    def stage(self, windows: Sequence[Window]) -> Tensor:
+        """Copy windows to pinned memory for the transfer to the GPU; may be called from any thread."""
         audio = torch.empty(self.group, WINDOW_SAMPLES, pin_memory=self._on_gpu)
         audio[len(windows) :].zero_()
         for row, window in zip(audio, windows, strict=False):
@@ -48,7 +48,7 @@ class Encoding:
         return self._encoded
 
     def _capture(self) -> None:
-        """Record the encoder as a graph: a small model's kernels are shorter than their launches."""
+        """Capture the encoder as a graph: the kernels of a small model are shorter than their launches."""
         aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         aside.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(aside):
@@ -56,6 +56,6 @@ class Encoding:
                 self._network.encode(self._network.mel(self._audio))
         torch.cuda.current_stream().wait_stream(aside)
         self._graph = torch.cuda.CUDAGraph()
-        # Other threads may allocate or wait meanwhile; that is no business of this recording.
+        # Allocations of other threads must not fail this capture.
         with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
             self._encoded = self._network.encode(self._network.mel(self._audio))

@@ -1,4 +1,4 @@
-"""A model's weights from its `.pt` file, with the heads whose attention follows the words."""
+"""Load a model's weights from its `.pt` file, and its alignment heads."""
 
 from pathlib import Path
 from pickle import UnpicklingError
@@ -23,7 +23,7 @@ def load(pt: Path, name: str) -> tuple[Any, list[tuple[int, int]]]:
     if known is not None:
         heads = sorted(known.alignment_heads)
     else:
-        # A state dict does not carry them; heads of the later layers give vaguer times.
+        # A state dict does not contain them; heads of the later layers give less exact times.
         layers, width = model.dims.n_text_layer, model.dims.n_text_head
         heads = [(layer, head) for layer in range(layers // 2, layers) for head in range(width)][-_MOST_HEADS:]
     chosen = torch.zeros(model.dims.n_text_layer, model.dims.n_text_head, dtype=torch.bool)
@@ -32,8 +32,8 @@ def load(pt: Path, name: str) -> tuple[Any, list[tuple[int, int]]]:
     return model, heads
 
 
-def halved(model: Any) -> Any:
-    """Bring a model's weights into half precision, except layer norms, which compute in single precision in it."""
+def to_half_precision(model: Any) -> Any:
+    """Convert a model's weights to half precision, except layer norms, which compute in single precision."""
     for module in model.modules():
         if not isinstance(module, torch.nn.LayerNorm):
             for parameter in module.parameters(recurse=False):
@@ -41,8 +41,8 @@ def halved(model: Any) -> Any:
     return model
 
 
-def number_for(device: torch.device) -> torch.dtype:
-    """Return the type of number that the device computes fastest in without hurting the text."""
+def dtype_for(device: torch.device) -> torch.dtype:
+    """Return the fastest number type of the device that does not degrade the text."""
     if device.type == "cuda":
         return torch.float16
     abilities = torch.cpu.get_capabilities()

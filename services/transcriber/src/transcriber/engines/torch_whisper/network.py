@@ -38,10 +38,7 @@ class _Layer(NamedTuple):
 
 
 class Network:
-    """The weights of one model on one device, in one type of number.
-
-    They are laid out for few large matrix products; the model's own encoder is emptied, its decoder stays whole.
-    """
+    """The weights of one model on one device, in one number type, arranged for few large matrix products."""
 
     def __init__(self, model: Any, device: torch.device, dtype: torch.dtype) -> None:
         self.dims, self.device, self.dtype = model.dims, device, dtype
@@ -66,7 +63,7 @@ class Network:
         spectrum = torch.stft(audio, N_FFT, HOP_LENGTH, window=self._hann, return_complex=True)
         power = spectrum[..., :-1].abs() ** 2
         log = (self._filters @ power).clamp(min=_LOG_FLOOR).log10()
-        # Each window's own maximum: openai-whisper's function takes the loudest of all that it is given.
+        # Each window's own maximum: openai-whisper's function uses the maximum of all windows.
         log = torch.maximum(log, log.amax(dim=(-2, -1), keepdim=True) - _DYNAMIC_RANGE)
         return (log + 4.0) / 4.0
 
@@ -75,17 +72,17 @@ class Network:
         x = mel.to(self.dtype)
         x = F.gelu(F.conv1d(x, *self._convolutions[0], padding=1))
         x = F.gelu(F.conv1d(x, *self._convolutions[1], padding=1, stride=2))
-        # Laid out anew: sums and norms of a transposed layout take a third of the encoder's time on a GPU.
+        # Contiguous: sums and norms of a transposed layout take a third of the encoder's time on a GPU.
         x = x.transpose(1, 2).contiguous() + self._audio_positions
         for layer in self._encoder:
             query, key, value = self._heads(layer.query_key_value, _normed(x, layer.before_self), parts=3)
-            heard = F.scaled_dot_product_attention(query, key, value)
-            x = x + F.linear(_merged(heard), *layer.self_out)
+            attended = F.scaled_dot_product_attention(query, key, value)
+            x = x + F.linear(_merged(attended), *layer.self_out)
             x = x + _mlp(x, layer)
         return _normed(x, self._after_encoder)
 
     def cross(self, layer: int, encoded: Tensor) -> Tensor:
-        """Return what a decoder layer looks at: keys and values, shape (2, n, heads, 1500, head width)."""
+        """Return the keys and values of a decoder layer for the audio, shape (2, n, heads, 1500, head width)."""
         projection = self._decoder[layer].cross_key_value
         assert projection is not None
         return self._heads(projection, encoded, parts=2)
@@ -136,7 +133,7 @@ def _layer(block: Any, place: dict[str, Any]) -> _Layer:
 
 
 def _fused(linears: list[Any], place: dict[str, Any]) -> _Affine:
-    """Put projections of one input together; a missing bias (that of the keys) is zero."""
+    """Fuse projections of one input; a missing bias (that of the keys) is zero."""
     weights = [linear.weight for linear in linears]
     biases = [
         linear.weight.new_zeros(linear.out_features) if linear.bias is None else linear.bias for linear in linears

@@ -1,4 +1,4 @@
-"""What one decode is asked for, in tensors: the tokens it begins with and those it may not say."""
+"""The parameters of one decode as tensors: its first tokens, and the tokens it must not use."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -40,19 +40,19 @@ class Search:
         """Take the rules from openai-whisper's own task for these options."""
         task = DecodingTask(model, options)
         masks = []
-        for said in (0, 1):
+        for length in (0, 1):
             scores = torch.zeros(1, model.dims.n_vocab)
-            tokens = torch.zeros(1, task.sample_begin + said, dtype=torch.long)
+            tokens = torch.zeros(1, task.sample_begin + length, dtype=torch.long)
             for rule in task.logit_filters:
                 rule.apply(scores, tokens)
             masks.append(scores[0].to(device))
-        room = model.dims.n_text_ctx - task.sample_begin + 1
+        context = model.dims.n_text_ctx - task.sample_begin + 1
         return cls(
             start=torch.tensor(task.initial_tokens, device=device),
             spoken_from=task.sot_index,
             first=masks[0],
             later=masks[1],
-            longest=min(task.sample_len, room),
+            longest=min(task.sample_len, context),
             end_of_text=task.tokenizer.eot,
             no_speech=task.tokenizer.no_speech,
         )

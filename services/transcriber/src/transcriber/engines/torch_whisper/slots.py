@@ -1,6 +1,6 @@
-"""The decoder's slots: windows enter in groups, every step gives each of them its next token, finished ones leave.
+"""The decoder's slots: windows enter in groups, each step decodes one token of every window, finished windows leave.
 
-A finished window's slot is free for the next one at once, so a long text never keeps short ones waiting.
+The slot of a finished window is free at once, so that short texts do not wait for a long one.
 """
 
 from collections.abc import Sequence
@@ -10,36 +10,36 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .memory import AllSlots, Heads, Memory, SlotBySlot, Step
+from .attention_cache import AllSlots, AttentionCache, Heads, SlotBySlot, Step
 from .network import Network
 from .search import Search
 
 _LONGEST_TEXT = 224
 _ROWS = 232
-"""Of <|startoftranscript|>, language, task and <|notimestamps|>, the longest text, its end, and some air."""
+"""For <|startoftranscript|>, language, task and <|notimestamps|>, the longest text, its end, and a reserve."""
 _SHORT_CONTEXT = 256
 _GRAPH_WARM_UPS = 2
 
 
 @dataclass(frozen=True, eq=False)
-class Spoken:
-    """What a window says: text tokens with their probabilities, and what alignment needs (`followed`, on the device).
+class DecodedSlot:
+    """A window's text tokens with their probabilities, and the scores for the alignment, which stay on the device.
 
-    `followed` has shape (alignment head, row, 1500), with one row for each token from <|startoftranscript|> to the end.
+    `alignment_scores` has shape (alignment head, row, 1500), one row per token from <|startoftranscript|> to the end.
     """
 
     tokens: tuple[int, ...]
     probabilities: tuple[float, ...]
     avg_logprob: float
     no_speech_prob: float
-    followed: Tensor
+    alignment_scores: Tensor
 
 
 def bytes_per_slot(network: Network, heads: int) -> int:
-    """Return what one slot takes of the device's memory."""
+    """Return the device memory of one slot in bytes."""
     dims = network.dims
-    remembered = 2 * dims.n_text_layer * dims.n_text_state * (dims.n_text_ctx + dims.n_audio_ctx)
-    return int(remembered * network.dtype.itemsize + heads * _ROWS * dims.n_audio_ctx * torch.float32.itemsize)
+    cached = 2 * dims.n_text_layer * dims.n_text_state * (dims.n_text_ctx + dims.n_audio_ctx)
+    return int(cached * network.dtype.itemsize + heads * _ROWS * dims.n_audio_ctx * torch.float32.itemsize)
 
 
 class Slots:
@@ -48,21 +48,21 @@ class Slots:
     def __init__(self, network: Network, count: int, heads: Heads) -> None:
         self.count = count
         self._network = network
-        self._memory = Memory(network, count, _ROWS, heads)
+        self._memory = AttentionCache(network, count, _ROWS, heads)
         self._busy: set[int] = set()
         self._search: Search | None = None
         self._graphs: dict[int, torch.cuda.CUDAGraph] = {}
         on: dict[str, Any] = {"device": network.device}
         self._token = torch.zeros(count, dtype=torch.long, **on)
         self._position = torch.zeros(count, dtype=torch.long, **on)
-        self._said = torch.zeros(count, dtype=torch.long, **on)
+        self._lengths = torch.zeros(count, dtype=torch.long, **on)
         self._ended = torch.ones(count, dtype=torch.bool, **on)
         self._done = torch.ones(count, dtype=torch.bool, **on)
         self._logprob = torch.zeros(count, **on)
         self._no_speech = torch.zeros(count, **on)
         self._tokens = torch.zeros(count, _LONGEST_TEXT + 1, dtype=torch.long, **on)
         self._probabilities = torch.zeros(count, _LONGEST_TEXT + 1, **on)
-        # A captured graph reads these where they are, so that every search can use it.
+        # A captured graph reads these at fixed addresses, so that every search can use it.
         self._forbidden = torch.zeros(network.dims.n_vocab, **on)
         self._end_of_text = torch.zeros((), dtype=torch.long, **on)
         self._longest = torch.zeros((), dtype=torch.long, **on)
@@ -76,7 +76,7 @@ class Slots:
         return [slot for slot in range(self.count) if slot not in self._busy]
 
     def begin(self, search: Search) -> None:
-        """Empty all slots and decode under this search from now on."""
+        """Empty all slots and use this search from now on."""
         self._busy.clear()
         self._done.fill_(True)
         self._ended.fill_(True)
@@ -97,7 +97,7 @@ class Slots:
         token, logprob, probability = self._choose(self._network.logits(x[:, -1]), search.first)
         self._token[where] = token[:count]
         self._position[where] = len(search.start)
-        self._said[where] = 1
+        self._lengths[where] = 1
         self._ended[where] = False
         self._done[where] = False
         self._logprob[where] = logprob[:count]
@@ -107,7 +107,7 @@ class Slots:
         self._busy.update(slots)
 
     def step(self) -> None:
-        """Give every window in a slot its next token."""
+        """Decode the next token of every window."""
         assert self._search is not None
         if self._network.device.type == "cpu":
             positions = self._position.tolist()
@@ -115,7 +115,7 @@ class Slots:
             self._advance(SlotBySlot(self._memory, busy, self._search.spoken_from))
             return
         needed = len(self._search.start) + self._search.longest + 1
-        # Kernels of our own read no further than the text goes; other ones read all that there is room for.
+        # Our own kernels stop at the end of the text; other ones read the whole context.
         text = _SHORT_CONTEXT if self._kernels is None and needed <= _SHORT_CONTEXT else self._network.dims.n_text_ctx
         if text not in self._graphs:
             self._graphs[text] = self._captured(text)
@@ -126,32 +126,32 @@ class Slots:
         flags = self._done.tolist()
         return [slot for slot in sorted(self._busy) if flags[slot]]
 
-    def take(self, slots: Sequence[int]) -> list[Spoken]:
-        """Take finished windows out of their slots."""
+    def take(self, slots: Sequence[int]) -> list[DecodedSlot]:
+        """Remove finished windows from their slots and return their results."""
         assert self._search is not None
         where = torch.tensor(slots, device=self._network.device)
-        # One transfer for all of it; whole numbers of this size are exact in float32.
-        scores = torch.stack([self._said[where], self._logprob[where], self._no_speech[where]], dim=1)
+        # One transfer for all values; integers of this size are exact in float32.
+        scores = torch.stack([self._lengths[where], self._logprob[where], self._no_speech[where]], dim=1)
         found = torch.cat([scores, self._probabilities[where], self._tokens[where]], dim=1).tolist()
         taken = []
         for index, slot in enumerate(slots):
-            [said, logprob, silent], chances = found[index][:3], found[index][3:]
-            length = int(said)
+            [count, logprob, silent], chances = found[index][:3], found[index][3:]
+            length = int(count)
             rows = min(self._search.aligned_from + 1 + length + 1, _ROWS)
             taken.append(
-                Spoken(
+                DecodedSlot(
                     tokens=tuple(int(token) for token in chances[_LONGEST_TEXT + 1 :][:length]),
                     probabilities=tuple(chances[:length]),
                     avg_logprob=logprob / (length + 1),
                     no_speech_prob=silent,
-                    followed=self._memory.followed[slot, :, :rows].clone(),
+                    alignment_scores=self._memory.alignment_scores[slot, :, :rows].clone(),
                 )
             )
             self._busy.discard(slot)
         return taken
 
     def _captured(self, text: int) -> torch.cuda.CUDAGraph:
-        """Record one step as a graph: launching its hundreds of kernels one by one takes longer than running them."""
+        """Capture one step as a graph: the launches of its hundreds of kernels take longer than their execution."""
         kept = [state.clone() for state in self._states]
         stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())
@@ -160,7 +160,7 @@ class Slots:
                 self._advance_all(text)
         torch.cuda.current_stream().wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
-        # Other threads may allocate or wait meanwhile; that is no business of this recording.
+        # Allocations of other threads must not fail this capture.
         with torch.cuda.graph(graph, capture_error_mode="thread_local"):
             self._advance_all(text)
         for state, before in zip(self._states, kept, strict=True):
@@ -169,7 +169,7 @@ class Slots:
 
     @property
     def _states(self) -> list[Tensor]:
-        return [self._token, self._position, self._said, self._ended, self._done, self._logprob]
+        return [self._token, self._position, self._lengths, self._ended, self._done, self._logprob]
 
     def _advance_all(self, text: int) -> None:
         self._position.clamp_(max=text - 1)
@@ -177,26 +177,26 @@ class Slots:
 
     def _advance(self, attention: Step) -> None:
         x = self._network.embed(self._token[:, None], self._position[:, None])
-        x = self._network.read(x, attention.own, attention.heard)
+        x = self._network.read(x, attention.attend_text, attention.attend_audio)
         token, logprob, probability = self._choose(self._network.logits(x[:, 0]), self._forbidden)
-        # A window is done when its end has been read too: alignment wants that row.
+        # A window is done when its end token has been decoded too: the alignment needs that row.
         self._done.copy_(self._ended)
-        full = self._said >= self._longest
+        full = self._lengths >= self._longest
         ends = self._ended | full | (token == self._end_of_text)
         self._logprob.add_(torch.where(self._ended | full, 0.0, logprob))
         token = torch.where(ends, self._end_of_text, token)
-        here = self._said.clamp(max=_LONGEST_TEXT)[:, None]
+        here = self._lengths.clamp(max=_LONGEST_TEXT)[:, None]
         self._tokens.scatter_(1, here, torch.where(ends[:, None], self._tokens.gather(1, here), token[:, None]))
         self._probabilities.scatter_(
             1, here, torch.where(ends[:, None], self._probabilities.gather(1, here), probability[:, None])
         )
-        self._said.add_((~ends).long())
+        self._lengths.add_((~ends).long())
         self._ended.copy_(ends)
         self._token.copy_(token)
         self._position.add_(1).clamp_(max=self._network.dims.n_text_ctx - 1)
 
     def _choose(self, scores: Tensor, forbidden: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the likeliest allowed tokens, their log probability, and their probability among all text tokens."""
+        """Return the most probable allowed tokens, their log probability, and their share among all text tokens."""
         best, token = (scores + forbidden).max(-1)
         weights = (scores - scores.amax(-1, keepdim=True)).exp_()
         allowed = weights @ (forbidden == 0).float()
@@ -205,7 +205,7 @@ class Slots:
 
 
 def own_kernels() -> bool:
-    """Whether a step's attention on this machine's GPU is computed by kernels of our own."""
+    """Whether our own kernels compute the attention of a step on this machine's GPU."""
     try:
         from . import kernels  # noqa: PLC0415 (imports Triton, which only torch for GPUs brings)
     except ImportError:
@@ -213,8 +213,8 @@ def own_kernels() -> bool:
     return kernels.usable()
 
 
-def _kernels(memory: Memory, positions: Tensor, spoken_from: Tensor, done: Tensor) -> Step | None:
-    """Return the step's attentions as GPU kernels where they can be built."""
+def _kernels(memory: AttentionCache, positions: Tensor, spoken_from: Tensor, done: Tensor) -> Step | None:
+    """Return our own kernels for the attention of a step, if they can be built."""
     if positions.device.type == "cpu" or not own_kernels():
         return None
     from . import kernels  # noqa: PLC0415 (imports Triton, which only torch for GPUs brings)
