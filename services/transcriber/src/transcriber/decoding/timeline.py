@@ -48,7 +48,7 @@ class Timeline:
         if result.text and not result.words:
             # Without word times, the text spans its window.
             words = [self._placed(Word(0.0, len(audio) / SAMPLE_RATE, result.text.strip(), 0.0))]
-        for group in segments.split(words, result.language):
+        for group in segments.split(words, result.text_language):
             yield {
                 "start": round(group[0].start, 3),
                 "end": round(group[-1].end, 3),

@@ -57,7 +57,7 @@ def needs_no_check(result: WindowResult, seconds: float) -> bool:
         _probability(words) >= _CLEAR
         and not stock_phrases.begins_as_stock_phrase(_text(words))
         and all(_has_plausible_length(word) for word in words)
-        for words in segments.sentences(result.words, result.language)
+        for words in segments.sentences(result.words, result.text_language)
     )
 
 
@@ -68,7 +68,7 @@ def keep_spoken_words(result: WindowResult, probabilities: Probabilities) -> Win
         return result if _is_spoken([whole], result, probabilities) else replace(result, text="")
     kept = [
         word
-        for sentence in segments.sentences(result.words, result.language)
+        for sentence in segments.sentences(result.words, result.text_language)
         for part in _parts(sentence, probabilities)
         if _is_spoken(part, result, probabilities)
         for word in part
