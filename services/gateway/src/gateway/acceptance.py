@@ -17,7 +17,7 @@ from common.events import JobOptions
 from common.storage import keys
 from models.languages import UnknownLanguage, language_code, language_for, languages_of
 
-from .credentials import confirm_access
+from .edge.credentials import confirm_access
 from .errors import BadUpstreamAnswer, InvalidForm, ServiceUnavailable
 from .upstreams import Refusal, Upstream
 

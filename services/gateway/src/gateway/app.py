@@ -15,27 +15,28 @@ from common.storage import ObjectStore, StoreUnavailable
 from common.web import Readiness, TokenVerifier, build_app
 from common.web.errors import problem_response
 
-from . import cors, pages, relays, surface
-from .api_keys import ApiKeys
+from . import pages, relays, surface
 from .bus import Bus
-from .credentials import Credentials, Doorkeeper
+from .edge import cors
+from .edge.api_keys import ApiKeys
+from .edge.connections import OpenConnections
+from .edge.credentials import Credentials, Doorkeeper
+from .edge.heads import Heads
+from .edge.limits import RateLimit
+from .edge.revocations import Revocations
+from .edge.security_headers import SecurityHeaders
+from .edge.throttle import RequestLimits, Throttle
 from .errors import StoreDown, TooManyStreams, TooManyUploads
 from .file_routes import router as file_router
-from .heads import Heads
 from .health import HealthReport, service_checks
-from .limits import RateLimit
 from .loghub import LogHub
 from .logstream import LogStream
 from .resources import Resources
 from .resumable.protocol import TusFrame
 from .resumable.routes import router as upload_router
 from .resumable.service import ResumableUploads
-from .revocations import Revocations
 from .routes import router
-from .security import SecurityHeaders
 from .settings import Settings
-from .streams import OpenConnections
-from .throttle import RequestLimits, Throttle
 from .union import united
 from .uploads import UploadLimits
 from .upstreams import Refusal, Upstreams, relayed

@@ -14,19 +14,19 @@ from common.messaging import ArchivedLine
 from common.web import Identity, TokenVerifier, Unauthorized, bearer_token
 
 from . import metrics
+from .edge.connections import OpenConnections
+from .edge.credentials import BEARER_PREFIX, TOKEN_EXPIRED
 from .errors import ForeignOrigin, TooManyStreams
 from .loghub import SYSTEM, LogHub, Viewer
-from .streams import OpenConnections
 from .upstreams import Refusal, Upstream
 
 log = structlog.get_logger(__name__)
 
 SUBPROTOCOL = "verbatim"
-BEARER_PREFIX = "bearer."
 PAGE = 500
 # Who is dropped for reading slowly needs time to read what is on its way before the reason.
 CLOSE_SECONDS = 10.0
-TOKEN_EXPIRED, TOO_SLOW, TOO_MANY = 4401, 4408, 4429
+TOO_SLOW, TOO_MANY = 4408, 4429
 
 
 class LogStream:

@@ -9,7 +9,7 @@ from common.web import Identity
 from common.web.addresses import address_group, client_address
 from common.web.identity import READING_METHODS, limited_identity
 
-from .credentials import confirm_access
+from .edge.credentials import confirm_access
 from .resources import COUNTED_STREAM, ResourcesDep
 from .surface import Operation
 

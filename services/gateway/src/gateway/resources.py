@@ -11,12 +11,12 @@ from common.storage import ObjectStore
 from common.web import Identity
 from common.web.identity import limited_identity
 
+from .edge.connections import OpenConnections
+from .edge.limits import RateLimit
 from .health import HealthReport
-from .limits import RateLimit
 from .logstream import LogStream
 from .pages import WebPage
 from .resumable.service import ResumableUploads
-from .streams import OpenConnections
 from .uploads import UploadLimits
 from .upstreams import Upstreams
 

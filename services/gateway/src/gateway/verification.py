@@ -7,7 +7,7 @@ from fastapi import Request, Response
 
 from common.storage import ObjectMissing, ObjectStore, keys
 
-from .credentials import confirm_access
+from .edge.credentials import confirm_access
 from .errors import ChunkAudioGone
 from .upstreams import Upstream, relayed
 

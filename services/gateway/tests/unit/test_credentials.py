@@ -15,10 +15,10 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
 from common.events import AccessRevoked
 from common.web import Readiness, build_app
-from gateway.api_keys import ApiKeys
-from gateway.credentials import Credentials, Doorkeeper, confirm_access
-from gateway.limits import RateLimit
-from gateway.revocations import Revocations
+from gateway.edge.api_keys import ApiKeys
+from gateway.edge.credentials import Credentials, Doorkeeper, confirm_access
+from gateway.edge.limits import RateLimit
+from gateway.edge.revocations import Revocations
 from gateway.upstreams import Upstream
 
 SESSION = uuid4()

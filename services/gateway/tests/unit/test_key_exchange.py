@@ -10,10 +10,10 @@ from starlette.requests import HTTPConnection
 
 from common.events import AccessRevoked
 from common.web.identity import PasswordChangeRequired
-from gateway.api_keys import KEPT_SECONDS, ApiKeys
+from gateway.edge.api_keys import KEPT_SECONDS, ApiKeys
+from gateway.edge.limits import RateLimit
+from gateway.edge.revocations import Revocations
 from gateway.errors import InvalidApiKey, ServiceUnavailable, TooManyLogins
-from gateway.limits import RateLimit
-from gateway.revocations import Revocations
 from gateway.upstreams import Upstream
 
 SESSION = uuid4()

@@ -2,9 +2,9 @@
 
 import pytest
 
-from gateway import limits
+from gateway.edge import limits
+from gateway.edge.limits import RateLimit
 from gateway.errors import TooManyLogins
-from gateway.limits import RateLimit
 
 
 class Clock:

@@ -11,7 +11,7 @@ import pytest
 
 from common.events import AccessRevoked
 from common.web import Unauthorized, Unavailable
-from gateway.revocations import READ_SECONDS, Claims, Revocations
+from gateway.edge.revocations import READ_SECONDS, Claims, Revocations
 from gateway.upstreams import Upstream
 
 

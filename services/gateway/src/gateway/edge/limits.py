@@ -6,8 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from common.web.errors import TooManyRequests
-
-from .errors import TooManyLogins
+from gateway.errors import TooManyLogins
 
 MAX_CALLERS = 10_000
 

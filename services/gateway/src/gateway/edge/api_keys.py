@@ -12,11 +12,11 @@ from starlette.requests import HTTPConnection
 
 from common.web.addresses import address_group, client_address
 from common.web.identity import PasswordChangeRequired
+from gateway.errors import InvalidApiKey, ServiceUnavailable
+from gateway.upstreams import Upstream
 
-from .errors import InvalidApiKey, ServiceUnavailable
 from .limits import RateLimit
 from .revocations import Claims, Revocations
-from .upstreams import Upstream
 
 log = structlog.get_logger(__name__)
 

@@ -16,9 +16,8 @@ from pydantic import BaseModel, ValidationError
 from common.events import AccessRevoked
 from common.web import Problem, Unavailable
 from common.web.identity import AccessEnded, KeysUnavailable
-
-from . import metrics
-from .upstreams import Upstream
+from gateway import metrics
+from gateway.upstreams import Upstream
 
 log = structlog.get_logger(__name__)
 

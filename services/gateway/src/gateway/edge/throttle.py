@@ -9,11 +9,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from common.web import Identity, TokenVerifier, Unauthorized, Unavailable, bearer_token
 from common.web.addresses import address_group, client_address
+from gateway.errors import RateLimited
+from gateway.settings import Settings
 
 from .credentials import LOGIN_PATHS
-from .errors import RateLimited
 from .limits import RateLimit
-from .settings import Settings
 
 # Those who watch whether the platform lives are never told that they ask too often.
 _UNCOUNTED = ("/health",)

@@ -16,10 +16,13 @@ from common.web import bearer_token
 from common.web.identity import AccessEnded
 
 from .api_keys import PREFIX, ApiKeys
-from .logstream import BEARER_PREFIX, TOKEN_EXPIRED
 from .revocations import Claims, Revocations
 
 KEY_HEADER = "x-api-key"
+#: Browsers cannot set headers of a WebSocket: they offer the token as a subprotocol.
+BEARER_PREFIX = "bearer."
+#: Close code of a socket whose token has expired or was revoked.
+TOKEN_EXPIRED = 4401
 # For the end of a stream to leave, where the client does not read; its connection is closed later.
 LAST_WORD_SECONDS = 5.0
 #: How long a client whose request is cut may go on sending before its connection is closed.

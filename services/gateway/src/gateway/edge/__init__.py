@@ -1,0 +1,1 @@
+"""What surrounds every route: credentials, revocations, limits, CORS and security headers."""
