@@ -19,7 +19,7 @@ from models.languages import UnknownLanguage, language_code, language_for, langu
 
 from .edge.credentials import confirm_access
 from .errors import BadUpstreamAnswer, InvalidForm, ServiceUnavailable
-from .upstreams import Refusal, Upstream
+from .relay.upstreams import Refusal, Upstream
 
 log = structlog.get_logger(__name__)
 

@@ -15,7 +15,7 @@ from common.storage import ObjectStore, StoreUnavailable
 from common.web import Readiness, TokenVerifier, build_app
 from common.web.errors import problem_response
 
-from . import pages, relays, surface
+from . import pages, relays
 from .bus import Bus
 from .edge import cors
 from .edge.api_keys import ApiKeys
@@ -28,18 +28,19 @@ from .edge.security_headers import SecurityHeaders
 from .edge.throttle import RequestLimits, Throttle
 from .errors import StoreDown, TooManyStreams, TooManyUploads
 from .file_routes import router as file_router
-from .health import HealthReport, service_checks
 from .loghub import LogHub
 from .logstream import LogStream
+from .relay import surface
+from .relay.health import HealthReport, service_checks
+from .relay.union import united
+from .relay.upstreams import Refusal, Upstreams, relayed
 from .resources import Resources
 from .resumable.protocol import TusFrame
 from .resumable.routes import router as upload_router
 from .resumable.service import ResumableUploads
 from .routes import router
 from .settings import Settings
-from .union import united
 from .uploads import UploadLimits
-from .upstreams import Refusal, Upstreams, relayed
 
 log = structlog.get_logger(__name__)
 

@@ -10,7 +10,7 @@ from common.storage import ObjectMissing, ObjectStore, keys
 
 from .errors import FormatNotAvailable, TranscriptNotReady
 from .file_names import content_disposition, stem
-from .upstreams import Upstream
+from .relay.upstreams import Upstream
 
 Format = Literal["txt", "srt", "vtt", "json", "tsv", "docx"]
 Disposition = Literal["attachment", "inline"]

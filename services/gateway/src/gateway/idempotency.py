@@ -16,7 +16,7 @@ from fastapi import Request
 from common.web.errors import Problem
 
 from .errors import IdempotencyKeyInFlight, IdempotencyKeyReused
-from .upstreams import Refusal, Upstream
+from .relay.upstreams import Refusal, Upstream
 
 HEADER: Final = "Idempotency-Key"
 _PATH: Final = "/idempotency-keys"

@@ -18,7 +18,7 @@ from .edge.connections import OpenConnections
 from .edge.credentials import BEARER_PREFIX, TOKEN_EXPIRED
 from .errors import ForeignOrigin, TooManyStreams
 from .loghub import SYSTEM, LogHub, Viewer
-from .upstreams import Refusal, Upstream
+from .relay.upstreams import Refusal, Upstream
 
 log = structlog.get_logger(__name__)
 

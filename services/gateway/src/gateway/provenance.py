@@ -11,7 +11,7 @@ from common.events import JobOptions
 from common.storage import ObjectMissing, ObjectStore, keys
 
 from .errors import ProvenanceUnknown, TranscriptNotReady
-from .upstreams import Upstream
+from .relay.upstreams import Upstream
 
 _HASH = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 _EXAMPLE: dict[str, Any] = {

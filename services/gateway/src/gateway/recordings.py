@@ -11,7 +11,7 @@ from .downloads import CONTENT_TYPES, Disposition
 from .errors import FileNotFound, TranscriptNotReady
 from .file_names import content_disposition, stem
 from .ranges import ranged
-from .upstreams import Upstream
+from .relay.upstreams import Upstream
 
 SOURCE = "source"
 METADATA = "metadata.json"

@@ -10,8 +10,8 @@ from common.web.addresses import address_group, client_address
 from common.web.identity import READING_METHODS, limited_identity
 
 from .edge.credentials import confirm_access
+from .relay.surface import Operation
 from .resources import COUNTED_STREAM, ResourcesDep
-from .surface import Operation
 
 
 def router(operations: Iterable[Operation]) -> APIRouter:

@@ -13,12 +13,12 @@ from common.web.identity import limited_identity
 
 from .edge.connections import OpenConnections
 from .edge.limits import RateLimit
-from .health import HealthReport
 from .logstream import LogStream
 from .pages import WebPage
+from .relay.health import HealthReport
+from .relay.upstreams import Upstreams
 from .resumable.service import ResumableUploads
 from .uploads import UploadLimits
-from .upstreams import Upstreams
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Query, Request, Response, WebSocket
 from common import metrics
 from common.web import AdminDep, IdentityDep, problems
 
-from . import downloads, health, provenance, surface, uploads, verification
+from . import downloads, provenance, uploads, verification
 from .downloads import Disposition, Format
 from .errors import (
     BadUpload,
@@ -25,11 +25,12 @@ from .errors import (
     TranscriptNotReady,
     UploadTooLarge,
 )
-from .health import Health
 from .openapi import TRANSCRIPT, UPLOAD_FORM, merged, one_or_several, signed_in
 from .provenance import Provenance
+from .relay import health, surface
+from .relay.health import Health
+from .relay.union import body_of, passed_on
 from .resources import COUNTED_UPLOAD, ResourcesDep, SocketResourcesDep
-from .union import body_of, passed_on
 
 router = APIRouter()
 

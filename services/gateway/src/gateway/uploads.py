@@ -31,7 +31,7 @@ from .errors import InvalidForm, UploadTooLarge
 from .file_names import display_name
 from .forms import FormReader, Part, with_idle_timeout
 from .idempotency import claimed
-from .upstreams import Upstream, relayed
+from .relay.upstreams import Upstream, relayed
 
 log = structlog.get_logger(__name__)
 

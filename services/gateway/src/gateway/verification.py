@@ -9,7 +9,7 @@ from common.storage import ObjectMissing, ObjectStore, keys
 
 from .edge.credentials import confirm_access
 from .errors import ChunkAudioGone
-from .upstreams import Upstream, relayed
+from .relay.upstreams import Upstream, relayed
 
 
 async def begin(request: Request, jobs: Upstream, store: ObjectStore, job_id: UUID) -> Response:

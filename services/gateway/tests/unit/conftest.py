@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gateway.upstreams import Upstream
+from gateway.relay.upstreams import Upstream
 
 
 class Neighbour:

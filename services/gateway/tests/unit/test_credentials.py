@@ -19,7 +19,7 @@ from gateway.edge.api_keys import ApiKeys
 from gateway.edge.credentials import Credentials, Doorkeeper, confirm_access
 from gateway.edge.limits import RateLimit
 from gateway.edge.revocations import Revocations
-from gateway.upstreams import Upstream
+from gateway.relay.upstreams import Upstream
 
 SESSION = uuid4()
 

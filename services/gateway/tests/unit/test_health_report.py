@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from fastapi import Request
 
-from gateway import health
-from gateway.health import HealthReport
+from gateway.relay import health
+from gateway.relay.health import HealthReport
 
 REQUEST = Request({"type": "http", "headers": []})
 

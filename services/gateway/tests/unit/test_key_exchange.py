@@ -14,7 +14,7 @@ from gateway.edge.api_keys import KEPT_SECONDS, ApiKeys
 from gateway.edge.limits import RateLimit
 from gateway.edge.revocations import Revocations
 from gateway.errors import InvalidApiKey, ServiceUnavailable, TooManyLogins
-from gateway.upstreams import Upstream
+from gateway.relay.upstreams import Upstream
 
 SESSION = uuid4()
 

@@ -12,7 +12,7 @@ import pytest
 from common.events import AccessRevoked
 from common.web import Unauthorized, Unavailable
 from gateway.edge.revocations import READ_SECONDS, Claims, Revocations
-from gateway.upstreams import Upstream
+from gateway.relay.upstreams import Upstream
 
 
 def listing(*session_ids: UUID) -> Callable[[int], Any]:

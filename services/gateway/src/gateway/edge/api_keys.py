@@ -13,7 +13,7 @@ from starlette.requests import HTTPConnection
 from common.web.addresses import address_group, client_address
 from common.web.identity import PasswordChangeRequired
 from gateway.errors import InvalidApiKey, ServiceUnavailable
-from gateway.upstreams import Upstream
+from gateway.relay.upstreams import Upstream
 
 from .limits import RateLimit
 from .revocations import Claims, Revocations

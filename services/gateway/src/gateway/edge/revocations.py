@@ -17,7 +17,7 @@ from common.events import AccessRevoked
 from common.web import Problem, Unavailable
 from common.web.identity import AccessEnded, KeysUnavailable
 from gateway import metrics
-from gateway.upstreams import Upstream
+from gateway.relay.upstreams import Upstream
 
 log = structlog.get_logger(__name__)
 

@@ -14,8 +14,8 @@ from gateway.acceptance import begin_upload, choices_of, content_type_of, end_up
 from gateway.errors import UploadTooLarge
 from gateway.file_names import display_name
 from gateway.forms import with_idle_timeout
+from gateway.relay.upstreams import Upstream
 from gateway.uploads import UploadLimits
-from gateway.upstreams import Upstream
 
 from .claims import Claims
 from .errors import BadUploadHeader, OffsetMismatch, UploadNotFound

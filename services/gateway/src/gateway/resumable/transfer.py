@@ -14,7 +14,7 @@ from common.storage import ObjectMissing, ObjectStore, keys
 from gateway import metrics
 from gateway.acceptance import Recording, Undecided, create_jobs, end_upload
 from gateway.errors import BadUpload, UploadTooLarge
-from gateway.upstreams import Refusal, Upstream
+from gateway.relay.upstreams import Refusal, Upstream
 
 from .claims import Claim
 from .errors import ChecksumMismatch, UploadGone

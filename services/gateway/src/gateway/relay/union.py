@@ -8,8 +8,7 @@ from typing import Any
 
 from common.web.answers import Responses, add_problems, operations
 from common.web.errors import MEDIA_TYPE
-
-from .errors import (
+from gateway.errors import (
     BadUpstreamAnswer,
     BodyTooLarge,
     BodyTooSlow,
@@ -18,6 +17,7 @@ from .errors import (
     TooManyLogins,
     TooManyStreams,
 )
+
 from .surface import Document, Documents, Operation
 
 _SCHEMAS = "#/components/schemas/"

@@ -20,9 +20,9 @@ from starlette.types import Receive, Scope, Send
 from common import context
 from common.web.addresses import INTERNAL_HEADER, client_address
 from common.web.errors import MEDIA_TYPE, NotFound
+from gateway.errors import BadUpstreamAnswer, BodyTooLarge, BodyTooSlow, ServiceUnavailable
+from gateway.settings import Settings
 
-from .errors import BadUpstreamAnswer, BodyTooLarge, BodyTooSlow, ServiceUnavailable
-from .settings import Settings
 from .surface import Operation
 
 log = structlog.get_logger(__name__)

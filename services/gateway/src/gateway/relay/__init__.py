@@ -1,0 +1,1 @@
+"""The services behind the gateway: their clients, their public operations and their documents."""
