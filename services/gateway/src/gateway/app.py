@@ -15,7 +15,7 @@ from common.storage import ObjectStore, StoreUnavailable
 from common.web import Readiness, TokenVerifier, build_app
 from common.web.errors import problem_response
 
-from . import pages, relays
+from . import relays
 from .bus import Bus
 from .edge import cors
 from .edge.api_keys import ApiKeys
@@ -28,6 +28,7 @@ from .edge.security_headers import SecurityHeaders
 from .edge.throttle import RequestLimits, Throttle
 from .errors import StoreDown, TooManyStreams, TooManyUploads
 from .file_routes import router as file_router
+from .files import pages
 from .loghub import LogHub
 from .logstream import LogStream
 from .relay import surface

@@ -8,13 +8,13 @@ from fastapi import APIRouter, Path, Request, Response
 from common.web import IdentityDep
 from common.web.answers import Responses
 
-from . import recordings
 from .errors import FileNotFound, StoreDown, TranscriptNotReady
+from .files import recordings
+from .files.ranges import RangeNotSatisfiable
+from .files.static_files import static_file
 from .openapi import merged, signed_in
-from .ranges import RangeNotSatisfiable
 from .resources import ResourcesDep
 from .routes import REFUSED, JobId
-from .static_files import static_file
 
 router = APIRouter(tags=["files"])
 

@@ -7,8 +7,8 @@ from common.events import MOST_TRACKS
 from common.web import Problem, problems
 from common.web.answers import Responses
 
-from .downloads import CONTENT_TYPES
 from .errors import BadUpstreamAnswer, ServiceUnavailable
+from .files.downloads import CONTENT_TYPES
 
 
 def merged(*parts: Responses) -> Responses:

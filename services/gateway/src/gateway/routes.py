@@ -8,8 +8,7 @@ from fastapi import APIRouter, Path, Query, Request, Response, WebSocket
 from common import metrics
 from common.web import AdminDep, IdentityDep, problems
 
-from . import downloads, provenance, uploads, verification
-from .downloads import Disposition, Format
+from . import uploads
 from .errors import (
     BadUpload,
     BodyTooLarge,
@@ -25,8 +24,10 @@ from .errors import (
     TranscriptNotReady,
     UploadTooLarge,
 )
+from .files import downloads, provenance, verification
+from .files.downloads import Disposition, Format
+from .files.provenance import Provenance
 from .openapi import TRANSCRIPT, UPLOAD_FORM, merged, one_or_several, signed_in
-from .provenance import Provenance
 from .relay import health, surface
 from .relay.health import Health
 from .relay.union import body_of, passed_on

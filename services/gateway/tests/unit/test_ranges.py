@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.ranges import RangeNotSatisfiable, Span, span_of
+from gateway.files.ranges import RangeNotSatisfiable, Span, span_of
 
 SIZE = 100
 

@@ -6,12 +6,12 @@ from uuid import UUID
 from fastapi import Request, Response
 
 from common.storage import ObjectMissing, ObjectStore, keys
+from gateway.errors import FileNotFound, TranscriptNotReady
+from gateway.file_names import content_disposition, stem
+from gateway.relay.upstreams import Upstream
 
 from .downloads import CONTENT_TYPES, Disposition
-from .errors import FileNotFound, TranscriptNotReady
-from .file_names import content_disposition, stem
 from .ranges import ranged
-from .relay.upstreams import Upstream
 
 SOURCE = "source"
 METADATA = "metadata.json"

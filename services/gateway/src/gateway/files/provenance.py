@@ -9,9 +9,8 @@ from starlette.responses import StreamingResponse
 
 from common.events import JobOptions
 from common.storage import ObjectMissing, ObjectStore, keys
-
-from .errors import ProvenanceUnknown, TranscriptNotReady
-from .relay.upstreams import Upstream
+from gateway.errors import ProvenanceUnknown, TranscriptNotReady
+from gateway.relay.upstreams import Upstream
 
 _HASH = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 _EXAMPLE: dict[str, Any] = {

@@ -7,10 +7,9 @@ from fastapi import Request
 from starlette.responses import StreamingResponse
 
 from common.storage import ObjectMissing, ObjectStore, keys
-
-from .errors import FormatNotAvailable, TranscriptNotReady
-from .file_names import content_disposition, stem
-from .relay.upstreams import Upstream
+from gateway.errors import FormatNotAvailable, TranscriptNotReady
+from gateway.file_names import content_disposition, stem
+from gateway.relay.upstreams import Upstream
 
 Format = Literal["txt", "srt", "vtt", "json", "tsv", "docx"]
 Disposition = Literal["attachment", "inline"]

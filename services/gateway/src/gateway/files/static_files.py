@@ -9,7 +9,8 @@ import anyio
 from anyio.to_thread import run_sync
 from fastapi import Request, Response
 
-from .errors import FileNotFound
+from gateway.errors import FileNotFound
+
 from .pages import WebPage
 from .ranges import ranged
 

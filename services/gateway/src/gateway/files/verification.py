@@ -6,10 +6,9 @@ from uuid import UUID
 from fastapi import Request, Response
 
 from common.storage import ObjectMissing, ObjectStore, keys
-
-from .edge.credentials import confirm_access
-from .errors import ChunkAudioGone
-from .relay.upstreams import Upstream, relayed
+from gateway.edge.credentials import confirm_access
+from gateway.errors import ChunkAudioGone
+from gateway.relay.upstreams import Upstream, relayed
 
 
 async def begin(request: Request, jobs: Upstream, store: ObjectStore, job_id: UUID) -> Response:

@@ -1,0 +1,1 @@
+"""Files that are read: transcripts, recordings and the web page."""
