@@ -29,8 +29,8 @@ from .edge.throttle import RequestLimits, Throttle
 from .errors import StoreDown, TooManyStreams, TooManyUploads
 from .file_routes import router as file_router
 from .files import pages
-from .loghub import LogHub
-from .logstream import LogStream
+from .logs.hub import LogHub
+from .logs.stream import LogStream
 from .relay import surface
 from .relay.health import HealthReport, service_checks
 from .relay.union import united

@@ -14,7 +14,7 @@ from common.web.identity import limited_identity
 from .edge.connections import OpenConnections
 from .edge.limits import RateLimit
 from .files.pages import WebPage
-from .logstream import LogStream
+from .logs.stream import LogStream
 from .relay.health import HealthReport
 from .relay.upstreams import Upstreams
 from .resumable.service import ResumableUploads

@@ -6,7 +6,7 @@ import pytest
 
 from common.messaging import ArchivedLine, ArchivedLines
 from gateway.errors import TooManyViewers
-from gateway.loghub import SYSTEM, LogHub, Viewer
+from gateway.logs.hub import SYSTEM, LogHub, Viewer
 
 JOB = "4b2f7c1e-8d0a-4c55-9a58-0d7e6c1b2f10"
 

@@ -4,7 +4,7 @@ import pytest
 from fastapi import WebSocket
 
 from gateway.errors import ForeignOrigin
-from gateway.logstream import check_origin
+from gateway.logs.stream import check_origin
 
 
 def socket(origin: str | None, host: str = "verbatim.example:8443") -> WebSocket:

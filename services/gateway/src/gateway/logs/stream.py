@@ -12,13 +12,13 @@ from fastapi import WebSocket, WebSocketDisconnect
 
 from common.messaging import ArchivedLine
 from common.web import Identity, TokenVerifier, Unauthorized, bearer_token
+from gateway import metrics
+from gateway.edge.connections import OpenConnections
+from gateway.edge.credentials import BEARER_PREFIX, TOKEN_EXPIRED
+from gateway.errors import ForeignOrigin, TooManyStreams
+from gateway.relay.upstreams import Refusal, Upstream
 
-from . import metrics
-from .edge.connections import OpenConnections
-from .edge.credentials import BEARER_PREFIX, TOKEN_EXPIRED
-from .errors import ForeignOrigin, TooManyStreams
-from .loghub import SYSTEM, LogHub, Viewer
-from .relay.upstreams import Refusal, Upstream
+from .hub import SYSTEM, LogHub, Viewer
 
 log = structlog.get_logger(__name__)
 

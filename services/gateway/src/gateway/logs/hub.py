@@ -8,9 +8,8 @@ from contextlib import contextmanager
 import structlog
 
 from common.messaging import ArchivedLine, ArchivedLines
-
-from . import metrics
-from .errors import TooManyViewers
+from gateway import metrics
+from gateway.errors import TooManyViewers
 
 log = structlog.get_logger(__name__)
 
