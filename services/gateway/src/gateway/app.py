@@ -15,7 +15,6 @@ from common.storage import ObjectStore, StoreUnavailable
 from common.web import Readiness, TokenVerifier, build_app
 from common.web.errors import problem_response
 
-from . import relays
 from .bus import Bus
 from .edge import cors
 from .edge.api_keys import ApiKeys
@@ -27,7 +26,6 @@ from .edge.revocations import Revocations
 from .edge.security_headers import SecurityHeaders
 from .edge.throttle import RequestLimits, Throttle
 from .errors import StoreDown, TooManyStreams, TooManyUploads
-from .file_routes import router as file_router
 from .files import pages
 from .logs.hub import LogHub
 from .logs.stream import LogStream
@@ -35,11 +33,13 @@ from .relay import surface
 from .relay.health import HealthReport, service_checks
 from .relay.union import united
 from .relay.upstreams import Refusal, Upstreams, relayed
-from .resources import Resources
 from .resumable.protocol import TusFrame
-from .resumable.routes import router as upload_router
 from .resumable.service import ResumableUploads
-from .routes import router
+from .routes import relayed
+from .routes.dependencies import Resources
+from .routes.files import router as file_router
+from .routes.jobs import router
+from .routes.uploads import router as upload_router
 from .settings import Settings
 from .uploads import UploadLimits
 

@@ -7,9 +7,8 @@ from fastapi import APIRouter, Path, Query, Request, Response, WebSocket
 
 from common import metrics
 from common.web import AdminDep, IdentityDep, problems
-
-from . import uploads
-from .errors import (
+from gateway import uploads
+from gateway.errors import (
     BadUpload,
     BodyTooLarge,
     ChunkAudioGone,
@@ -24,14 +23,15 @@ from .errors import (
     TranscriptNotReady,
     UploadTooLarge,
 )
-from .files import downloads, provenance, verification
-from .files.downloads import Disposition, Format
-from .files.provenance import Provenance
+from gateway.files import downloads, provenance, verification
+from gateway.files.downloads import Disposition, Format
+from gateway.files.provenance import Provenance
+from gateway.relay import health, surface
+from gateway.relay.health import Health
+from gateway.relay.union import body_of, passed_on
+
+from .dependencies import COUNTED_UPLOAD, ResourcesDep, SocketResourcesDep
 from .openapi import TRANSCRIPT, UPLOAD_FORM, merged, one_or_several, signed_in
-from .relay import health, surface
-from .relay.health import Health
-from .relay.union import body_of, passed_on
-from .resources import COUNTED_UPLOAD, ResourcesDep, SocketResourcesDep
 
 router = APIRouter()
 

@@ -10,15 +10,14 @@ from starlette.requests import HTTPConnection
 from common.storage import ObjectStore
 from common.web import Identity
 from common.web.identity import limited_identity
-
-from .edge.connections import OpenConnections
-from .edge.limits import RateLimit
-from .files.pages import WebPage
-from .logs.stream import LogStream
-from .relay.health import HealthReport
-from .relay.upstreams import Upstreams
-from .resumable.service import ResumableUploads
-from .uploads import UploadLimits
+from gateway.edge.connections import OpenConnections
+from gateway.edge.limits import RateLimit
+from gateway.files.pages import WebPage
+from gateway.logs.stream import LogStream
+from gateway.relay.health import HealthReport
+from gateway.relay.upstreams import Upstreams
+from gateway.resumable.service import ResumableUploads
+from gateway.uploads import UploadLimits
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,14 +7,14 @@ from fastapi import APIRouter, Path, Request, Response
 
 from common.web import IdentityDep
 from common.web.answers import Responses
+from gateway.errors import FileNotFound, StoreDown, TranscriptNotReady
+from gateway.files import recordings
+from gateway.files.ranges import RangeNotSatisfiable
+from gateway.files.static_files import static_file
 
-from .errors import FileNotFound, StoreDown, TranscriptNotReady
-from .files import recordings
-from .files.ranges import RangeNotSatisfiable
-from .files.static_files import static_file
+from .dependencies import ResourcesDep
+from .jobs import REFUSED, JobId
 from .openapi import merged, signed_in
-from .resources import ResourcesDep
-from .routes import REFUSED, JobId
 
 router = APIRouter(tags=["files"])
 

@@ -8,11 +8,7 @@ from fastapi import APIRouter, Header, Path, Request, Response
 
 from common.web import IdentityDep
 from gateway.errors import BadUpload, InvalidForm, StoreDown, TooManyUploads, UploadTooLarge
-from gateway.openapi import merged, signed_in
-from gateway.resources import COUNTED_UPLOAD, ResourcesDep
-from gateway.routes import REFUSED_UPLOAD
-
-from .errors import (
+from gateway.resumable.errors import (
     BadUploadHeader,
     ChecksumMismatch,
     ExtensionNotSupported,
@@ -23,9 +19,13 @@ from .errors import (
     UploadNotFound,
     VersionNotSupported,
 )
-from .protocol import ALGORITHMS, EXTENSIONS, PATH, PIECE, VERSION, checksum_of, require_supported
-from .records import Record
-from .transfer import Checksum
+from gateway.resumable.protocol import ALGORITHMS, EXTENSIONS, PATH, PIECE, VERSION, checksum_of, require_supported
+from gateway.resumable.records import Record
+from gateway.resumable.transfer import Checksum
+
+from .dependencies import COUNTED_UPLOAD, ResourcesDep
+from .jobs import REFUSED_UPLOAD
+from .openapi import merged, signed_in
 
 router = APIRouter(tags=["uploads"])
 

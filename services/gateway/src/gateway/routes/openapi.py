@@ -6,9 +6,8 @@ from typing import Any
 from common.events import MOST_TRACKS
 from common.web import Problem, problems
 from common.web.answers import Responses
-
-from .errors import BadUpstreamAnswer, ServiceUnavailable
-from .files.downloads import CONTENT_TYPES
+from gateway.errors import BadUpstreamAnswer, ServiceUnavailable
+from gateway.files.downloads import CONTENT_TYPES
 
 
 def merged(*parts: Responses) -> Responses:

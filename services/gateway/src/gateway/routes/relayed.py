@@ -8,10 +8,10 @@ from fastapi import APIRouter, Depends, Request, Response
 from common.web import Identity
 from common.web.addresses import address_group, client_address
 from common.web.identity import READING_METHODS, limited_identity
+from gateway.edge.credentials import confirm_access
+from gateway.relay.surface import Operation
 
-from .edge.credentials import confirm_access
-from .relay.surface import Operation
-from .resources import COUNTED_STREAM, ResourcesDep
+from .dependencies import COUNTED_STREAM, ResourcesDep
 
 
 def router(operations: Iterable[Operation]) -> APIRouter:
