@@ -33,15 +33,12 @@ from .relay import surface
 from .relay.health import HealthReport, service_checks
 from .relay.union import united
 from .relay.upstreams import Refusal, Upstreams, relayed
-from .resumable.protocol import TusFrame
-from .resumable.service import ResumableUploads
-from .routes import relayed
+from .routes import files, jobs, logs, platform, relays, uploads
 from .routes.dependencies import Resources
-from .routes.files import router as file_router
-from .routes.jobs import router
-from .routes.uploads import router as upload_router
 from .settings import Settings
-from .uploads import UploadLimits
+from .uploads.form import UploadLimits
+from .uploads.resumable.protocol import TusFrame
+from .uploads.resumable.service import ResumableUploads
 
 log = structlog.get_logger(__name__)
 
@@ -104,7 +101,7 @@ def create_app(settings: Settings) -> FastAPI:
             yield
 
     page = pages.built(settings.web_dir)
-    routers = [router, file_router, upload_router, pages.front(page)]
+    routers = [each.router for each in (jobs, logs, platform, files, uploads)] + [pages.front(page)]
     app = build_app(name=NAME, title="Verbatim", lifespan=lifespan, routers=routers, readiness=readiness)
     # Starlette's type knows handlers for requests and handlers for sockets; this one serves both.
     app.add_exception_handler(Refusal, _pass_on_refusal)  # type: ignore[arg-type]

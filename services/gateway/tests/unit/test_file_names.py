@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from gateway.file_names import content_disposition, display_name, disposition_parameters, stem
+from gateway.files.names import content_disposition, stem
+from gateway.uploads.file_names import display_name, disposition_parameters
 
 
 @pytest.mark.parametrize(

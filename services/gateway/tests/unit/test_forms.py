@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import BadUpload
-from gateway.forms import HEAD_BYTES, HEAD_LINES, MAX_PARTS, FormReader, Part, with_idle_timeout
+from gateway.uploads.multipart import HEAD_BYTES, HEAD_LINES, MAX_PARTS, FormReader, Part, with_idle_timeout
 
 CONTENT_TYPE = 'multipart/form-data; boundary="xx"'
 RECORDING = b"\r\n--x almost a boundary\r\n--x\r\n\x00\xff" * 3

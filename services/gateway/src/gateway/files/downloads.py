@@ -8,8 +8,9 @@ from starlette.responses import StreamingResponse
 
 from common.storage import ObjectMissing, ObjectStore, keys
 from gateway.errors import FormatNotAvailable, TranscriptNotReady
-from gateway.file_names import content_disposition, stem
 from gateway.relay.upstreams import Upstream
+
+from .names import content_disposition, stem
 
 Format = Literal["txt", "srt", "vtt", "json", "tsv", "docx"]
 Disposition = Literal["attachment", "inline"]

@@ -7,10 +7,10 @@ from fastapi import Request, Response
 
 from common.storage import ObjectMissing, ObjectStore, keys
 from gateway.errors import FileNotFound, TranscriptNotReady
-from gateway.file_names import content_disposition, stem
 from gateway.relay.upstreams import Upstream
 
 from .downloads import CONTENT_TYPES, Disposition
+from .names import content_disposition, stem
 from .ranges import ranged
 
 SOURCE = "source"

@@ -16,8 +16,8 @@ from gateway.files.pages import WebPage
 from gateway.logs.stream import LogStream
 from gateway.relay.health import HealthReport
 from gateway.relay.upstreams import Upstreams
-from gateway.resumable.service import ResumableUploads
-from gateway.uploads import UploadLimits
+from gateway.uploads.form import UploadLimits
+from gateway.uploads.resumable.service import ResumableUploads
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,11 @@
-"""The public HTTP and WebSocket interface."""
+"""Routes of jobs: upload, download, provenance, verification."""
 
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Path, Query, Request, Response, WebSocket
+from fastapi import APIRouter, Path, Query, Request, Response
 
-from common import metrics
-from common.web import AdminDep, IdentityDep, problems
-from gateway import uploads
+from common.web import IdentityDep, problems
 from gateway.errors import (
     BadUpload,
     BodyTooLarge,
@@ -26,11 +24,11 @@ from gateway.errors import (
 from gateway.files import downloads, provenance, verification
 from gateway.files.downloads import Disposition, Format
 from gateway.files.provenance import Provenance
-from gateway.relay import health, surface
-from gateway.relay.health import Health
+from gateway.relay import surface
 from gateway.relay.union import body_of, passed_on
+from gateway.uploads import form
 
-from .dependencies import COUNTED_UPLOAD, ResourcesDep, SocketResourcesDep
+from .dependencies import COUNTED_UPLOAD, ResourcesDep
 from .openapi import TRANSCRIPT, UPLOAD_FORM, merged, one_or_several, signed_in
 
 router = APIRouter()
@@ -71,7 +69,7 @@ async def create_job(request: Request, _: IdentityDep, resources: ResourcesDep) 
     With an `Idempotency-Key` (kept for a day) a repetition of the same upload gets the first answer again,
     or 410 when a job of it was deleted since.
     """
-    return await uploads.receive(request, resources.store, resources.upstreams.jobs, resources.uploads)
+    return await form.receive(request, resources.store, resources.upstreams.jobs, resources.uploads)
 
 
 @router.get(
@@ -121,42 +119,3 @@ async def read_provenance(job_id: JobId, request: Request, _: IdentityDep, resou
 async def verify(job_id: JobId, request: Request, _: IdentityDep, resources: ResourcesDep) -> Response:
     """Real work for the workers: the answer is the verification as it begins, to be read again until it has ended."""
     return await verification.begin(request, resources.upstreams.jobs, resources.store, job_id)
-
-
-@router.get(
-    "/health",
-    tags=["health"],
-    summary="The state of the whole platform",
-    responses={503: {"model": Health, "description": "An essential part is down."}},
-)
-async def platform_health(request: Request, response: Response, resources: ResourcesDep) -> Health:
-    return health.respond(await resources.health.now(request), response)
-
-
-@router.get(
-    "/metrics",
-    tags=["health"],
-    summary="What this gateway counts, as Prometheus reads it",
-    response_class=Response,
-    responses={
-        200: {
-            "content": {"text/plain": {"schema": {"type": "string"}, "example": "verbatim_gateway_log_viewers 3.0\n"}}
-        }
-    },
-)
-async def own_metrics(_: AdminDep) -> Response:
-    counted, media_type = metrics.exposition()
-    return Response(counted, media_type=media_type)
-
-
-After = Annotated[int, Query(ge=0, lt=2**63, description="The cursor of the last message that is known already.")]
-
-
-@router.websocket("/ws/logs/system")
-async def system_log(socket: WebSocket, resources: SocketResourcesDep, after: After = 0) -> None:
-    await resources.logs.of_system(socket, after)
-
-
-@router.websocket("/ws/logs/{job_id}")
-async def job_log(socket: WebSocket, job_id: UUID, resources: SocketResourcesDep, after: After = 0) -> None:
-    await resources.logs.of_job(socket, job_id, after)

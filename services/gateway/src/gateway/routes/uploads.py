@@ -8,7 +8,7 @@ from fastapi import APIRouter, Header, Path, Request, Response
 
 from common.web import IdentityDep
 from gateway.errors import BadUpload, InvalidForm, StoreDown, TooManyUploads, UploadTooLarge
-from gateway.resumable.errors import (
+from gateway.uploads.resumable.errors import (
     BadUploadHeader,
     ChecksumMismatch,
     ExtensionNotSupported,
@@ -19,9 +19,17 @@ from gateway.resumable.errors import (
     UploadNotFound,
     VersionNotSupported,
 )
-from gateway.resumable.protocol import ALGORITHMS, EXTENSIONS, PATH, PIECE, VERSION, checksum_of, require_supported
-from gateway.resumable.records import Record
-from gateway.resumable.transfer import Checksum
+from gateway.uploads.resumable.protocol import (
+    ALGORITHMS,
+    EXTENSIONS,
+    PATH,
+    PIECE,
+    VERSION,
+    checksum_of,
+    require_supported,
+)
+from gateway.uploads.resumable.records import Record
+from gateway.uploads.resumable.transfer import Checksum
 
 from .dependencies import COUNTED_UPLOAD, ResourcesDep
 from .jobs import REFUSED_UPLOAD

@@ -36,12 +36,6 @@ def _unprintable(mark: str) -> bool:
     )
 
 
-def stem(name: str) -> str:
-    """The name without its last extension."""
-    front, dot, _ = name.rpartition(".")
-    return front if dot and front else name
-
-
 # A parameter of a header. Its quantifiers are possessive: no character is tried twice, so that the work grows with the
 # length of the header and not with its square.
 _PARAMETER = re.compile(r';[ \t]*+([^\s;="]++)[ \t]*+=[ \t]*+(?:"((?:[^"\\]++|\\.)*+)"|([^;]*+))', re.DOTALL)
@@ -146,12 +140,3 @@ def _decoded(words: list[re.Match[str]]) -> str:
         return raw.decode(_charset(words[0][1]), "replace") if words else ""
     except (LookupError, ValueError):
         return "".join(word[0] for word in words)
-
-
-def content_disposition(kind: str, name: str) -> str:
-    """A Content-Disposition header value by RFC 6266: an ASCII name for old clients, the true one in UTF-8."""
-    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
-    plain = "".join("_" if mark in '"\\%' or not mark.isprintable() else mark for mark in plain).strip()
-    front, dot, extension = plain.rpartition(".")
-    fallback = plain if front.strip("._ ") else f"transcript{dot}{extension}"
-    return f"{kind}; filename=\"{fallback}\"; filename*=UTF-8''{quote(name, safe='')}"

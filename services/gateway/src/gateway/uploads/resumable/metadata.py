@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from gateway.acceptance import FIELDS
 from gateway.errors import InvalidForm
-from gateway.file_names import given_name
+from gateway.uploads.acceptance import FIELDS
+from gateway.uploads.file_names import given_name
 
 from .protocol import metadata_of
 

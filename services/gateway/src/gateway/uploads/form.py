@@ -13,8 +13,10 @@ from fastapi import Request, Response
 
 from common import context
 from common.storage import ObjectStore, PutResult, StoreUnavailable, keys
+from gateway import metrics
+from gateway.errors import InvalidForm, UploadTooLarge
+from gateway.relay.upstreams import Upstream, relayed
 
-from . import metrics
 from .acceptance import (
     FIELDS,
     OPTION_FIELDS,
@@ -27,11 +29,9 @@ from .acceptance import (
     options_of,
     require_admission,
 )
-from .errors import InvalidForm, UploadTooLarge
 from .file_names import display_name
-from .forms import FormReader, Part, with_idle_timeout
 from .idempotency import claimed
-from .relay.upstreams import Upstream, relayed
+from .multipart import FormReader, Part, with_idle_timeout
 
 log = structlog.get_logger(__name__)
 

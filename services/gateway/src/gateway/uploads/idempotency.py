@@ -14,9 +14,8 @@ from uuid import UUID, uuid4
 from fastapi import Request
 
 from common.web.errors import Problem
-
-from .errors import IdempotencyKeyInFlight, IdempotencyKeyReused
-from .relay.upstreams import Refusal, Upstream
+from gateway.errors import IdempotencyKeyInFlight, IdempotencyKeyReused
+from gateway.relay.upstreams import Refusal, Upstream
 
 HEADER: Final = "Idempotency-Key"
 _PATH: Final = "/idempotency-keys"

@@ -15,11 +15,10 @@ from pydantic import ValidationError
 
 from common.events import JobOptions
 from common.storage import keys
+from gateway.edge.credentials import confirm_access
+from gateway.errors import BadUpstreamAnswer, InvalidForm, ServiceUnavailable
+from gateway.relay.upstreams import Refusal, Upstream
 from models.languages import UnknownLanguage, language_code, language_for, languages_of
-
-from .edge.credentials import confirm_access
-from .errors import BadUpstreamAnswer, InvalidForm, ServiceUnavailable
-from .relay.upstreams import Refusal, Upstream
 
 log = structlog.get_logger(__name__)
 

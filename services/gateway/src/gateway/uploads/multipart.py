@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from .errors import BadUpload
+from gateway.errors import BadUpload
+
 from .file_names import disposition_parameters
 
 # More than a form of MAX_FILES recordings and all option fields has.

@@ -12,9 +12,9 @@ from starlette.requests import ClientDisconnect
 
 from common.storage import ObjectMissing, ObjectStore, keys
 from gateway import metrics
-from gateway.acceptance import Recording, Undecided, create_jobs, end_upload
 from gateway.errors import BadUpload, UploadTooLarge
 from gateway.relay.upstreams import Refusal, Upstream
+from gateway.uploads.acceptance import Recording, Undecided, create_jobs, end_upload
 
 from .claims import Claim
 from .errors import ChecksumMismatch, UploadGone

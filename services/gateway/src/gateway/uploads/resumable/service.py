@@ -10,12 +10,12 @@ from fastapi import Request
 from common import context
 from common.storage import ObjectStore, keys
 from common.web import Identity
-from gateway.acceptance import begin_upload, choices_of, content_type_of, end_upload
 from gateway.errors import UploadTooLarge
-from gateway.file_names import display_name
-from gateway.forms import with_idle_timeout
 from gateway.relay.upstreams import Upstream
-from gateway.uploads import UploadLimits
+from gateway.uploads.acceptance import begin_upload, choices_of, content_type_of, end_upload
+from gateway.uploads.file_names import display_name
+from gateway.uploads.form import UploadLimits
+from gateway.uploads.multipart import with_idle_timeout
 
 from .claims import Claims
 from .errors import BadUploadHeader, OffsetMismatch, UploadNotFound

@@ -1,0 +1,1 @@
+"""Recordings that arrive: as a form, or in pieces (tus)."""
