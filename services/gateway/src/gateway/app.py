@@ -36,7 +36,7 @@ from .relay.upstreams import Refusal, Upstreams, relayed
 from .routes import files, jobs, logs, platform, relays, uploads
 from .routes.dependencies import Resources
 from .settings import Settings
-from .uploads.form import UploadLimits
+from .uploads.acceptance import UploadLimits
 from .uploads.resumable.protocol import TusFrame
 from .uploads.resumable.service import ResumableUploads
 

@@ -16,7 +16,7 @@ from gateway.files.pages import WebPage
 from gateway.logs.stream import LogStream
 from gateway.relay.health import HealthReport
 from gateway.relay.upstreams import Upstreams
-from gateway.uploads.form import UploadLimits
+from gateway.uploads.acceptance import UploadLimits
 from gateway.uploads.resumable.service import ResumableUploads
 
 

@@ -39,6 +39,15 @@ class Undecided(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class UploadLimits:
+    """Bytes that a form's recordings may have, seconds that may pass without one, and the language if none is named."""
+
+    max_bytes: int
+    idle_seconds: float
+    default_language: str = "auto"
+
+
+@dataclass(frozen=True, slots=True)
 class Recording:
     """A recording that is stored under the key of the job's source."""
 

@@ -22,6 +22,7 @@ from .acceptance import (
     OPTION_FIELDS,
     Recording,
     Undecided,
+    UploadLimits,
     choices_of,
     choices_so_far,
     content_type_of,
@@ -44,15 +45,6 @@ MAX_FIELDS_BYTES = 64 * 1024
 FORM_OVERHEAD = 256 * 1024
 # Of recordings of this size it is asked whether they are too much before the form's head has arrived.
 EARLY_BYTES = 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class UploadLimits:
-    """Bytes that a form's recordings may have, seconds that may pass without one, and the language if none is named."""
-
-    max_bytes: int
-    idle_seconds: float
-    default_language: str = "auto"
 
 
 @dataclass

@@ -12,9 +12,8 @@ from common.storage import ObjectStore, keys
 from common.web import Identity
 from gateway.errors import UploadTooLarge
 from gateway.relay.upstreams import Upstream
-from gateway.uploads.acceptance import begin_upload, choices_of, content_type_of, end_upload
+from gateway.uploads.acceptance import UploadLimits, begin_upload, choices_of, content_type_of, end_upload
 from gateway.uploads.file_names import display_name
-from gateway.uploads.form import UploadLimits
 from gateway.uploads.multipart import with_idle_timeout
 
 from .claims import Claims
