@@ -19,7 +19,7 @@ from .bus import Bus
 from .edge import cors
 from .edge.api_keys import ApiKeys
 from .edge.connections import OpenConnections
-from .edge.credentials import Credentials, Doorkeeper
+from .edge.credentials import Authenticator, Credentials
 from .edge.heads import Heads
 from .edge.limits import RateLimit
 from .edge.revocations import Revocations
@@ -84,11 +84,11 @@ def create_app(settings: Settings) -> FastAPI:
             exempts_admins = settings.rate_limits_exempt_admins
             streams = OpenConnections(settings.streams_per_user, TooManyStreams, exempts_admins=exempts_admins)
             keys = ApiKeys(upstreams.auth, revocations, RateLimit(settings.logins_per_minute))
-            app.state.doorkeeper = Doorkeeper(revocations, keys)
+            app.state.authenticator = Authenticator(verifier, revocations, keys)
             app.state.resources = Resources(
                 upstreams=upstreams,
                 store=store,
-                logs=LogStream(hub, upstreams.jobs, verifier, settings.allowed_origins, streams),
+                logs=LogStream(hub, upstreams.jobs, settings.allowed_origins, streams),
                 logins=RateLimit(settings.logins_per_minute),
                 streams=streams,
                 sending=OpenConnections(settings.uploads_per_user, TooManyUploads, exempts_admins=exempts_admins),

@@ -47,7 +47,7 @@ async def tell(revocations: Revocations, notice: AccessRevoked) -> None:
 
 @pytest.mark.parametrize("text", ["", "x", "a.b.c", token(sub=7, sid=[], gen="9")])
 def test_what_is_no_token_of_ours_has_no_claims_that_could_break_anything(text: str) -> None:
-    claims = Claims.of(text)
+    claims = Claims.of_token(text)
     assert (claims.user_id, claims.session_id) == (None, None)
 
 
@@ -55,9 +55,9 @@ async def test_ended_session_is_refused_and_others_are_not(revocations: Revocati
     ended, other = uuid4(), uuid4()
     await tell(revocations, AccessRevoked(session_ids=[ended]))
     with pytest.raises(Unauthorized) as refused:
-        revocations.check(Claims.of(token(sub=str(uuid4()), sid=str(ended), gen=1)))
+        revocations.check(Claims.of_token(token(sub=str(uuid4()), sid=str(ended), gen=1)))
     assert refused.value.code == "session_ended"
-    revocations.check(Claims.of(token(sub=str(uuid4()), sid=str(other), gen=1)))
+    revocations.check(Claims.of_token(token(sub=str(uuid4()), sid=str(other), gen=1)))
 
 
 async def test_only_earlier_generations_are_refused_and_a_late_notice_takes_nothing_back(

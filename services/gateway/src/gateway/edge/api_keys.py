@@ -99,4 +99,4 @@ class ApiKeys:
             )
         body = answer.json()
         token, expires = body["access_token"], self._clock() + body["expires_in"] - MARGIN_SECONDS
-        return _Held(token, Claims.of(token), min(expires, self._clock() + KEPT_SECONDS), expires)
+        return _Held(token, Claims.of_token(token), min(expires, self._clock() + KEPT_SECONDS), expires)

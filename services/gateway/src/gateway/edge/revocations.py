@@ -14,7 +14,7 @@ import structlog
 from pydantic import BaseModel, ValidationError
 
 from common.events import AccessRevoked
-from common.web import Problem, Unavailable
+from common.web import Identity, Problem, Unavailable
 from common.web.identity import AccessEnded, KeysUnavailable
 from gateway import metrics
 from gateway.relay.upstreams import Upstream
@@ -31,15 +31,20 @@ REMEMBER_SECONDS = 25 * 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a token says of itself. Not verified, so it only ever serves to refuse the token."""
+    """The claims of a token by which it can be revoked."""
 
     user_id: UUID | None
     session_id: UUID | None
     generation: int
 
     @classmethod
-    def of(cls, token: str) -> Self:
-        """The claims in a token; nothing is known of what is no token."""
+    def of_identity(cls, identity: Identity) -> Self:
+        """The claims of a verified token."""
+        return cls(identity.user_id, identity.session_id, identity.generation)
+
+    @classmethod
+    def of_token(cls, token: str) -> Self:
+        """The claims of a token without verification: they may only serve to refuse it."""
         try:
             said = jwt.decode(token, options={"verify_signature": False})
         except jwt.InvalidTokenError:

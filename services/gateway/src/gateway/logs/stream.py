@@ -6,15 +6,14 @@ from contextlib import ExitStack
 from urllib.parse import urlsplit
 from uuid import UUID
 
-import jwt
 import structlog
 from fastapi import WebSocket, WebSocketDisconnect
 
 from common.messaging import ArchivedLine
-from common.web import Identity, TokenVerifier, Unauthorized, bearer_token
 from gateway import metrics
 from gateway.edge.connections import OpenConnections
-from gateway.edge.credentials import BEARER_PREFIX, TOKEN_EXPIRED
+from gateway.edge.credentials import require_identity
+from gateway.edge.termination import TOKEN_EXPIRED
 from gateway.errors import ForeignOrigin, TooManyStreams
 from gateway.relay.upstreams import Refusal, Upstream
 
@@ -32,14 +31,11 @@ TOO_SLOW, TOO_MANY = 4408, 4429
 class LogStream:
     """Serves the viewers of this replica."""
 
-    def __init__(
-        self, hub: LogHub, jobs: Upstream, verifier: TokenVerifier, origins: list[str], streams: OpenConnections
-    ) -> None:
+    def __init__(self, hub: LogHub, jobs: Upstream, origins: list[str], streams: OpenConnections) -> None:
         """`streams` counts the sockets of each user, together with their event streams."""
         self._streams = streams
         self._hub = hub
         self._jobs = jobs
-        self._verifier = verifier
         self._origins = origins
 
     async def of_job(self, socket: WebSocket, job_id: UUID, after: int) -> None:
@@ -55,7 +51,8 @@ class LogStream:
 
     async def _serve(self, socket: WebSocket, path: str, stream: str, after: int) -> None:
         check_origin(socket, self._origins)
-        identity = await self._verifier.verify(_token(socket))
+        identity = require_identity(socket)
+        identity.may_use("GET")
         with ExitStack() as open_for_this:
             try:
                 open_for_this.enter_context(self._streams.hold(identity))
@@ -65,11 +62,11 @@ class LogStream:
                 await _close(socket, TOO_MANY, refusal.detail)
                 return
             viewer = open_for_this.enter_context(self._hub.watch(stream))
-            sender = _Sender(socket, _Archive(socket, self._jobs, path, identity.token), viewer, after)
+            sender = _Sender(socket, _Archive(socket, self._jobs, path), viewer, after)
             # Nothing is sent yet: this is where the jobs service may refuse.
             await sender.prepare()
             await socket.accept(_subprotocol(socket))
-            code, reason = await _until_over(socket, sender, viewer, _seconds_left(identity))
+            code, reason = await _until_over(socket, sender, viewer, identity.expires_at - time.time())
             if code is not None:
                 await _close(socket, code, reason)
 
@@ -77,16 +74,15 @@ class LogStream:
 class _Archive:
     """One stream's past, as the jobs service has it."""
 
-    def __init__(self, socket: WebSocket, jobs: Upstream, path: str, token: str) -> None:
+    def __init__(self, socket: WebSocket, jobs: Upstream, path: str) -> None:
         self._socket = socket
         self._jobs = jobs
         self._path = path
-        self._token = token
 
     async def page(self, after: int) -> tuple[list[ArchivedLine], int, bool]:
         """The lines after a cursor, the cursor that they lead to, and whether there were no more when it was asked."""
         params = [("after", str(after)), ("limit", str(PAGE))]
-        page = await self._jobs.ask(self._socket, self._path, params=params, token=self._token)
+        page = await self._jobs.ask(self._socket, self._path, params=params)
         lines = [ArchivedLine.of(item["seq"], None, item["record"]) for item in page["items"]]
         return lines, page["next_after"], page["complete"]
 
@@ -203,28 +199,5 @@ def check_origin(socket: WebSocket, allowed: list[str]) -> None:
         raise ForeignOrigin("This origin may not open WebSockets here; add it to CORS_ORIGINS.")
 
 
-def _subprotocols(socket: WebSocket) -> list[str]:
-    offered: list[str] = socket.scope.get("subprotocols", [])
-    return offered
-
-
 def _subprotocol(socket: WebSocket) -> str | None:
-    return SUBPROTOCOL if SUBPROTOCOL in _subprotocols(socket) else None
-
-
-def _token(socket: WebSocket) -> str:
-    """The bearer token: from the Authorization header, or from a subprotocol, as browsers can set no header."""
-    token = bearer_token(socket.headers.get("authorization"))
-    offered = (name.removeprefix(BEARER_PREFIX) for name in _subprotocols(socket) if name.startswith(BEARER_PREFIX))
-    token = token or next(offered, None)
-    if not token:
-        raise Unauthorized(
-            'Send a bearer token in the Authorization header, or the subprotocols "verbatim", "bearer.<token>".'
-        )
-    return token
-
-
-def _seconds_left(identity: Identity) -> float:
-    # The signature was checked by the verifier; this only reads a claim that Identity does not carry.
-    claims = jwt.decode(identity.token, options={"verify_signature": False})
-    return float(claims["exp"]) - time.time()
+    return SUBPROTOCOL if SUBPROTOCOL in socket.scope.get("subprotocols", []) else None

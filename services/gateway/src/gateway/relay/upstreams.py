@@ -81,14 +81,13 @@ class Upstream:
         params: Sequence[tuple[str, str]] = (),
         json: Any = None,
         content: bytes | None = None,
-        token: str | None = None,
         timeout: float | None = None,
     ) -> httpx.Response:
-        """Send a request on behalf of the caller; `token` speaks for callers that sent theirs in another way.
+        """Send a request on behalf of the caller, with the caller's token.
 
         Raises ServiceUnavailable (`sent` tells whether the service may have seen the request) or BadUpstreamAnswer.
         """
-        headers = _headers(caller, REQUEST_HEADERS, token)
+        headers = _headers(caller, REQUEST_HEADERS)
         if json is not None:
             headers["content-type"] = "application/json"
         request = self._client.build_request(
@@ -103,7 +102,7 @@ class Upstream:
         response = await self._send(request, self._client)
         return self._checked(response, {"application/json"})
 
-    async def relay(self, caller: Request, operation: Operation, *, token: str | None = None) -> Response:
+    async def relay(self, caller: Request, operation: Operation) -> Response:
         """Pass the caller's request on and the service's answer back, both as streams.
 
         What the operation's document names gets through: its query parameters and headers, a body of at most MAX_BODY
@@ -116,7 +115,7 @@ class Upstream:
             _path(operation, caller.path_params),
             params=[(name, value) for name, value in caller.query_params.multi_items() if name in known],
             content=_limited(caller.stream()) if operation.takes_body else None,
-            headers=_headers(caller, names, token) | _declared_length(caller, operation),
+            headers=_headers(caller, names) | _declared_length(caller, operation),
         )
         response = await self._send(request, self._streams if operation.is_stream else self._client, stream=True)
         try:
@@ -126,11 +125,9 @@ class Upstream:
             raise
         return RelayedAnswer(response)
 
-    async def ask(
-        self, caller: HTTPConnection, path: str, *, params: Sequence[tuple[str, str]] = (), token: str | None = None
-    ) -> Any:
+    async def ask(self, caller: HTTPConnection, path: str, *, params: Sequence[tuple[str, str]] = ()) -> Any:
         """GET a JSON document on behalf of the caller; raises Refusal with the service's problem."""
-        response = await self.send(caller, "GET", path, params=params, token=token)
+        response = await self.send(caller, "GET", path, params=params)
         if response.is_error:
             raise Refusal(response)
         return response.json()
@@ -243,11 +240,9 @@ class Upstreams:
             await upstream.close()
 
 
-def _headers(caller: HTTPConnection, names: Iterable[str], token: str | None) -> dict[str, str]:
+def _headers(caller: HTTPConnection, names: Iterable[str]) -> dict[str, str]:
     """The caller's headers of these names, what identifies the request, and the address we believe it came from."""
     headers = {name.lower(): value for name in names if (value := caller.headers.get(name)) is not None}
-    if token is not None:
-        headers["authorization"] = f"Bearer {token}"
     headers["traceparent"] = context.child_traceparent(context.traceparent())
     headers["x-request-id"] = caller.state.request_id
     if correlation_id := context.correlation_id():

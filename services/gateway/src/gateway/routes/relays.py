@@ -32,11 +32,11 @@ def _with_token(operation: Operation) -> Callable[..., Any]:
     confirmed = operation.method not in READING_METHODS and operation.service != "auth"
 
     async def relay(
-        request: Request, identity: Annotated[Identity, Depends(limited_identity)], resources: ResourcesDep
+        request: Request, _: Annotated[Identity, Depends(limited_identity)], resources: ResourcesDep
     ) -> Response:
         if confirmed:
             await confirm_access(request)
-        return await resources.upstreams.of(operation.service).relay(request, operation, token=identity.token)
+        return await resources.upstreams.of(operation.service).relay(request, operation)
 
     return relay
 
