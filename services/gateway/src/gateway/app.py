@@ -1,4 +1,4 @@
-"""Puts the gateway together."""
+"""Composition root of the gateway."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -114,7 +114,7 @@ def create_app(settings: Settings) -> FastAPI:
 
 
 def _relay(app: FastAPI) -> None:
-    """Open the services' public operations to the world, those aside that the gateway answers itself."""
+    """Add a route for every public operation of the services that the gateway does not answer itself."""
     documents = surface.stored()
     own = app.openapi()
     answered = [(method, path) for path, methods in own["paths"].items() for method in methods]
@@ -124,15 +124,15 @@ def _relay(app: FastAPI) -> None:
 
 
 def _guard(app: FastAPI, settings: Settings) -> None:
-    """Wrap the application; what is added last sees a request first."""
+    """Add the middleware; the last one added receives a request first."""
     app.add_middleware(TusFrame)
-    # Inside of what binds the request's ids and answers problems, and around everything that is routed.
+    # Inside the middleware that binds the request's ids and answers problems, and around all routes.
     app.user_middleware.append(Middleware(Credentials))
     app.state.request_limits = RequestLimits(settings)
     app.user_middleware.append(Middleware(Throttle))
     app.user_middleware.append(Middleware(Heads))
     if settings.allowed_origins:
-        cors.let_in(app, settings.allowed_origins)
+        cors.allow(app, settings.allowed_origins)
     app.add_middleware(SecurityHeaders)
     if settings.proxies:
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=settings.proxies)

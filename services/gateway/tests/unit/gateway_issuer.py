@@ -25,8 +25,8 @@ class Issuer:
         claims |= {"iat": now, "exp": now + 600} | changes
         return jwt.encode(claims, self._key, algorithm="EdDSA", headers={"kid": "k1", "typ": "at+jwt"})
 
-    def verifier(self) -> TokenVerifier:
-        return TokenVerifier(
+    def verifier(self, kind: type[TokenVerifier] = TokenVerifier) -> TokenVerifier:
+        return kind(
             IdentitySettings(jwks_url="http://auth.test/jwks.json"),
             httpx.AsyncClient(transport=httpx.MockTransport(self._jwks)),
         )

@@ -30,7 +30,7 @@ def token(session: UUID = SESSION, **changes: Any) -> str:
     return ISSUER.token(sid=str(session), **changes)
 
 
-MINE = token()
+MINE, EXPIRED = token(), token(exp=1)
 BEARER = {"Authorization": f"Bearer {MINE}"}
 
 
@@ -46,9 +46,7 @@ class CountingVerifier(TokenVerifier):
 
 @pytest.fixture
 def verifier() -> TokenVerifier:
-    made = ISSUER.verifier()
-    made.__class__ = CountingVerifier
-    return made
+    return ISSUER.verifier(CountingVerifier)
 
 
 @pytest.fixture
@@ -127,13 +125,13 @@ async def test_token_is_verified_once_per_request(edge: httpx.AsyncClient, verif
     assert verifier.verified == 1
 
 
-@pytest.mark.parametrize("text", ["", "x", "a.b.c", "vk", MINE + "x", token(exp=1)])
+@pytest.mark.parametrize("text", ["", "x", "a.b.c", "vk", MINE + "x", EXPIRED])
 async def test_invalid_token_is_refused_by_routes_that_need_one_and_ignored_by_others(
     edge: httpx.AsyncClient, text: str
 ) -> None:
     headers = {"Authorization": f"Bearer {text}"}
     refused = await edge.get("/me", headers=headers)
-    wanted = {"": "unauthorized", token(exp=1): "token_expired"}.get(text, "invalid_token")
+    wanted = {"": "unauthorized", EXPIRED: "token_expired"}.get(text, "invalid_token")
     assert (refused.status_code, refused.json()["code"]) == (401, wanted)
     assert (await edge.get("/shown", headers=headers)).status_code == 200
 

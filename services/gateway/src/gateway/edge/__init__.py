@@ -1,1 +1,1 @@
-"""What surrounds every route: credentials, revocations, limits, CORS and security headers."""
+"""Middleware around all routes: authentication, revocations, limits, CORS and security headers."""

@@ -1,4 +1,4 @@
-"""API keys at the door: each is exchanged at auth for a short access token, which is used for some minutes."""
+"""API keys: each is exchanged at auth for a short-lived access token, which is cached for some minutes."""
 
 import hashlib
 import time
@@ -21,16 +21,16 @@ from .revocations import Claims, Revocations
 log = structlog.get_logger(__name__)
 
 PREFIX = "vk_"
-# After that auth is asked again, so that it notices that the key is in use. A token lives longer than this.
-KEPT_SECONDS = 300.0
-# A token that is about to expire could do so on its way to a service.
+# Then the key is exchanged again, so that auth records its use. Shorter than a token's lifetime.
+CACHE_SECONDS = 300.0
+# A token that is about to expire could do so before it reaches a service.
 MARGIN_SECONDS = 10.0
 MAX_KEYS = 10_000
 EXCHANGE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class _Held:
+class _Cached:
     token: str
     claims: Claims
     fresh_until: float
@@ -38,7 +38,7 @@ class _Held:
 
 
 class ApiKeys:
-    """The tokens that stand for the keys of this replica's callers; keys themselves are not kept."""
+    """A cache of the tokens of API keys; the keys are not stored, only their hashes."""
 
     def __init__(
         self,
@@ -47,12 +47,12 @@ class ApiKeys:
         limit: RateLimit,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`limit` is taken from for every exchange, so that guessed keys do not flood auth."""
+        """`limit` limits the exchanges of an address, so that guessed keys do not flood auth."""
         self._auth = auth
         self._revocations = revocations
         self._limit = limit
         self._clock = clock
-        self._held: OrderedDict[bytes, _Held] = OrderedDict()
+        self._cached: OrderedDict[bytes, _Cached] = OrderedDict()
 
     async def token(self, key: str, caller: HTTPConnection) -> str:
         """An access token for the key.
@@ -60,30 +60,30 @@ class ApiKeys:
         Raises InvalidApiKey, PasswordChangeRequired, ServiceUnavailable or TooManyLogins.
         """
         name = hashlib.sha256(key.encode()).digest()
-        held = self._held.get(name)
+        cached = self._cached.get(name)
         now = self._clock()
-        if held is not None and (held.expires <= now or self._revocations.has_ended(held.claims)):
-            # Revoked, or its owner's role has changed: auth knows what the key is good for now.
-            del self._held[name]
-            held = None
-        if held is not None and held.fresh_until > now:
-            return held.token
+        if cached is not None and (cached.expires <= now or self._revocations.has_ended(cached.claims)):
+            # The token was revoked, or its owner's role has changed: exchange the key again.
+            del self._cached[name]
+            cached = None
+        if cached is not None and cached.fresh_until > now:
+            return cached.token
         try:
             fresh = await self._exchange(key, caller)
         except ServiceUnavailable:
-            if held is None:
+            if cached is None:
                 raise
-            return held.token
+            return cached.token
         except (InvalidApiKey, PasswordChangeRequired):
-            self._held.pop(name, None)
+            self._cached.pop(name, None)
             raise
-        self._held[name] = fresh
-        self._held.move_to_end(name)
-        if len(self._held) > MAX_KEYS:
-            self._held.popitem(last=False)
+        self._cached[name] = fresh
+        self._cached.move_to_end(name)
+        if len(self._cached) > MAX_KEYS:
+            self._cached.popitem(last=False)
         return fresh.token
 
-    async def _exchange(self, key: str, caller: HTTPConnection) -> _Held:
+    async def _exchange(self, key: str, caller: HTTPConnection) -> _Cached:
         self._limit.take(address_group(client_address(caller)))
         answer = await self._auth.call(
             "POST", "/internal/api-keys/exchange", json={"key": key}, timeout=EXCHANGE_SECONDS
@@ -93,10 +93,12 @@ class ApiKeys:
         if answer.is_error and answer.json().get("code") == PasswordChangeRequired.code:
             raise PasswordChangeRequired("The owner of this API key must change the password first (PUT /me/password).")
         if answer.is_error:
-            log.warning("API key not exchanged", status=answer.status_code)
+            log.warning("API key exchange failed", status=answer.status_code)
             raise ServiceUnavailable(
-                "The auth service cannot check API keys; try again in a moment.", upstream=self._auth.name, sent=True
+                "The auth service cannot verify API keys now; try again in a moment.",
+                upstream=self._auth.name,
+                sent=True,
             )
         body = answer.json()
         token, expires = body["access_token"], self._clock() + body["expires_in"] - MARGIN_SECONDS
-        return _Held(token, Claims.of_token(token), min(expires, self._clock() + KEPT_SECONDS), expires)
+        return _Cached(token, Claims.of_token(token), min(expires, self._clock() + CACHE_SECONDS), expires)

@@ -1,4 +1,4 @@
-"""How many connections that stay open one user may have at this replica: event streams, log sockets, uploads."""
+"""Limits on the open connections of one user at this replica: event streams, log sockets, uploads."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -10,9 +10,9 @@ from common.web.errors import TooManyRequests
 
 
 class OpenConnections:
-    """Counts the open connections of one kind, per user; `per_user` = 0 allows any number.
+    """Counts the open connections of one kind per user; `per_user` = 0 is unlimited.
 
-    Each of them holds descriptors, and some a place at a service behind the gateway, so one user must not have all.
+    Each connection uses file descriptors, and some also a connection to a service, so one user must not take all.
     """
 
     def __init__(self, per_user: int, refusal: type[TooManyRequests], *, exempts_admins: bool) -> None:
@@ -23,7 +23,7 @@ class OpenConnections:
 
     @contextmanager
     def hold(self, identity: Identity) -> Iterator[None]:
-        """Count one connection while the block runs; raises the refusal when the user has too many already."""
+        """Count one connection while the block runs; raises `refusal` when the user has too many."""
         user = identity.user_id
         limited = self._per_user and not (identity.is_admin and self._exempts_admins)
         if limited and self._open[user] >= self._per_user:

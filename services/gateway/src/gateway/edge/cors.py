@@ -1,4 +1,4 @@
-"""What web pages of other origins may send and read, where CORS_ORIGINS lets them in."""
+"""CORS: what pages of the origins in CORS_ORIGINS may send and read."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ SENT = (
     "traceparent",
     "Idempotency-Key",
     "Last-Event-ID",
-    # Pieces of a recording or transcript, and only if it has changed.
+    # Ranges of a recording or transcript, and conditional requests.
     "Range",
     "If-Range",
     "If-None-Match",
@@ -49,11 +49,11 @@ READ = (
 )
 
 
-def let_in(app: FastAPI, origins: Sequence[str]) -> None:
-    """Let pages of these origins in.
+def allow(app: FastAPI, origins: Sequence[str]) -> None:
+    """Allow requests from pages of these origins.
 
-    Never with credentials: tokens travel in a header that pages must set on purpose, so a foreign origin that is
-    allowed in gets no farther than the token it holds.
+    Never with browser credentials: a page must set the token in a header, so an allowed origin can do only what its
+    token permits.
     """
     app.add_middleware(
         CORSMiddleware,

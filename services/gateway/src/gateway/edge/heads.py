@@ -1,4 +1,4 @@
-"""HEAD for everything that can be read: the headers of the answer to GET, and no body."""
+"""HEAD for every GET route: the headers of the answer, without its body."""
 
 from starlette.requests import ClientDisconnect
 from starlette.routing import BaseRoute, Match
@@ -6,13 +6,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class Heads:
-    """Answers HEAD by way of GET, unless a route answers it itself; what follows on the headers is not produced."""
+    """Answers HEAD through the GET route, unless a route handles HEAD; the body is not produced."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on."""
+        """Handle one connection."""
         if scope["type"] != "http" or scope["method"] != "HEAD" or _is_routed(scope, scope["app"].routes):
             await self._app(scope, receive, send)
             return
@@ -26,7 +26,7 @@ class Heads:
             elif not headed:
                 headed = True
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
-                # As if the client had left, so that a stream or a file is not read to its end.
+                # Like a disconnect, so that a stream or a file is not read to its end.
                 raise ClientDisconnect
 
         try:
@@ -35,7 +35,7 @@ class Heads:
             if not headed:
                 raise
         finally:
-            # Whoever is around us reads which route it was from the scope that it passed on.
+            # Outer middleware reads the route from the scope that it passed on.
             scope.update({name: asked[name] for name in ("route", "endpoint", "path_params") if name in asked})
 
 

@@ -1,4 +1,4 @@
-"""A limit on how often somebody may ask, kept in this process: a first fence before the services' own."""
+"""Rate limits, counted in the memory of this process."""
 
 import math
 import time
@@ -12,10 +12,10 @@ MAX_CALLERS = 10_000
 
 
 class RateLimit:
-    """A token bucket per caller: `per_minute` requests a minute on average, as many at once after a pause; 0 = any.
+    """A token bucket per caller: `per_minute` requests a minute on average and in a burst; 0 = unlimited.
 
-    Each replica counts for itself: this only keeps a flood from what is behind it, and what must not be exceeded is
-    counted in a database (failed logins by auth, quotas by jobs).
+    Each replica counts separately: this only protects the services from a flood. Hard limits are counted in a database
+    (failed logins by auth, quotas by jobs).
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class RateLimit:
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def take(self, caller: str) -> None:
-        """Count one request; raises the refusal with Retry-After when the caller has used up its share."""
+        """Count one request; raises `refusal` with Retry-After when the caller has none left."""
         if not self._capacity:
             return
         now = self._clock()

@@ -1,4 +1,4 @@
-"""Whose access has ended before their token did: told by auth as it happens, read from it regularly."""
+"""Revoked access: auth publishes a notice at each revocation, and its list is read regularly."""
 
 import asyncio
 import time
@@ -21,11 +21,11 @@ from gateway.relay.upstreams import Upstream
 
 log = structlog.get_logger(__name__)
 
-# The safety net under the notices, which come at once but best effort.
+# Notices arrive at once but best effort; reading the list finds those that were lost.
 READ_SECONDS = 15.0
 RETRY_SECONDS = 1.0
 READ_TIMEOUT_SECONDS = 5.0
-# Until auth has said how long its tokens live at most; no setting makes them live longer.
+# Used until auth has sent the longest lifetime of its tokens; no setting allows a longer one.
 REMEMBER_SECONDS = 25 * 3600.0
 
 
@@ -58,16 +58,16 @@ class _Generation(BaseModel):
     generation: int
 
 
-class _Listed(BaseModel):
+class _List(BaseModel):
     session_ids: list[UUID]
     users: list[_Generation]
     remember_seconds: float
 
 
 class Revocations:
-    """The sessions, API keys and generations of tokens that this replica lets in no more; kept in memory.
+    """The revoked sessions, API keys and token generations, in memory.
 
-    An entry is forgotten when the last token that it concerns has expired by itself.
+    An entry is deleted when the last token that it concerns has expired.
     """
 
     def __init__(self, auth: Upstream, clock: Callable[[], float] = time.monotonic) -> None:
@@ -77,26 +77,26 @@ class Revocations:
         self._sessions: dict[UUID, float] = {}
         self._generations: dict[UUID, tuple[int, float]] = {}
         self._watched: dict[asyncio.Event, Claims] = {}
-        self._reading = asyncio.Lock()
-        self._tried = float("-inf")
-        self._known = False
+        self._lock = asyncio.Lock()
+        self._attempted = float("-inf")
+        self._loaded = False
         self._missed = asyncio.Event()
 
     def check(self, claims: Claims) -> None:
-        """Raise AccessEnded if tokens with these claims were taken back."""
+        """Raise AccessEnded if tokens with these claims are revoked."""
         if self.has_ended(claims):
             raise _ended()
 
     def has_ended(self, claims: Claims) -> bool:
-        """Whether tokens with these claims were taken back."""
+        """Whether tokens with these claims are revoked."""
         generation, _ = self._generations.get(claims.user_id, (0, 0.0)) if claims.user_id else (0, 0.0)
         return claims.session_id in self._sessions or claims.generation < generation
 
     async def confirm(self, claims: Claims) -> None:
-        """Ask auth whether a verified token with these claims is still good, before something is made on its word.
+        """Ask auth whether a verified token with these claims is still valid; raises AccessEnded.
 
-        Notices come at once, but best effort: a gateway that has lost the bus learns of a revocation only when it
-        reads the list again. While auth does not answer, what is known here decides. Raises AccessEnded.
+        A gateway without the broker learns of a revocation only when it reads the list again. While auth is
+        unavailable, the list in memory decides.
         """
         self.check(claims)
         asked = {
@@ -107,28 +107,28 @@ class Revocations:
         try:
             answer = await self._auth.call("POST", "/internal/access", json=asked, timeout=READ_TIMEOUT_SECONDS)
         except Problem as error:
-            log.warning("access not confirmed", error=str(error))
+            log.warning("access confirmation failed", error=str(error))
         else:
             if answer.status_code == HTTPStatus.UNAUTHORIZED:
                 raise _ended()
             if answer.is_error:
-                log.error("access not confirmed", status=answer.status_code, code=answer.json().get("code"))
-        # A notice may have come while auth was asked.
+                log.error("access confirmation failed", status=answer.status_code, code=answer.json().get("code"))
+        # A notice may have arrived during the request.
         self.check(claims)
 
     async def known(self) -> None:
-        """Make sure that the list was read at least once; raises Unavailable."""
-        if self._known:
+        """Read the list if it was never read; raises Unavailable."""
+        if self._loaded:
             return
-        async with self._reading:
-            if not self._known and self._clock() - self._tried >= RETRY_SECONDS:
-                await self._try_to_read()
-        if not self._known:
-            raise KeysUnavailable("Whose access has ended cannot be had. Try again shortly.")
+        async with self._lock:
+            if not self._loaded and self._clock() - self._attempted >= RETRY_SECONDS:
+                await self._read()
+        if not self._loaded:
+            raise KeysUnavailable("The list of revoked sessions is unavailable. Try again shortly.")
 
     @contextmanager
     def watch(self, claims: Claims) -> Iterator[asyncio.Event]:
-        """An event that is set as soon as tokens with these claims are taken back."""
+        """An event that is set as soon as tokens with these claims are revoked."""
         ended = asyncio.Event()
         self._watched[ended] = claims
         try:
@@ -137,53 +137,53 @@ class Revocations:
             del self._watched[ended]
 
     async def on_notice(self, key: str, body: bytes) -> None:
-        """Take in what auth tells everybody; other notices are not meant for us."""
+        """Add the entries of a revocation notice; other notices are ignored."""
         if key != AccessRevoked.name:
             return
         try:
             notice = AccessRevoked.model_validate_json(body)
         except ValidationError as error:
-            log.warning("control notice not readable", notice=key, error=str(error))
+            log.warning("revocation notice unreadable", notice=key, error=str(error))
             self.missed()
             return
         users = []
         if notice.user_id is not None and notice.generation is not None:
             users.append((notice.user_id, notice.generation))
-        self._take_in(notice.session_ids, users)
+        self._add(notice.session_ids, users)
 
     def missed(self) -> None:
-        """Notices may have been lost: the list is read again at once."""
+        """Read the list again at once, because notices may have been lost."""
         self._missed.set()
 
     async def run(self) -> None:
-        """Read the list now and then, and when something was missed, until cancelled; made for `Background`."""
+        """Read the list regularly, and when notices may have been lost, until cancelled."""
         while True:
             self._missed.clear()
-            async with self._reading:
-                read = await self._try_to_read()
+            async with self._lock:
+                read = await self._read()
             try:
                 async with asyncio.timeout(READ_SECONDS if read else RETRY_SECONDS):
                     await self._missed.wait()
             except TimeoutError:
                 self.forget()
 
-    async def _try_to_read(self) -> bool:
-        self._tried = self._clock()
+    async def _read(self) -> bool:
+        self._attempted = self._clock()
         try:
             answer = await self._auth.call("GET", "/internal/revocations", timeout=READ_TIMEOUT_SECONDS)
             if answer.is_error:
                 raise Unavailable(f"auth answers with status {answer.status_code}")
-            listed = _Listed.model_validate_json(answer.content)
+            listed = _List.model_validate_json(answer.content)
         except (Problem, ValidationError) as error:
-            log.warning("revocations not read", error=str(error))
+            log.warning("revocation list not read", error=str(error))
             return False
         self._remember = listed.remember_seconds
-        self._take_in(listed.session_ids, [(user.user_id, user.generation) for user in listed.users])
-        self._known = True
+        self._add(listed.session_ids, [(user.user_id, user.generation) for user in listed.users])
+        self._loaded = True
         return True
 
-    def _take_in(self, sessions: Iterable[UUID], users: Iterable[tuple[UUID, int]]) -> None:
-        # Only ever added to, so an answer that was on its way while a notice came takes nothing back.
+    def _add(self, sessions: Iterable[UUID], users: Iterable[tuple[UUID, int]]) -> None:
+        # Entries are only added, so that a list sent before a notice does not undo it.
         until = self._clock() + self._remember
         for session_id in sessions:
             self._sessions[session_id] = until
@@ -196,7 +196,7 @@ class Revocations:
                 ended.set()
 
     def forget(self) -> None:
-        """Drop what concerns only tokens that have expired by themselves."""
+        """Delete the entries that concern only expired tokens."""
         now = self._clock()
         self._sessions = {key: until for key, until in self._sessions.items() if until > now}
         self._generations = {key: value for key, value in self._generations.items() if value[1] > now}

@@ -1,4 +1,4 @@
-"""Headers that tell browsers to trust an answer as little as possible."""
+"""Security headers of HTTP answers."""
 
 from urllib.parse import urlsplit, urlunsplit
 
@@ -11,7 +11,7 @@ PAGE_POLICY = (
     "worker-src 'self' blob:; "
     "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
-# Answers of the API are data; a browser that is made to show one may load and run nothing at all.
+# Answers of the API are data: a browser that displays one must load and run nothing.
 DATA_POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; sandbox"
 ONE_YEAR = 31_536_000
 
@@ -54,6 +54,6 @@ class SecurityHeaders:
 
 
 def _relative(location: str) -> str:
-    """The address without a host. We redirect to this server only, and the client names its host as it likes."""
+    """The address without a host: redirects lead to this server only, and the Host header is chosen by the client."""
     parts = urlsplit(location)
     return urlunsplit(("", "", "/" + parts.path.lstrip("/"), parts.query, parts.fragment))

@@ -1,7 +1,7 @@
 """The limit on requests: counted per user, and per address without a valid token.
 
 Plain ASGI middleware inside the authentication and around all routes. Only a verified token names a user: a forged one
-could use up somebody else's share.
+could use up another user's share.
 """
 
 from starlette.requests import HTTPConnection

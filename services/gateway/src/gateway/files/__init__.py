@@ -1,1 +1,1 @@
-"""Files that are read: transcripts, recordings and the web page."""
+"""Files for reading: transcripts, recordings and the web page."""

@@ -1,4 +1,4 @@
-"""Finished transcripts, streamed from the object store after the jobs service has agreed."""
+"""Transcripts, streamed from the object store after the jobs service has authorised the request."""
 
 from typing import Any, Literal
 from uuid import UUID
@@ -30,7 +30,7 @@ async def transcript(
 ) -> StreamingResponse:
     """The transcript of a job in one format; raises TranscriptNotReady or FormatNotAvailable.
 
-    Whether the caller may see the job is the jobs service's answer: a foreign job is a 404 from there.
+    The jobs service decides whether the caller may read the job, and answers 404 for another user's job.
     """
     job: dict[str, Any] = await jobs.ask(request, f"/jobs/{job_id}")
     attempt = job["transcript_attempt"]

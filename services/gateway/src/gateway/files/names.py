@@ -11,7 +11,7 @@ def stem(name: str) -> str:
 
 
 def content_disposition(kind: str, name: str) -> str:
-    """A Content-Disposition header value by RFC 6266: an ASCII name for old clients, the true one in UTF-8."""
+    """A Content-Disposition header value by RFC 6266: an ASCII name for old clients, and the name in UTF-8."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     plain = "".join("_" if mark in '"\\%' or not mark.isprintable() else mark for mark in plain).strip()
     front, dot, extension = plain.rpartition(".")

@@ -1,4 +1,4 @@
-"""The web page's files: assets cached for ever, the rest checked each time, unknown paths are the page itself."""
+"""The files of the web page: assets are cached permanently, others revalidated; unknown paths return the page."""
 
 from pathlib import Path, PurePosixPath
 
@@ -9,8 +9,8 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 ASSETS = "assets/"
-FOR_EVER = "public, max-age=31536000, immutable"
-CHECK_FIRST = "no-cache"
+IMMUTABLE = "public, max-age=31536000, immutable"
+REVALIDATE = "no-cache"
 
 PLAIN_PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>Verbatim</title>
@@ -25,25 +25,25 @@ class WebPage(StaticFiles):
     """A built single-page application."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
-        """The file; for a path of the application's own (no file extension) its index."""
+        """The file; the index for a path without a file extension, which is a path inside the application."""
         try:
             response = await super().get_response(path, scope)
         except HTTPException as error:
             if error.status_code != 404 or PurePosixPath(path).suffix:
                 raise
             response = await super().get_response("index.html", scope)
-        # The bundler puts a hash of the content into the names of assets, and into no others.
-        response.headers["Cache-Control"] = FOR_EVER if path.startswith(ASSETS) else CHECK_FIRST
+        # Only the names of assets contain a hash of their content.
+        response.headers["Cache-Control"] = IMMUTABLE if path.startswith(ASSETS) else REVALIDATE
         return response
 
 
 def built(web_dir: Path | None) -> WebPage | None:
-    """The page in this folder; None when none is built there."""
+    """The page in this folder; None if it is not built."""
     return WebPage(directory=web_dir) if web_dir is not None and (web_dir / "index.html").is_file() else None
 
 
 def front(page: WebPage | None) -> APIRouter:
-    """The answer to `/`: the way to the page, or a few words when there is none."""
+    """The answer to `/`: a redirect to the page, or a text if there is none."""
     router = APIRouter(include_in_schema=False)
 
     @router.get("/")

@@ -1,4 +1,4 @@
-"""What a transcript was made of, by what and by whom, as the transcriber stored it beside the transcript."""
+"""The provenance of a transcript, as the transcriber stored it with the transcript."""
 
 from typing import Any
 from uuid import UUID
@@ -38,36 +38,36 @@ _EXAMPLE: dict[str, Any] = {
 
 
 class ChunkProvenance(BaseModel):
-    """Who made a chunk's result."""
+    """Provenance of a chunk's result."""
 
     chunk: int
-    attempt: int = Field(description="The attempt that decoded it; an earlier one where its result was reused.")
+    attempt: int = Field(description="The attempt that decoded it; an earlier one if the result was reused.")
     worker: str | None
-    deliveries: int | None = Field(description="How often its work was handed out until then.")
+    deliveries: int | None = Field(description="Number of deliveries of its work message.")
     result_sha256: str
-    engine: dict[str, str] = Field(description="Engine, its version, the model and its digest, compute type, device.")
+    engine: dict[str, str] = Field(description="Engine and version, model and digest, compute type, device.")
 
 
 class Provenance(BaseModel):
-    """What a transcript was made of. Hashes are of the stored bytes; null = not known."""
+    """Provenance of a transcript. Hashes are of the stored bytes; null = unknown."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
 
     version: int
     job_id: UUID
     attempt: int
-    transcript_sha256: str = Field(description="Of the JSON form.")
+    transcript_sha256: str = Field(description="Of the JSON format.")
     source_sha256: str | None
-    source: dict[str, Any] | None = Field(description="What the recording says about itself.")
-    decoder: dict[str, str] | None = Field(description="Versions of the libraries that decoded it.")
-    speech_detector: str | None = Field(description="Digest of the model that found the speech.")
+    source: dict[str, Any] | None = Field(description="Properties of the recording's file.")
+    decoder: dict[str, str] | None = Field(description="Versions of the decoding libraries.")
+    speech_detector: str | None = Field(description="Digest of the voice activity model.")
     plan_sha256: str
     options: JobOptions
     chunks: list[ChunkProvenance]
 
 
 async def stored(request: Request, jobs: Upstream, store: ObjectStore, *, job_id: UUID) -> StreamingResponse:
-    """What the job's transcript was made of, by what and by whom; raises TranscriptNotReady or ProvenanceUnknown."""
+    """The provenance of the job's transcript; raises TranscriptNotReady or ProvenanceUnknown."""
     job: dict[str, Any] = await jobs.ask(request, f"/jobs/{job_id}")
     attempt = job["transcript_attempt"]
     if attempt is None:
@@ -76,6 +76,6 @@ async def stored(request: Request, jobs: Upstream, store: ObjectStore, *, job_id
     try:
         info = await store.stat(key)
     except ObjectMissing as error:
-        raise ProvenanceUnknown("The transcript is older than this record.") from error
+        raise ProvenanceUnknown("The transcript was made before provenance was recorded.") from error
     headers = {"Content-Length": str(info.size), "Cache-Control": "private, no-cache"}
     return StreamingResponse(store.open(key), headers=headers, media_type="application/json")

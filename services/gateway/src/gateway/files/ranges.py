@@ -1,4 +1,4 @@
-"""Files that can be read in pieces: one byte range per request (RFC 9110), validators, and HEAD."""
+"""Byte ranges (one per request, RFC 9110), validators and HEAD for files."""
 
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -16,7 +16,7 @@ Opener = Callable[[int, int], AsyncIterator[bytes]]
 
 
 class RangeNotSatisfiable(Problem):
-    """The range asked for begins behind the end."""
+    """The requested range begins after the end of the file."""
 
     status, code, title = 416, "range_not_satisfiable", "Range not satisfiable"
     default_headers: ClassVar[Mapping[str, str]] = {"Accept-Ranges": "bytes"}
@@ -24,17 +24,17 @@ class RangeNotSatisfiable(Problem):
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A piece of a file: where it begins, and how many bytes it has."""
+    """A range of a file in bytes."""
 
     start: int
     length: int
 
 
 def span_of(header: str | None, size: int) -> Span | None:
-    """The range that a Range header asks for; None for the whole.
+    """The range in a Range header; None for the whole file. Raises RangeNotSatisfiable.
 
-    Several ranges in one request, and what is no range at all, are answered with the whole, as RFC 9110 allows: putting
-    many pieces together for one request would be work that a client can multiply at will. Raises RangeNotSatisfiable.
+    Several ranges and invalid headers are answered with the whole file, as RFC 9110 allows: many ranges in one request
+    would let a client multiply the work.
     """
     asked = _ONE_RANGE.fullmatch((header or "").replace(" ", ""))
     if asked is None or not (asked["first"] or asked["last"]):
@@ -54,9 +54,9 @@ def span_of(header: str | None, size: int) -> Span | None:
 
 
 def ranged(request: Request, *, size: int, etag: str, headers: Mapping[str, str], opener: Opener) -> Response:
-    """The answer to a GET or HEAD: whole (200), a piece (206), or nothing new (304); raises RangeNotSatisfiable.
+    """The answer to GET or HEAD: whole (200), range (206) or unchanged (304); raises RangeNotSatisfiable.
 
-    `etag` is a strong validator with its quotes; `opener(start, length)` yields so many bytes of the file.
+    `etag` is a strong validator with its quotes; `opener(start, length)` yields the bytes of a range.
     """
     common = {"ETag": etag, "Accept-Ranges": "bytes", "Cache-Control": "private, no-cache"} | dict(headers)
     if _matches(request.headers.get("if-none-match"), etag):
@@ -74,6 +74,6 @@ def ranged(request: Request, *, size: int, etag: str, headers: Mapping[str, str]
 
 
 def _matches(header: str | None, etag: str) -> bool:
-    """Whether one of the validators in If-None-Match is ours; weak ones count (RFC 9110, 13.1.2)."""
+    """Whether If-None-Match contains the validator, by weak comparison (RFC 9110, 13.1.2)."""
     validators = [one.strip().removeprefix("W/") for one in (header or "").split(",")]
     return etag in validators or "*" in validators

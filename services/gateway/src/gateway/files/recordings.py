@@ -1,4 +1,4 @@
-"""Files of a job, for its owner: the recording, the transcript's formats and its metadata, each readable in pieces."""
+"""The files of a job: recording, transcript formats and metadata, with byte ranges."""
 
 from typing import Any, Final
 from uuid import UUID
@@ -17,8 +17,8 @@ SOURCE = "source"
 METADATA = "metadata.json"
 _OCTETS = "application/octet-stream"
 
-# By the format that the transcriber found: the type of sound alone, and of sound with a picture. None of them is a
-# document or a script, whatever its sender called it. What is not here is handed out as bytes.
+# By the container that the transcriber detected: the media type of audio only, and with video. None of them can be a
+# document or a script, whatever the client declared. Other containers are sent as bytes.
 _MEDIA: Final = {
     "3gp": ("audio/3gpp", "video/3gpp"),
     "aac": ("audio/aac", "audio/aac"),
@@ -45,7 +45,7 @@ _MEDIA: Final = {
 
 
 async def audio(request: Request, jobs: Upstream, store: ObjectStore, job_id: UUID) -> Response:
-    """The recording as it was uploaded, to be played; raises FileNotFound when it is gone already."""
+    """The uploaded recording, for playback; raises FileNotFound if it was deleted."""
     job: dict[str, Any] = await jobs.ask(request, f"/jobs/{job_id}")
     kind = _media_type(job)
     shown: Disposition = "inline" if kind != _OCTETS else "attachment"
@@ -54,10 +54,10 @@ async def audio(request: Request, jobs: Upstream, store: ObjectStore, job_id: UU
 
 
 async def uploaded(request: Request, jobs: Upstream, store: ObjectStore, job_id: UUID, name: str) -> Response:
-    """The recording under the name `source` or its own; raises FileNotFound for any other name."""
+    """The recording under the name `source` or its file name; raises FileNotFound for any other name."""
     job: dict[str, Any] = await jobs.ask(request, f"/jobs/{job_id}")
     if name not in (SOURCE, job["file_name"]):
-        raise FileNotFound("This job has no such upload.", names=[SOURCE, job["file_name"]])
+        raise FileNotFound("This job has no upload of this name.", names=[SOURCE, job["file_name"]])
     headers = {
         "Content-Type": _media_type(job),
         "Content-Disposition": content_disposition("attachment", job["file_name"]),
@@ -66,7 +66,7 @@ async def uploaded(request: Request, jobs: Upstream, store: ObjectStore, job_id:
 
 
 async def transcribed(request: Request, jobs: Upstream, store: ObjectStore, job_id: UUID, name: str) -> Response:
-    """`transcript.<format>`, or the recording's name with that ending, or `metadata.json`; raises FileNotFound."""
+    """`transcript.<format>`, the recording's name with that extension, or `metadata.json`; raises FileNotFound."""
     job: dict[str, Any] = await jobs.ask(request, f"/jobs/{job_id}")
     front, _, ending = name.rpartition(".")
     if name == METADATA:
@@ -79,7 +79,7 @@ async def transcribed(request: Request, jobs: Upstream, store: ObjectStore, job_
         kind = {str(fmt): kind for fmt, kind in CONTENT_TYPES.items()}.get(ending, _OCTETS)
     else:
         names = [METADATA, *(f"transcript.{fmt}" for fmt in job["formats"])]
-        raise FileNotFound("This job has no such transcript.", names=names)
+        raise FileNotFound("This job has no transcript file of this name.", names=names)
     shown = f"{stem(job['file_name'])}.{ending}"
     return await _of_store(
         request, store, key, {"Content-Type": kind, "Content-Disposition": content_disposition("inline", shown)}
@@ -90,7 +90,7 @@ async def _of_store(request: Request, store: ObjectStore, key: str, headers: dic
     try:
         info = await store.stat(key)
     except ObjectMissing as error:
-        raise FileNotFound("The file is gone.") from error
+        raise FileNotFound("The file was deleted.") from error
     etag = f'"{info.etag.strip(chr(34))}"'
     return ranged(
         request,
@@ -102,7 +102,7 @@ async def _of_store(request: Request, store: ObjectStore, key: str, headers: dic
 
 
 def _media_type(job: dict[str, Any]) -> str:
-    """The type of what was decoded; what the uploading client declared does not count."""
+    """The media type of the decoded source; the type that the client declared is ignored."""
     source: dict[str, Any] = job.get("source") or {}
-    sound, film = _MEDIA.get(source.get("container", ""), (_OCTETS, _OCTETS))
-    return film if source.get("video") else sound
+    audio_type, video_type = _MEDIA.get(source.get("container", ""), (_OCTETS, _OCTETS))
+    return video_type if source.get("video") else audio_type

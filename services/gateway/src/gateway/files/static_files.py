@@ -1,4 +1,4 @@
-"""The web page's files under the path that they had in the old system."""
+"""The web page's files at the path of the previous system."""
 
 import mimetypes
 from collections.abc import AsyncIterator
@@ -18,7 +18,7 @@ _BLOCK = 256 * 1024
 
 
 async def static_file(request: Request, page: WebPage | None, path: str) -> Response:
-    """One of the built page's files; raises FileNotFound, also for everything outside its folder."""
+    """A file of the built page; raises FileNotFound, also for paths outside its folder."""
     if page is None or "\0" in path:
         raise FileNotFound("There is no such file.")
     found, status = await run_sync(page.lookup_path, path)

@@ -1,4 +1,4 @@
-"""The live end of the log streams: one subscription of this replica, shared by everybody who watches."""
+"""Live log lines: one subscription of this replica, shared by all its viewers."""
 
 import asyncio
 from collections import deque
@@ -13,16 +13,15 @@ from gateway.errors import TooManyViewers
 
 log = structlog.get_logger(__name__)
 
-#: The stream of what all services say, with or without a job.
+#: The stream of all log lines, with or without a job.
 SYSTEM = "system"
 LATE_SECONDS = 0.1
 
 
 class Viewer:
-    """What one viewer has not been sent yet, up to a limit; who falls further behind is marked as too slow.
+    """The queue of one viewer, with a limit; a viewer that exceeds it is marked as too slow.
 
-    The lines themselves are shared by all viewers. `behind` says that lines may be missing before those queued here:
-    the archive has them.
+    All viewers share the lines. `behind` means that lines before the queued ones may be missing: the archive has them.
     """
 
     def __init__(self, limit: int) -> None:
@@ -41,40 +40,40 @@ class Viewer:
         self._arrived.set()
 
     def miss(self) -> None:
-        """Note that lines were lost on their way to this replica."""
+        """Note that lines were lost on the way to this replica."""
         self.behind = True
         self._arrived.set()
 
     def take(self) -> list[ArchivedLine]:
-        """Everything that is queued, oldest first; may be empty."""
+        """Remove and return the queued lines, oldest first."""
         lines = list(self._lines)
         self._lines.clear()
         self._arrived.clear()
         return lines
 
     async def wait(self) -> None:
-        """Return when something is queued or was missed."""
+        """Return when lines are queued or missing."""
         await self._arrived.wait()
 
 
 class LogHub:
-    """Hands each line that the archive has numbered to the viewers of its job and to those of the system's stream."""
+    """Queues each archived line for the viewers of its job and of the system stream."""
 
     def __init__(self, max_viewers: int, buffered: int) -> None:
         self._max_viewers = max_viewers
         self._buffered = buffered
         self._viewers: dict[str, set[Viewer]] = {}
         self._count = 0
-        # How far everything is handed on, and what was heard that does not follow on it.
+        # The cursor up to which all lines were queued, and batches that do not follow it directly.
         self._head: int | None = None
         self._early: list[ArchivedLines] = []
-        self._waiting: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
     @contextmanager
     def watch(self, stream: str) -> Iterator[Viewer]:
-        """A viewer of a job's lines (by its id) or of SYSTEM's from now on; raises TooManyViewers."""
+        """A viewer of a job's lines (by its id) or of SYSTEM; raises TooManyViewers."""
         if self._count >= self._max_viewers:
-            raise TooManyViewers(f"{self._max_viewers} people are watching logs already; try again later.")
+            raise TooManyViewers(f"This server already has {self._max_viewers} log viewers; try again later.")
         viewer = Viewer(self._buffered)
         self._viewers.setdefault(stream, set()).add(viewer)
         self._count += 1
@@ -89,37 +88,37 @@ class LogHub:
                 del self._viewers[stream]
 
     async def on_archived(self, _routing_key: str, body: bytes) -> None:
-        """Take from the bus what the archive says."""
+        """Consume a batch of lines that the archive has numbered."""
         try:
             self._early.append(ArchivedLines.parse(body))
         except ValueError as error:
-            log.warning("what the archive says is not readable", error=str(error))
+            log.warning("archive message unreadable", error=str(error))
             return
-        self._early.sort(key=lambda said: said.previous)
+        self._early.sort(key=lambda batch: batch.previous)
         if self._head is None:
-            self._give_up()
+            self._skip_gap()
         while self._early and self._early[0].previous <= (self._head or 0):
-            self._hand_on(self._early.pop(0))
-        if self._early and self._waiting is None:
-            # Replicas of the archive speak for themselves: what comes before may just be a little late.
-            self._waiting = asyncio.get_running_loop().call_later(LATE_SECONDS, self._give_up)
+            self._queue(self._early.pop(0))
+        if self._early and self._timer is None:
+            # Each replica of the archive publishes on its own: earlier batches may arrive slightly later.
+            self._timer = asyncio.get_running_loop().call_later(LATE_SECONDS, self._skip_gap)
 
-    def _give_up(self) -> None:
-        """Something is lost: viewers find it in the archive, and skip it if it comes after all."""
-        self._waiting = None
+    def _skip_gap(self) -> None:
+        """Skip the missing lines: viewers read them from the archive, and ignore them if they arrive later."""
+        self._timer = None
         if not self._early:
             return
         metrics.LOG_GAPS.inc()
         for watching in self._viewers.values():
             for viewer in watching:
                 viewer.miss()
-        for said in self._early:
-            self._hand_on(said)
+        for batch in self._early:
+            self._queue(batch)
         self._early.clear()
 
-    def _hand_on(self, said: ArchivedLines) -> None:
-        self._head = max(self._head or 0, said.upto)
-        for line in said.lines:
+    def _queue(self, batch: ArchivedLines) -> None:
+        self._head = max(self._head or 0, batch.upto)
+        for line in batch.lines:
             for stream in (SYSTEM, line.job_id) if line.job_id else (SYSTEM,):
                 for viewer in self._viewers.get(stream, ()):
                     viewer.offer(line)

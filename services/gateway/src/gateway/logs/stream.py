@@ -1,4 +1,4 @@
-"""Logs over a WebSocket: first what the archive has, then what happens, each line once and with its cursor."""
+"""Logs over a WebSocket: first the archived lines, then the live ones, each once and with its cursor."""
 
 import asyncio
 import time
@@ -23,13 +23,13 @@ log = structlog.get_logger(__name__)
 
 SUBPROTOCOL = "verbatim"
 PAGE = 500
-# Who is dropped for reading slowly needs time to read what is on its way before the reason.
+# A slow viewer needs time to read the lines that were sent before the close frame.
 CLOSE_SECONDS = 10.0
 TOO_SLOW, TOO_MANY = 4408, 4429
 
 
 class LogStream:
-    """Serves the viewers of this replica."""
+    """Serves the log viewers of this replica."""
 
     def __init__(self, hub: LogHub, jobs: Upstream, origins: list[str], streams: OpenConnections) -> None:
         """`streams` counts the sockets of each user, together with their event streams."""
@@ -39,40 +39,41 @@ class LogStream:
         self._origins = origins
 
     async def of_job(self, socket: WebSocket, job_id: UUID, after: int) -> None:
-        """Stream a job's log, beginning after a cursor, until the client leaves, its token expires or it is too slow.
+        """Stream a job's log after a cursor, until the client disconnects, its token expires or it is too slow.
 
-        Before the handshake, raises ForeignOrigin, Unauthorized or the jobs service's Refusal (a foreign job is a 404).
+        Before the handshake, raises ForeignOrigin, Unauthorized or the jobs service's Refusal (404 for another user's
+        job).
         """
         await self._serve(socket, f"/jobs/{job_id}/logs", str(job_id), after)
 
     async def of_system(self, socket: WebSocket, after: int) -> None:
-        """The same for what all services say; anybody but an administrator is refused by the jobs service."""
+        """The same for the log of all services; the jobs service refuses users who are not administrators."""
         await self._serve(socket, "/log-lines", SYSTEM, after)
 
     async def _serve(self, socket: WebSocket, path: str, stream: str, after: int) -> None:
         check_origin(socket, self._origins)
         identity = require_identity(socket)
         identity.may_use("GET")
-        with ExitStack() as open_for_this:
+        with ExitStack() as stack:
             try:
-                open_for_this.enter_context(self._streams.hold(identity))
+                stack.enter_context(self._streams.hold(identity))
             except TooManyStreams as refusal:
-                # A page learns a close code; of an answer before the handshake it would learn nothing.
+                # A page can read a close code, but not an answer before the handshake.
                 await socket.accept(_subprotocol(socket))
                 await _close(socket, TOO_MANY, refusal.detail)
                 return
-            viewer = open_for_this.enter_context(self._hub.watch(stream))
+            viewer = stack.enter_context(self._hub.watch(stream))
             sender = _Sender(socket, _Archive(socket, self._jobs, path), viewer, after)
-            # Nothing is sent yet: this is where the jobs service may refuse.
+            # Before the handshake, so that the jobs service can refuse.
             await sender.prepare()
             await socket.accept(_subprotocol(socket))
-            code, reason = await _until_over(socket, sender, viewer, identity.expires_at - time.time())
+            code, reason = await _until_end(socket, sender, viewer, identity.expires_at - time.time())
             if code is not None:
                 await _close(socket, code, reason)
 
 
 class _Archive:
-    """One stream's past, as the jobs service has it."""
+    """The archived lines of one stream, read from the jobs service."""
 
     def __init__(self, socket: WebSocket, jobs: Upstream, path: str) -> None:
         self._socket = socket
@@ -80,7 +81,7 @@ class _Archive:
         self._path = path
 
     async def page(self, after: int) -> tuple[list[ArchivedLine], int, bool]:
-        """The lines after a cursor, the cursor that they lead to, and whether there were no more when it was asked."""
+        """The lines after a cursor, the next cursor, and whether the archive had no more."""
         params = [("after", str(after)), ("limit", str(PAGE))]
         page = await self._jobs.ask(self._socket, self._path, params=params)
         lines = [ArchivedLine.of(item["seq"], None, item["record"]) for item in page["items"]]
@@ -88,10 +89,10 @@ class _Archive:
 
 
 class _Sender:
-    """Sends one viewer everything once, in order.
+    """Sends one viewer every line once, in order.
 
-    The cursor is the number of the last line sent, or a later one of a line that is not of this stream. Live lines are
-    good as long as none was missed before them; whenever one was, the archive is read on from the cursor first.
+    The cursor is the number of the last line sent, or a later one of another stream. Live lines are sent as long as
+    none before them is missing; otherwise the archive is read from the cursor first.
     """
 
     def __init__(self, socket: WebSocket, archive: _Archive, viewer: Viewer, after: int) -> None:
@@ -104,11 +105,11 @@ class _Sender:
     async def prepare(self) -> None:
         """Read the first page of the archive."""
         self._first = await self._archive.page(self._cursor)
-        # A cursor that the archive has not reached is from another archive: then the stream begins now.
+        # A cursor beyond the end is from another archive: the stream begins at the current end.
         self._cursor = min(self._cursor, self._first[1])
 
     async def run(self) -> None:
-        """Send the archive, then live lines for ever."""
+        """Send the archived lines, then live lines until cancelled."""
         await self._catch_up(self._first)
         self._first = None
         while True:
@@ -137,12 +138,10 @@ class _Sender:
         self._cursor = line.cursor
 
 
-async def _until_over(
-    socket: WebSocket, sender: _Sender, viewer: Viewer, seconds_left: float
-) -> tuple[int | None, str]:
-    """Run the sender until one of the ends comes; returns the close code, None when the client left."""
+async def _until_end(socket: WebSocket, sender: _Sender, viewer: Viewer, seconds_left: float) -> tuple[int | None, str]:
+    """Run the sender until the stream ends; returns the close code, None if the client disconnected."""
     sending = asyncio.create_task(sender.run())
-    leaving = asyncio.create_task(_client_leaves(socket))
+    leaving = asyncio.create_task(_disconnected(socket))
     slow = asyncio.create_task(viewer.too_slow.wait())
     tasks = {sending, leaving, slow}
     try:
@@ -155,8 +154,8 @@ async def _until_over(
         return None, ""
     if slow in done:
         metrics.SLOW_VIEWERS.inc()
-        log.info("slow log viewer dropped")
-        return TOO_SLOW, f"Too slow: more than {viewer.limit} log records were waiting. Connect again."
+        log.info("slow log viewer disconnected")
+        return TOO_SLOW, f"Too slow: more than {viewer.limit} log records were queued. Connect again."
     if sending in done:
         return _end_of_sending(sending)
     return TOKEN_EXPIRED, "The token has expired. Log in and connect again."
@@ -169,14 +168,14 @@ def _end_of_sending(sending: asyncio.Task[None]) -> tuple[int | None, str]:
     if isinstance(error, Refusal) and error.response.status_code == 401:
         return TOKEN_EXPIRED, "The token has expired. Log in and connect again."
     if isinstance(error, Refusal):
-        return 1011, "This log cannot be read any more."
-    assert error is not None  # the sender never ends by itself
+        return 1011, "This log can no longer be read."
+    assert error is not None  # the sender does not return
     raise error
 
 
-async def _client_leaves(socket: WebSocket) -> None:
+async def _disconnected(socket: WebSocket) -> None:
     while True:
-        # What a viewer says is ignored, but read: a full queue would hide that it leaves.
+        # Messages of a viewer are read and ignored: a full queue would hide the disconnect.
         message = await socket.receive()
         if message["type"] == "websocket.disconnect":
             return
@@ -187,11 +186,11 @@ async def _close(socket: WebSocket, code: int, reason: str) -> None:
         async with asyncio.timeout(CLOSE_SECONDS):
             await socket.close(code, reason)
     except (TimeoutError, WebSocketDisconnect, RuntimeError):
-        log.debug("viewer did not take the close frame")
+        log.debug("close frame not received by log viewer")
 
 
 def check_origin(socket: WebSocket, allowed: list[str]) -> None:
-    """Raise ForeignOrigin when a web page from elsewhere is connecting; programs send no Origin and may."""
+    """Raise ForeignOrigin for a web page of an origin that is not allowed; programs send no Origin."""
     origin = socket.headers.get("origin")
     if origin is None or "*" in allowed or origin in allowed:
         return

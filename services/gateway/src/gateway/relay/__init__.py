@@ -1,1 +1,1 @@
-"""The services behind the gateway: their clients, their public operations and their documents."""
+"""The services behind the gateway: HTTP clients, public operations and OpenAPI documents."""

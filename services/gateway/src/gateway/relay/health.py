@@ -1,4 +1,4 @@
-"""The state of the whole platform, as far as it can be told within a bounded time."""
+"""The health of the whole platform, checked within a timeout."""
 
 import asyncio
 import time
@@ -17,16 +17,16 @@ log = structlog.get_logger(__name__)
 
 Check = Callable[[Request], Awaitable[None]]
 
-#: Without these nobody can log in, upload or read; without the others something is missing or late.
+#: Without these, login, upload or reading fails; without the others, something is missing or late.
 ESSENTIAL = frozenset({"auth", "jobs", "object_store"})
 
 
-# Short enough for those who watch, whose probes come every few seconds.
-KEPT_SECONDS = 1.0
+# Shorter than the interval of probes.
+CACHE_SECONDS = 1.0
 
 
 class ServiceHealth(BaseModel):
-    """One service; `milliseconds` is how long it took to say so."""
+    """The health of one service; `milliseconds` is the duration of the check."""
 
     status: Literal["ok", "unavailable"]
     essential: bool
@@ -35,7 +35,7 @@ class ServiceHealth(BaseModel):
 
 
 class Health(BaseModel):
-    """The whole platform: ok, degraded (something inessential is missing) or unavailable."""
+    """The health of the platform: ok, degraded (a service that is not essential is unavailable) or unavailable."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -63,32 +63,31 @@ class Health(BaseModel):
 
 
 class HealthReport:
-    """What is known about the platform: asked once for all who want to know at the same time, and kept for a moment.
+    """Checks the platform once for all simultaneous requests, and caches the result.
 
-    Anybody may ask, and asking everybody costs the whole fleet.
+    The route is public, and every check costs a request to each service.
     """
 
     def __init__(self, checks: dict[str, Check], timeout: float, version: str) -> None:
-        """A service that has not answered within `timeout` seconds is unavailable."""
+        """A service that does not answer within `timeout` seconds is unavailable."""
         self._checks = checks
         self._timeout = timeout
         self._version = version
-        self._asking = asyncio.Lock()
-        self._known: Health | None = None
+        self._lock = asyncio.Lock()
+        self._cached: Health | None = None
         self._until = 0.0
 
     async def now(self, request: Request) -> Health:
-        """The report, at most KEPT_SECONDS old."""
-        async with self._asking:
-            if self._known is None or time.monotonic() >= self._until:
-                self._known = await _overall(request, self._checks, self._timeout, self._version)
-                self._until = time.monotonic() + KEPT_SECONDS
-            return self._known
+        """The report, at most CACHE_SECONDS old."""
+        async with self._lock:
+            if self._cached is None or time.monotonic() >= self._until:
+                self._cached = await _overall(request, self._checks, self._timeout, self._version)
+                self._until = time.monotonic() + CACHE_SECONDS
+            return self._cached
 
 
 async def _overall(request: Request, checks: dict[str, Check], timeout: float, version: str) -> Health:
-    """Ask everybody at once."""
-    answers = await asyncio.gather(*(_ask(request, name, check, timeout) for name, check in checks.items()))
+    answers = await asyncio.gather(*(_check(request, name, check, timeout) for name, check in checks.items()))
     services = dict(zip(checks, answers, strict=True))
     down = [health for health in services.values() if health.status != "ok"]
     status: Literal["ok", "degraded", "unavailable"] = "degraded" if down else "ok"
@@ -98,13 +97,13 @@ async def _overall(request: Request, checks: dict[str, Check], timeout: float, v
 
 
 def respond(health: Health, response: Response) -> Health:
-    """Set the answer's status: 503 when the platform cannot do its work."""
+    """Set the status of the answer: 503 if an essential service is unavailable."""
     response.status_code = 503 if health.status == "unavailable" else 200
     return health
 
 
 def service_checks(upstreams: Upstreams, timeout: float) -> dict[str, Check]:
-    """A check per service: whether it says that it is ready."""
+    """The readiness check of each service."""
     return {upstream.name: _ready(upstream, timeout) for upstream in upstreams.all()}
 
 
@@ -117,7 +116,7 @@ def _ready(upstream: Upstream, timeout: float) -> Check:
     return check
 
 
-async def _ask(request: Request, name: str, check: Check, timeout: float) -> ServiceHealth:
+async def _check(request: Request, name: str, check: Check, timeout: float) -> ServiceHealth:
     started = time.perf_counter()
     detail: str | None = None
     try:
@@ -127,7 +126,7 @@ async def _ask(request: Request, name: str, check: Check, timeout: float) -> Ser
         detail = f"no answer within {timeout:g} seconds"
     except Problem as problem:
         detail = problem.detail
-    except Exception as error:  # whatever it is, the answer is "not available"
+    except Exception as error:  # any error means unavailable
         log.warning("health check failed", check=name, error=f"{type(error).__name__}: {error}")
         detail = str(error) if isinstance(error, RuntimeError) else "the check failed"
     return ServiceHealth(

@@ -1,6 +1,6 @@
-"""What the services behind the gateway offer to the public, read from their documents, which are stored beside it.
+"""The public operations of the services, read from their stored OpenAPI documents.
 
-`scripts/contracts.py` stores them, and its `--check` finds those that are no longer what a service says.
+`scripts/contracts.py` writes the documents; its `--check` finds those that are out of date.
 """
 
 import json
@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
-# In this order the services name their components: of two different ones with the same name, the later is renamed.
+# Of two different components with the same name, that of the later service is renamed.
 SERVICES = ("auth", "jobs", "metadata", "cleanup")
-# Operations with this tag are for other services and never reachable from outside.
+# Operations with this tag are for other services and not public.
 INTERNAL = "internal"
 
 EVENT_STREAM = "text/event-stream"
@@ -24,12 +24,12 @@ Documents = Mapping[str, Document]
 
 
 class AmbiguousSurfaceError(Exception):
-    """Two services offer the same method and path."""
+    """Two services have the same method and path."""
 
 
 @dataclass(frozen=True)
 class Operation:
-    """One operation of a service as its document describes it."""
+    """One operation in a service's document."""
 
     service: str
     method: str
@@ -43,7 +43,7 @@ class Operation:
 
     @property
     def needs_token(self) -> bool:
-        """Whether only signed-in users may call it."""
+        """Whether it requires a token."""
         return bool(self.described.get("security"))
 
     @property
@@ -53,17 +53,17 @@ class Operation:
 
     @property
     def is_stream(self) -> bool:
-        """Whether its answer goes on for as long as something happens."""
+        """Whether its answer is an event stream."""
         return EVENT_STREAM in self.media_types
 
     @property
-    def is_open_door(self) -> bool:
-        """Whether strangers can make it change or try something: logging in, registering."""
+    def is_open_write(self) -> bool:
+        """Whether it changes something without a token: login, registration."""
         return not self.needs_token and self.method not in {"GET", "HEAD"}
 
     @property
     def route(self) -> str:
-        """The path as the router wants it; a parameter of the format `path` may contain slashes."""
+        """The path for the router; a parameter of the format `path` may contain slashes."""
         deep = {
             each["name"]
             for each in self.described.get("parameters", ())
@@ -77,7 +77,7 @@ class Operation:
 
     @property
     def media_types(self) -> frozenset[str]:
-        """What it answers when all is well; errors are problem documents everywhere."""
+        """The media types of its successful answers; errors are always problem documents."""
         responses = self.described["responses"]
         return frozenset(kind for status in responses if status < "3" for kind in responses[status].get("content", ()))
 
@@ -89,12 +89,12 @@ def stored() -> Documents:
 
 
 def operation(documents: Documents, service: str, method: str, path: str) -> Operation:
-    """One operation, internal or not; raises KeyError when the service has none such."""
+    """One operation, internal or not; raises KeyError if the service does not have it."""
     return Operation(service, method.upper(), path, documents[service]["paths"][path][method.lower()])
 
 
 def public(documents: Documents, own: Iterable[tuple[str, str]]) -> list[Operation]:
-    """The services' public operations but for those that the gateway answers itself, in the order of matching.
+    """The services' public operations without those that the gateway answers itself, in matching order.
 
     `own` holds the gateway's methods and paths. Raises AmbiguousSurfaceError.
     """
@@ -107,8 +107,8 @@ def public(documents: Documents, own: Iterable[tuple[str, str]]) -> list[Operati
         if holder == each.service:
             found.append(each)
         elif holder != "gateway":
-            raise AmbiguousSurfaceError(f"{each.method} {each.path} is offered by {holder} and {each.service}")
-    # A fixed word is tried before a parameter in the same place: /jobs/summary before /jobs/{job_id}.
+            raise AmbiguousSurfaceError(f"{each.method} {each.path} is an operation of {holder} and {each.service}")
+    # A constant is matched before a parameter in the same position: /jobs/summary before /jobs/{job_id}.
     return sorted(found, key=lambda each: ([part.startswith("{") for part in each.path.split("/")], each.path))
 
 

@@ -1,4 +1,4 @@
-"""The gateway's OpenAPI document: its own routes, and the public operations of the services in their own words."""
+"""The gateway's OpenAPI document: its own routes and the public operations of the services."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -24,7 +24,7 @@ _SCHEMAS = "#/components/schemas/"
 
 
 def passed_on(operation: Operation, *, only_problems: bool = False) -> Responses:
-    """The answers of a service's operation, for a route of the gateway's that gives them on as its own."""
+    """The answers of a service's operation, for a gateway route that passes them on."""
     responses = _with_names(operation.described["responses"], lambda name: f"{operation.service}.{name}")
     return {
         int(status): said
@@ -34,7 +34,7 @@ def passed_on(operation: Operation, *, only_problems: bool = False) -> Responses
 
 
 def body_of(operation: Operation) -> dict[str, Any]:
-    """The body of a service's operation, for a route of the gateway's that passes it on; for `openapi_extra`."""
+    """The body of a service's operation, for the `openapi_extra` of a gateway route that passes it on."""
     described = {"requestBody": operation.described["requestBody"]}
     renamed: dict[str, Any] = _with_names(described, lambda name: f"{operation.service}.{name}")
     return renamed
@@ -43,8 +43,8 @@ def body_of(operation: Operation) -> dict[str, Any]:
 def united(own: Document, relayed: Sequence[Operation], documents: Documents) -> Document:
     """`own` with the relayed operations, the components they need and the problems that the gateway adds.
 
-    Of two different components with one name, the gateway's keeps it, then the first service's; others are called by
-    their service's name in front. The same holds for operation ids. `own` may refer to a service's component as
+    Of different components with one name, the gateway's keeps it, then the first service's; the others get their
+    service's name as a prefix. The same holds for operation ids. `own` may refer to a service's component as
     `<service>.<name>`.
     """
     document = deepcopy(own)
@@ -69,39 +69,39 @@ def united(own: Document, relayed: Sequence[Operation], documents: Documents) ->
             if described["operationId"] in ids:
                 described["operationId"] = f"{service}_{described['operationId']}"
             ids.add(described["operationId"])
-            _add_trouble(operation, described)
+            _add_gateway_problems(operation, described)
             document["paths"].setdefault(operation.path, {})[operation.method.lower()] = described
         for name, scheme in source.get("components", {}).get("securitySchemes", {}).items():
             schemes.setdefault(name, scheme)
     for described in operations(document):
         add_problems(described, RateLimited)
-        _name_speaker(described)
+        _set_service(described)
     components["schemas"] = dict(sorted(schemas.items()))
     document["paths"] = dict(sorted(document["paths"].items()))
     return document
 
 
-def _add_trouble(operation: Operation, described: dict[str, Any]) -> None:
-    """State the problems of the way to the service."""
+def _add_gateway_problems(operation: Operation, described: dict[str, Any]) -> None:
+    """Add the problems that can occur on the way to the service."""
     add_problems(described, BadUpstreamAnswer, ServiceUnavailable)
     if operation.takes_body:
         add_problems(described, BodyTooLarge, BodyTooSlow)
-    if operation.is_open_door:
+    if operation.is_open_write:
         add_problems(described, TooManyLogins)
     if operation.is_stream:
         add_problems(described, TooManyStreams)
-    _name_speaker(described)
+    _set_service(described)
 
 
-def _name_speaker(described: dict[str, Any]) -> None:
-    """The gateway is who states the problems that were just added."""
+def _set_service(described: dict[str, Any]) -> None:
+    """Name the gateway as the service of the problems that were added."""
     for response in described["responses"].values():
         for example in response.get("content", {}).get(MEDIA_TYPE, {}).get("examples", {}).values():
             example["value"].setdefault("service", "gateway")
 
 
 def _chosen_names(service: str, theirs: dict[str, Any], reached: set[str], taken: dict[str, Any]) -> dict[str, str]:
-    """What to call a service's components: their own names, unless something else is called like that already."""
+    """The names of a service's components: their own, unless another component has that name."""
     clashing: set[str] = set()
     while True:
         more = {
@@ -118,7 +118,7 @@ def _chosen_names(service: str, theirs: dict[str, Any], reached: set[str], taken
 
 
 def _reached(schemas: dict[str, Any], names: Iterable[str]) -> set[str]:
-    """These components and all that they are made of."""
+    """These components and all components that they refer to."""
     reached: set[str] = set()
     waiting = list(names)
     while waiting:
@@ -146,7 +146,7 @@ def _names(value: Any) -> Iterator[str]:
 
 
 def _with_names(value: Any, name_of: Callable[[str], str]) -> Any:
-    """A copy of a part of a document that refers to components by other names."""
+    """A copy of a part of a document with other component names."""
     if isinstance(value, dict):
         return {key: _with_names(inner, name_of) for key, inner in value.items()}
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""The services behind the gateway: one client for each, asked with the user's own token."""
+"""HTTP clients for the services behind the gateway."""
 
 import asyncio
 import time
@@ -27,9 +27,8 @@ from .surface import Operation
 
 log = structlog.get_logger(__name__)
 
-# Lists of what passes, not of what is stripped: hop-by-hop headers, X-Forwarded-User and whatever a client invents to
-# impersonate somebody inside never get through.
-# Headers that an operation's document names pass as well.
+# Allowed headers, not removed ones: hop-by-hop headers, X-Forwarded-User and anything that a client invents to
+# impersonate another user are not forwarded. Headers that an operation's document names are forwarded as well.
 REQUEST_HEADERS = ("accept", "accept-language", "content-type", "authorization", "user-agent")
 CONDITIONS = ("range", "if-range", "if-match", "if-none-match", "if-modified-since", "if-unmodified-since")
 RESPONSE_HEADERS = (
@@ -37,19 +36,19 @@ RESPONSE_HEADERS = (
     *("content-disposition", "content-range", "accept-ranges", "last-modified"),
 )
 
-# Only uploads are large, and they do not come this way.
+# Only uploads are larger, and they are not relayed.
 MAX_BODY = 1024 * 1024
 BODY_SECONDS = 30.0
 MAX_CONNECTIONS = 2000
 CONNECT_SECONDS = 2.0
-# Shorter than the services keep an idle connection, or a request could meet the closing door.
+# Shorter than the services keep an idle connection, or a request could be sent on a connection that is closing.
 KEEPALIVE_SECONDS = 10.0
 
 _BODILESS = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 
 
 class Refusal(Exception):
-    """A service answered with a problem of its own, which goes to the caller as it is."""
+    """A service answered with a problem, which is passed on to the caller unchanged."""
 
     def __init__(self, response: httpx.Response) -> None:
         super().__init__(f"{response.status_code} from {response.url.path}")
@@ -57,14 +56,14 @@ class Refusal(Exception):
 
 
 class Upstream:
-    """One service; connection trouble becomes ServiceUnavailable, answers that are no JSON BadUpstreamAnswer."""
+    """The client of one service; connection errors become ServiceUnavailable, invalid answers BadUpstreamAnswer."""
 
     def __init__(self, name: str, base_url: str, timeout: float, secret: str | None = None) -> None:
-        """Wire a client; `secret` is INTERNAL_TOKEN, for the services that recognise the gateway by it."""
+        """`secret` is INTERNAL_TOKEN, for the services that authenticate the gateway by it."""
         self.name = name
         self._client = _client(base_url, timeout, MAX_CONNECTIONS, secret)
-        # Of their own, so that streams take no request's connection. Their number is limited per user here, and
-        # altogether by the service, which says so; a full pool would only let them wait.
+        # A separate client, so that streams do not use the connections of requests. Streams are limited per user by the
+        # gateway and in total by the service, which answers with an error; a full pool would only delay them.
         self._streams = _client(base_url, timeout, None, secret)
 
     async def close(self) -> None:
@@ -85,7 +84,7 @@ class Upstream:
     ) -> httpx.Response:
         """Send a request on behalf of the caller, with the caller's token.
 
-        Raises ServiceUnavailable (`sent` tells whether the service may have seen the request) or BadUpstreamAnswer.
+        Raises ServiceUnavailable (`sent` is true if the service may have received the request) or BadUpstreamAnswer.
         """
         headers = _headers(caller, REQUEST_HEADERS)
         if json is not None:
@@ -103,10 +102,10 @@ class Upstream:
         return self._checked(response, {"application/json"})
 
     async def relay(self, caller: Request, operation: Operation) -> Response:
-        """Pass the caller's request on and the service's answer back, both as streams.
+        """Forward the caller's request and the service's answer, both as streams.
 
-        What the operation's document names gets through: its query parameters and headers, a body of at most MAX_BODY
-        bytes if it takes one, and answers of the kinds that it gives.
+        Only what the operation's document names is forwarded: its query parameters and headers, a body of at most
+        MAX_BODY bytes if it has one, and answers of its media types.
         """
         names = (*REQUEST_HEADERS, *CONDITIONS, *operation.parameters("header"))
         known = operation.parameters("query")
@@ -133,7 +132,7 @@ class Upstream:
         return response.json()
 
     async def call(self, method: str, path: str, *, json: Any = None, timeout: float) -> httpx.Response:
-        """Send a request of the gateway's own, on nobody's behalf; raises as `send` does."""
+        """Send a request of the gateway itself, without a user's token; raises as `send` does."""
         headers = {"traceparent": context.child_traceparent(context.traceparent())}
         if correlation_id := context.correlation_id():
             headers["x-correlation-id"] = correlation_id
@@ -145,14 +144,14 @@ class Upstream:
             return await client.send(request, stream=stream)
         except httpx.HTTPError as error:
             sent = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
-            log.warning("service does not answer", upstream=self.name, error=repr(error), sent=sent)
+            log.warning("service unavailable", upstream=self.name, error=repr(error), sent=sent)
             reason = "did not answer in time" if isinstance(error, httpx.TimeoutException) else "cannot be reached"
             raise ServiceUnavailable(
                 f"The {self.name} service {reason}; try again in a moment.", upstream=self.name, sent=sent
             ) from error
 
     def _checked(self, response: httpx.Response, kinds: Collection[str]) -> httpx.Response:
-        """The response, if a service of ours can have meant it: one of the kinds, a problem, or nothing at all."""
+        """The response, if it is valid: one of the media types, a problem, or empty; raises BadUpstreamAnswer."""
         kind = response.headers.get("content-type", "").partition(";")[0].strip()
         empty = response.status_code in _BODILESS or response.headers.get("content-length") == "0"
         if response.is_error:
@@ -162,8 +161,8 @@ class Upstream:
         else:
             usable = response.status_code == HTTPStatus.NOT_MODIFIED
         if not usable:
-            log.error("service gave an unusable answer", upstream=self.name, status=response.status_code, kind=kind)
-            raise BadUpstreamAnswer(f"The {self.name} service gave an unusable answer.", upstream=self.name)
+            log.error("invalid answer from service", upstream=self.name, status=response.status_code, kind=kind)
+            raise BadUpstreamAnswer(f"The answer of the {self.name} service is invalid.", upstream=self.name)
         return response
 
 
@@ -172,7 +171,7 @@ def _client(base_url: str, timeout: float, max_connections: int | None, secret: 
         base_url=base_url.rstrip("/"),
         headers=None if secret is None else {INTERNAL_HEADER: secret},
         timeout=httpx.Timeout(timeout, connect=min(CONNECT_SECONDS, timeout)),
-        # A proxy named in the environment is for the outside world, not for the services next door.
+        # A proxy named in the environment is for external addresses, not for the services.
         trust_env=False,
         transport=httpx.AsyncHTTPTransport(
             retries=1,
@@ -184,7 +183,7 @@ def _client(base_url: str, timeout: float, max_connections: int | None, secret: 
 
 
 class RelayedAnswer(StreamingResponse):
-    """A service's answer on its way to the caller; the connection is given back however the answer ends."""
+    """A service's answer, streamed to the caller; its connection is released however the answer ends."""
 
     def __init__(self, response: httpx.Response) -> None:
         super().__init__(response.aiter_raw(), response.status_code, _answer_headers(response))
@@ -208,7 +207,7 @@ def relayed(response: httpx.Response) -> Response:
 
 @dataclass(frozen=True, slots=True)
 class Upstreams:
-    """Every service behind the gateway."""
+    """The clients of all services."""
 
     auth: Upstream
     jobs: Upstream
@@ -217,17 +216,17 @@ class Upstreams:
 
     @classmethod
     def connect(cls, settings: Settings) -> "Upstreams":
-        """Make the clients; nothing connects before the first request."""
-        patience, secret = settings.upstream_timeout, settings.internal_token.get_secret_value()
+        """Create the clients; they connect at the first request."""
+        timeout, secret = settings.upstream_timeout, settings.internal_token.get_secret_value()
         return cls(
-            auth=Upstream("auth", settings.auth_url, patience, secret),
-            jobs=Upstream("jobs", settings.jobs_url, patience, secret),
-            metadata=Upstream("metadata", settings.metadata_url, patience),
-            cleanup=Upstream("cleanup", settings.cleanup_url, patience),
+            auth=Upstream("auth", settings.auth_url, timeout, secret),
+            jobs=Upstream("jobs", settings.jobs_url, timeout, secret),
+            metadata=Upstream("metadata", settings.metadata_url, timeout),
+            cleanup=Upstream("cleanup", settings.cleanup_url, timeout),
         )
 
     def of(self, service: str) -> Upstream:
-        """The client for a service by its name."""
+        """The client of a service by its name."""
         return next(upstream for upstream in self.all() if upstream.name == service)
 
     def all(self) -> tuple[Upstream, ...]:
@@ -241,7 +240,7 @@ class Upstreams:
 
 
 def _headers(caller: HTTPConnection, names: Iterable[str]) -> dict[str, str]:
-    """The caller's headers of these names, what identifies the request, and the address we believe it came from."""
+    """The caller's headers of these names, the request's ids and the caller's address."""
     headers = {name.lower(): value for name in names if (value := caller.headers.get(name)) is not None}
     headers["traceparent"] = context.child_traceparent(context.traceparent())
     headers["x-request-id"] = caller.state.request_id
@@ -256,7 +255,7 @@ def _answer_headers(response: httpx.Response) -> dict[str, str]:
 
 
 def _path(operation: Operation, parameters: Mapping[str, Any]) -> str:
-    """The operation's path with these parameters; a path that would climb out of it is not found."""
+    """The operation's path with these parameters; raises NotFound for path segments that leave it."""
     path = operation.path
     for name, value in parameters.items():
         if {".", ".."} & set(str(value).split("/")):
@@ -266,7 +265,7 @@ def _path(operation: Operation, parameters: Mapping[str, Any]) -> str:
 
 
 def _declared_length(caller: Request, operation: Operation) -> dict[str, str]:
-    """The body's announced length, so that a service is not sent chunks where a client said how much there is."""
+    """The Content-Length of the body, so that it is not sent in chunks."""
     length = caller.headers.get("content-length")
     if length is None or not operation.takes_body:
         return {}
@@ -282,7 +281,7 @@ async def _limited(blocks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
             async with asyncio.timeout(max(0.0, ends - time.monotonic())):
                 block = await anext(blocks, None)
         except TimeoutError as error:
-            raise BodyTooSlow(f"The request's body did not arrive within {BODY_SECONDS:g} seconds.") from error
+            raise BodyTooSlow(f"The request body did not arrive within {BODY_SECONDS:g} seconds.") from error
         if block is None:
             return
         size += len(block)
@@ -292,4 +291,4 @@ async def _limited(blocks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
 
 
 def _too_large() -> BodyTooLarge:
-    return BodyTooLarge(f"The request's body is larger than {MAX_BODY} bytes.")
+    return BodyTooLarge(f"The request body is larger than {MAX_BODY} bytes.")

@@ -1,4 +1,4 @@
-"""What one gateway process holds while it runs."""
+"""Dependencies of the routes: the objects of this process."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from gateway.uploads.resumable.service import ResumableUploads
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """Everything the routes work with."""
+    """The objects that the routes use."""
 
     upstreams: Upstreams
     store: ObjectStore
@@ -37,17 +37,17 @@ class Resources:
 
 
 def _resources(connection: HTTPConnection) -> Resources:
-    held: Resources = connection.app.state.resources
-    return held
+    resources: Resources = connection.app.state.resources
+    return resources
 
 
 def of_request(request: Request) -> Resources:
-    """The process's resources, for a route."""
+    """The resources, for a route."""
     return _resources(request)
 
 
 def of_socket(socket: WebSocket) -> Resources:
-    """The process's resources, for a WebSocket."""
+    """The resources, for a WebSocket."""
     return _resources(socket)
 
 
@@ -65,7 +65,7 @@ async def _stream(
         yield
 
 
-#: For routes whose request or answer takes long: they count from before the route to the end of the answer.
+#: For routes with a long request or answer: counted until the end of the answer.
 COUNTED_UPLOAD, COUNTED_STREAM = Depends(_upload), Depends(_stream)
 
 ResourcesDep = Annotated[Resources, Depends(of_request)]

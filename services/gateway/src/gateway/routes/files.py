@@ -1,4 +1,4 @@
-"""The public interface: files, each readable in pieces."""
+"""Routes of files, with byte ranges."""
 
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
@@ -25,11 +25,11 @@ _HEADERS = {
 FILE: Responses = {
     200: {"description": "The whole file.", "headers": _HEADERS, "content": {"*/*": _BYTES}},
     206: {
-        "description": "The range that was asked for.",
+        "description": "The requested range.",
         "headers": _HEADERS | {"Content-Range": {"schema": {"type": "string"}}},
         "content": {"*/*": _BYTES},
     },
-    304: {"description": "The client has it already (`If-None-Match`)."},
+    304: {"description": "Unchanged (`If-None-Match`)."},
 }
 RANGE = {
     "parameters": [
@@ -37,7 +37,7 @@ RANGE = {
             "name": "Range",
             "in": "header",
             "required": False,
-            "description": "One range of bytes; several are answered with the whole file.",
+            "description": "One byte range; several are answered with the whole file.",
             "schema": {"type": "string"},
             "example": "bytes=0-1048575",
         }
@@ -68,12 +68,12 @@ def _file(path: str, summary: str, *further: Responses) -> Callable[[Any], Any]:
     return register
 
 
-@_file("/jobs/{job_id}/audio", "The recording, to be played", REFUSED)
+@_file("/jobs/{job_id}/audio", "The recording, for playback", REFUSED)
 async def audio(job_id: JobId, request: Request, _: IdentityDep, resources: ResourcesDep) -> Response:
     return await recordings.audio(request, resources.upstreams.jobs, resources.store, job_id)
 
 
-@_file("/uploads/{job_id}/{name}", "The recording as it was uploaded: `source`, or by its own name", REFUSED)
+@_file("/uploads/{job_id}/{name}", "The uploaded recording: `source`, or its file name", REFUSED)
 async def uploaded_file(
     job_id: JobId, name: Name, request: Request, _: IdentityDep, resources: ResourcesDep
 ) -> Response:
@@ -82,7 +82,7 @@ async def uploaded_file(
 
 @_file(
     "/transcripts/{job_id}/{name}",
-    "A transcript's file: `transcript.srt` and so on, or `metadata.json`",
+    "A file of the transcript: `transcript.srt` and other formats, or `metadata.json`",
     merged(REFUSED, signed_in(TranscriptNotReady)),
 )
 async def transcript_file(
@@ -91,7 +91,7 @@ async def transcript_file(
     return await recordings.transcribed(request, resources.upstreams.jobs, resources.store, job_id, name)
 
 
-@_file("/static/{path:path}", "One of the web page's files")
+@_file("/static/{path:path}", "A file of the web page")
 async def static_page_file(
     path: Annotated[
         str, Path(max_length=1000, description="The file's path in the web page's folder.", examples=["index.html"])

@@ -1,4 +1,4 @@
-"""Routes of jobs: upload, download, provenance, verification."""
+"""Routes of jobs: upload, download, provenance and verification."""
 
 from typing import Annotated
 from uuid import UUID
@@ -49,7 +49,7 @@ JobId = Annotated[UUID, Path(description="The job's id.", examples=["4b2f7c1e-8d
 @router.post(
     "/jobs",
     tags=["jobs"],
-    summary="Upload one or several recordings and have them transcribed",
+    summary="Upload one or several recordings for transcription",
     status_code=201,
     response_class=Response,
     responses=merged(
@@ -64,10 +64,10 @@ JobId = Annotated[UUID, Path(description="The job's id.", examples=["4b2f7c1e-8d
     dependencies=[COUNTED_UPLOAD],
 )
 async def create_job(request: Request, _: IdentityDep, resources: ResourcesDep) -> Response:
-    """All recordings of a form become jobs, or none does: one is answered as its job, several as {"items": [...]}.
+    """Either all recordings of a form become jobs or none: one is answered as its job, several as {"items": [...]}.
 
     With an `Idempotency-Key` (kept for a day) a repetition of the same upload gets the first answer again,
-    or 410 when a job of it was deleted since.
+    or 410 if one of its jobs was deleted.
     """
     return await form.receive(request, resources.store, resources.upstreams.jobs, resources.uploads)
 
@@ -85,7 +85,9 @@ async def download(
     _: IdentityDep,
     resources: ResourcesDep,
     format: Annotated[Format, Query(description="txt, srt, vtt, json, tsv or docx.")] = "txt",  # noqa: A002 (public name)
-    disposition: Annotated[Disposition, Query(description="Save it, or show it in the browser.")] = "attachment",
+    disposition: Annotated[
+        Disposition, Query(description="Save the file, or display it in the browser.")
+    ] = "attachment",
 ) -> Response:
     return await downloads.transcript(
         request, resources.upstreams.jobs, resources.store, job_id=job_id, fmt=format, disposition=disposition
@@ -95,10 +97,10 @@ async def download(
 @router.get(
     "/jobs/{job_id}/provenance",
     tags=["jobs"],
-    summary="What the transcript was made of, by what and by whom",
+    summary="The provenance of the transcript",
     response_class=Response,
     responses=merged(
-        {200: {"model": Provenance, "description": "The record, as it was written with the transcript."}},
+        {200: {"model": Provenance, "description": "The provenance, as it was stored with the transcript."}},
         REFUSED,
         signed_in(ProvenanceUnknown, TranscriptNotReady, StoreDown),
     ),
@@ -110,12 +112,12 @@ async def read_provenance(job_id: JobId, request: Request, _: IdentityDep, resou
 @router.post(
     "/jobs/{job_id}/verify",
     tags=["jobs"],
-    summary="Decode random chunks once more and compare",
+    summary="Decode random chunks again and compare the results",
     status_code=202,
     response_class=Response,
     responses=merged(passed_on(VERIFY), signed_in(ChunkAudioGone, BodyTooLarge, StoreDown)),
     openapi_extra=body_of(VERIFY),
 )
 async def verify(job_id: JobId, request: Request, _: IdentityDep, resources: ResourcesDep) -> Response:
-    """Real work for the workers: the answer is the verification as it begins, to be read again until it has ended."""
+    """The answer is the verification that was started; poll it until it has ended. It uses the workers."""
     return await verification.begin(request, resources.upstreams.jobs, resources.store, job_id)

@@ -9,7 +9,7 @@ from .dependencies import SocketResourcesDep
 
 router = APIRouter()
 
-After = Annotated[int, Query(ge=0, lt=2**63, description="The cursor of the last message that is known already.")]
+After = Annotated[int, Query(ge=0, lt=2**63, description="The cursor of the last message that was received.")]
 
 
 @router.websocket("/ws/logs/system")

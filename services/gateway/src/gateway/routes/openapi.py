@@ -1,4 +1,4 @@
-"""What the OpenAPI document says beyond types: forms that are read by hand, media types and problems by code."""
+"""Parts of the OpenAPI document that types do not give: the upload form, media types and problems."""
 
 from copy import deepcopy
 from typing import Any
@@ -11,7 +11,7 @@ from gateway.files.downloads import CONTENT_TYPES
 
 
 def merged(*parts: Responses) -> Responses:
-    """The answers of all parts; for those with the same status, the examples of all."""
+    """The answers of all parts; answers with the same status get the examples of all."""
     together: Responses = {}
     for part in parts:
         for status, response in part.items():
@@ -24,7 +24,7 @@ def merged(*parts: Responses) -> Responses:
 
 
 def one_or_several(one: Responses, several: Responses) -> Responses:
-    """The answers of two operations, one of which gives one thing and the other a list: either, when it goes well."""
+    """The answers of two operations, of which one answers a job and the other a list."""
     schemas = [answers[201]["content"]["application/json"]["schema"] for answers in (one, several)]
     both = merged(one, several)
     both[201]["description"] = "The job; for several files all jobs, in the order of the files."
@@ -33,7 +33,7 @@ def one_or_several(one: Responses, several: Responses) -> Responses:
 
 
 def signed_in(*kinds: type[Problem]) -> Responses:
-    """The problems of operations that ask another service."""
+    """Problems of operations that need a token and call another service."""
     return problems(*kinds, BadUpstreamAnswer, ServiceUnavailable)
 
 
@@ -51,37 +51,37 @@ UPLOAD_FORM = _form(
             "items": {"type": "string", "format": "binary"},
             "minItems": 1,
             "maxItems": 20,
-            "description": "The recordings: any audio, or video with sound. Repeat the field for several.",
+            "description": "The recordings: audio, or video with an audio track. Repeat the field for several.",
         },
         "model": {"type": "string", "default": "base", "examples": ["base"]},
         "language": {
             "type": "string",
             "default": "auto",
-            "description": "ISO 639 code (also with a region: pt-BR), English name, or auto to have it detected; left"
-            " out: WHISPER_LANGUAGE decides, else auto.",
+            "description": "ISO 639 code (also with a region: pt-BR), English name, or auto for detection; default:"
+            " WHISPER_LANGUAGE, else auto.",
             "examples": ["en"],
         },
         "task": {"type": "string", "enum": ["transcribe", "translate"], "default": "transcribe"},
         "word_timestamps": {"type": "boolean", "default": False},
-        "initial_prompt": {"type": "string", "description": "Text that sets style and spelling."},
+        "initial_prompt": {"type": "string", "description": "Text that sets the style and spelling."},
         "hotwords": {
             "type": "string",
             "maxLength": 1000,
-            "description": "Names and terms to expect. Together with the prompt the model reads the last 220 tokens.",
+            "description": "Names and terms that may occur. The model reads the last 220 tokens of prompt and terms.",
         },
         "multilingual": {
             "type": "boolean",
             "default": False,
-            "description": "Hear the language of every passage of up to 30 s; its segments then tell theirs.",
+            "description": "Detect the language of every window of up to 30 s; segments then have a language.",
         },
         "track": {
             "anyOf": [{"type": "integer", "minimum": 1, "maximum": MOST_TRACKS}, {"const": "mix"}],
-            "description": "The audio track to transcribe, counted from 1, or mix for all of them together; left out: "
-            "the file's default track if there is speech on it, else the first with speech.",
+            "description": "The audio track to transcribe, counted from 1, or mix for all tracks together; default: "
+            "the file's default track if it has speech, else the first with speech.",
         },
         "priority": {"type": "string", "enum": ["low", "normal", "high"], "default": "normal"},
-        "tags": {"type": "string", "description": "Up to 20, by commas.", "examples": ["interview,2026"]},
-        "callback_url": {"type": "string", "format": "uri", "description": "Kept with the job for later use."},
+        "tags": {"type": "string", "description": "Up to 20, separated by commas.", "examples": ["interview,2026"]},
+        "callback_url": {"type": "string", "format": "uri", "description": "Stored with the job for later use."},
     },
 )
 UPLOAD_FORM["parameters"] = [
@@ -89,7 +89,7 @@ UPLOAD_FORM["parameters"] = [
         "name": "Idempotency-Key",
         "in": "header",
         "required": False,
-        "description": "A name for this upload, such as a UUID: repeating it under the same name creates nothing anew.",
+        "description": "A unique key of this upload, such as a UUID: a repetition creates no second job.",
         "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
     }
 ]

@@ -14,8 +14,8 @@ router = APIRouter(tags=["health"])
 
 @router.get(
     "/health",
-    summary="The state of the whole platform",
-    responses={503: {"model": Health, "description": "An essential part is down."}},
+    summary="The health of the whole platform",
+    responses={503: {"model": Health, "description": "An essential service is unavailable."}},
 )
 async def platform_health(request: Request, response: Response, resources: ResourcesDep) -> Health:
     return health.respond(await resources.health.now(request), response)
@@ -23,7 +23,7 @@ async def platform_health(request: Request, response: Response, resources: Resou
 
 @router.get(
     "/metrics",
-    summary="What this gateway counts, as Prometheus reads it",
+    summary="Metrics of this gateway in the Prometheus format",
     response_class=Response,
     responses={
         200: {

@@ -1,4 +1,4 @@
-"""One route for every public operation of the services behind the gateway."""
+"""Routes that relay the public operations of the services."""
 
 from collections.abc import Callable, Iterable
 from typing import Annotated, Any
@@ -15,20 +15,20 @@ from .dependencies import COUNTED_STREAM, ResourcesDep
 
 
 def router(operations: Iterable[Operation]) -> APIRouter:
-    """Routes that pass requests on; the document describes them in the services' own words."""
-    made = APIRouter(include_in_schema=False)
+    """A route for every operation; the services' documents describe them."""
+    relays = APIRouter(include_in_schema=False)
     for operation in operations:
         endpoint = _with_token(operation) if operation.needs_token else _open(operation)
         counted = [COUNTED_STREAM] if operation.is_stream else []
-        made.add_api_route(
+        relays.add_api_route(
             operation.route, endpoint, methods=[operation.method], name=operation.name, dependencies=counted
         )
-    return made
+    return relays
 
 
 def _with_token(operation: Operation) -> Callable[..., Any]:
-    # That the token is genuine is checked here; what its scopes allow is for the service to say.
-    # What changes something outlasts the token: auth, who decides about its own operations itself, is asked first.
+    # The token is verified here, its scopes by the service. Before a change auth confirms the access; it checks its own
+    # operations itself.
     confirmed = operation.method not in READING_METHODS and operation.service != "auth"
 
     async def relay(
@@ -43,7 +43,7 @@ def _with_token(operation: Operation) -> Callable[..., Any]:
 
 def _open(operation: Operation) -> Callable[..., Any]:
     async def relay(request: Request, resources: ResourcesDep) -> Response:
-        if operation.is_open_door:
+        if operation.is_open_write:
             resources.logins.take(address_group(client_address(request)))
         return await resources.upstreams.of(operation.service).relay(request, operation)
 

@@ -1,4 +1,4 @@
-"""The public interface: resumable uploads (tus 1.0.0)."""
+"""Routes of resumable uploads (tus 1.0.0)."""
 
 from email.utils import format_datetime
 from typing import Annotated
@@ -39,18 +39,18 @@ router = APIRouter(tags=["uploads"])
 
 UploadId = Annotated[
     UUID,
-    Path(description="The upload's id, which becomes the job's.", examples=["4b2f7c1e-8d0a-4c55-9a58-0d7e6c1b2f10"]),
+    Path(description="The id of the upload and of its job.", examples=["4b2f7c1e-8d0a-4c55-9a58-0d7e6c1b2f10"]),
 ]
 Tus = Annotated[str | None, Header(alias="Tus-Resumable", description=f"`{VERSION}`")]
-Length = Annotated[str | None, Header(alias="Upload-Length", description="Bytes that the recording has.")]
-Offset = Annotated[str | None, Header(alias="Upload-Offset", description="Bytes that are stored already.")]
+Length = Annotated[str | None, Header(alias="Upload-Length", description="Size of the recording in bytes.")]
+Offset = Annotated[str | None, Header(alias="Upload-Offset", description="Number of bytes that are stored.")]
 Metadata = Annotated[
     str,
     Header(
         alias="Upload-Metadata",
         max_length=16_384,
-        description="`filename`, `filetype` and the fields of POST /jobs, each value in base64. What clients add by"
-        " themselves (`relativePath`, `lastModified` and the like) is ignored; other names are refused.",
+        description="`filename`, `filetype` and the fields of POST /jobs, each value in base64. Names that tus"
+        " clients add (such as `relativePath` and `lastModified`) are ignored; other names are refused.",
     ),
 ]
 Sum = Annotated[
@@ -81,11 +81,11 @@ async def upload_abilities(resources: ResourcesDep) -> Response:
 
 @router.post(
     PATH,
-    summary="Begin a resumable upload (tus)",
+    summary="Create a resumable upload (tus)",
     status_code=201,
     response_class=Response,
     responses=merged(
-        {201: {"description": "Begun; `Location` says where."}},
+        {201: {"description": "Created; `Location` is its address."}},
         _ENDED,
         signed_in(VersionNotSupported, NotUploadBytes, UploadBusy, StoreDown, TooManyUploads),
     ),
@@ -101,7 +101,7 @@ async def create_upload(
     metadata: Metadata = "",
     checksum: Sum = None,
 ) -> Response:
-    """A body of the type `application/offset+octet-stream` may carry the first bytes."""
+    """A body of the type `application/offset+octet-stream` may contain the first bytes."""
     _require_version(tus)
     require_supported(request.headers)
     size = _number(length, "Upload-Length")
@@ -114,9 +114,9 @@ async def create_upload(
 
 @router.head(
     PATH + "/{upload_id}",
-    summary="How far is a resumable upload?",
+    summary="Read the offset of a resumable upload",
     response_class=Response,
-    responses=merged({200: {"description": "`Upload-Offset` says it."}}, _KNOWN, _ENDED),
+    responses=merged({200: {"description": "`Upload-Offset` is the number of stored bytes."}}, _KNOWN, _ENDED),
 )
 async def read_upload(
     upload_id: UploadId, request: Request, identity: IdentityDep, resources: ResourcesDep, tus: Tus = None
@@ -132,11 +132,11 @@ async def read_upload(
 
 @router.patch(
     PATH + "/{upload_id}",
-    summary="Send the next piece of a resumable upload",
+    summary="Append bytes to a resumable upload",
     status_code=204,
     response_class=Response,
     responses=merged(
-        {204: {"description": "Stored; after the last piece `X-Verbatim-Job` names the job."}},
+        {204: {"description": "Stored; after the last bytes `X-Verbatim-Job` names the job."}},
         _KNOWN,
         _ENDED,
         signed_in(OffsetMismatch, NotUploadBytes, TooManyUploads),
@@ -166,7 +166,7 @@ async def append_to_upload(
 
 @router.delete(
     PATH + "/{upload_id}",
-    summary="Give a resumable upload up; the job that it has become stays",
+    summary="Delete a resumable upload; its job is kept",
     status_code=204,
     response_class=Response,
     responses=_KNOWN,

@@ -1,1 +1,1 @@
-"""Recordings that arrive: as a form, or in pieces (tus)."""
+"""Uploads of recordings: as a form, or resumable (tus)."""

@@ -1,4 +1,4 @@
-"""The end of every kind of upload: what the client chose is read, and the jobs service hears of the recording."""
+"""Steps that all uploads share: the client's choices, admission, and the creation of jobs."""
 
 import json
 import re
@@ -22,7 +22,7 @@ from models.languages import UnknownLanguage, language_code, language_for, langu
 
 log = structlog.get_logger(__name__)
 
-#: The fields that a client may send beside the recording.
+#: The fields that a client may send with a recording.
 OPTION_FIELDS = frozenset(JobOptions.model_fields)
 FIELDS = OPTION_FIELDS | {"priority", "tags", "callback_url"}
 _LONG = {"initial_prompt", "hotwords"}
@@ -31,7 +31,7 @@ _CONTENT_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,63}/[a-z0-9][a-z0-9!#$&
 
 
 class Undecided(Exception):
-    """The jobs service may or may not have accepted the job."""
+    """It is unknown whether the jobs service created the jobs."""
 
     def __init__(self, reason: Exception) -> None:
         super().__init__(str(reason))
@@ -40,7 +40,7 @@ class Undecided(Exception):
 
 @dataclass(frozen=True, slots=True)
 class UploadLimits:
-    """Bytes that a form's recordings may have, seconds that may pass without one, and the language if none is named."""
+    """Bytes of all recordings of a form, idle seconds, and the default language."""
 
     max_bytes: int
     idle_seconds: float
@@ -49,7 +49,7 @@ class UploadLimits:
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """A recording that is stored under the key of the job's source."""
+    """A recording that is stored as the source of a job."""
 
     job_id: UUID
     file_name: str
@@ -59,13 +59,13 @@ class Recording:
 
 
 def options_of(fields: Mapping[str, str], default_language: str = "auto") -> JobOptions:
-    """The options that the fields choose; raises InvalidForm."""
-    # An empty field is how an HTML form says "not chosen".
+    """The options in the fields; raises InvalidForm."""
+    # HTML forms send an empty field for an option that is not chosen.
     chosen = {name: value for name, value in fields.items() if name in OPTION_FIELDS and value.strip()}
     language = chosen.pop("language", "").strip()
     try:
         if language.lower() not in ("", "auto"):
-            # The model may come in a later field than the language.
+            # The model may be in a later field than the language.
             chosen["language"] = (
                 language_for(chosen["model"], language) if "model" in chosen else language_code(language)
             )
@@ -83,16 +83,16 @@ def options_of(fields: Mapping[str, str], default_language: str = "auto") -> Job
 
 
 def choices_of(fields: Mapping[str, str], default_language: str) -> dict[str, Any]:
-    """Everything that the fields choose, as the jobs service reads it; raises InvalidForm for impossible options."""
+    """All choices in the fields, in the format of the jobs service; raises InvalidForm."""
     chosen = {name: value for name, value in fields.items() if value.strip()}
     options = options_of({"model": JobOptions().model} | chosen, default_language)
     return {"options": options.model_dump(mode="json"), **_further(fields)}
 
 
 def choices_so_far(fields: Mapping[str, str]) -> dict[str, Any]:
-    """The same while fields may still follow: without defaults, and without long texts, which fit every model.
+    """The same for an incomplete form: without defaults, and without long texts, which are valid for every model.
 
-    Raises InvalidForm for what is impossible already.
+    Raises InvalidForm.
     """
     options = options_of(fields).model_dump(mode="json", exclude_unset=True, exclude=_LONG)
     return {"options": options, **_further(fields)}
@@ -107,16 +107,16 @@ def _further(fields: Mapping[str, str]) -> dict[str, Any]:
 
 
 def content_type_of(declared: str | None) -> str:
-    """The media type that the client declared, without parameters, if it is one."""
+    """The declared media type without parameters; ANY_CONTENT_TYPE if it is not valid."""
     kind = (declared or "").partition(";")[0].strip().lower()
     return kind if _CONTENT_TYPE.fullmatch(kind) else ANY_CONTENT_TYPE
 
 
 async def require_admission(request: Request, jobs: Upstream, size: int, choices: Mapping[str, Any]) -> None:
-    """Ask whether a recording of so many bytes, or more, would be taken, under the choices if any are known already.
+    """Ask the jobs service whether it would accept a recording of at least this size with these choices.
 
-    Raises the jobs service's Refusal if not. Nothing is reserved: what is decided is decided when the job is created.
-    But a client who has too much already, or asks for what cannot be, learns it before it sends gigabytes.
+    Raises its Refusal if not. Nothing is reserved, the decision is made when the job is created. But a client over its
+    quota, or with invalid choices, gets the error before it sends gigabytes.
     """
     asked = [("size_bytes", str(size)), ("choices", json.dumps(choices))]
     answer = await jobs.send(request, "GET", "/admissions", params=asked)
@@ -127,7 +127,7 @@ async def require_admission(request: Request, jobs: Upstream, size: int, choices
 async def begin_upload(
     request: Request, jobs: Upstream, job_id: UUID, *, size: int, lifetime: timedelta, choices: Mapping[str, Any]
 ) -> None:
-    """Have the bytes of a resumable upload counted from now on; raises the jobs service's Refusal."""
+    """Add the bytes of a resumable upload to the user's quota; raises the jobs service's Refusal."""
     body = {"job_id": str(job_id), "size_bytes": size, "lifetime_seconds": lifetime.total_seconds(), **choices}
     answer = await jobs.send(request, "POST", "/uploads", json=body)
     if answer.is_error:
@@ -135,14 +135,14 @@ async def begin_upload(
 
 
 async def end_upload(request: Request, jobs: Upstream, job_id: UUID) -> None:
-    """Have them counted no more; if that cannot be said now, they count until the upload would have expired."""
+    """Remove them from the quota; if the request fails, they count until the upload would have expired."""
     try:
         answer = await jobs.send(request, "DELETE", f"/uploads/{job_id}")
     except (ServiceUnavailable, BadUpstreamAnswer) as error:
-        log.warning("the end of an upload could not be told", error=str(error))
+        log.warning("end of upload not recorded", error=str(error))
     else:
         if answer.is_error:
-            log.warning("the end of an upload was refused", status=answer.status_code)
+            log.warning("end of upload refused", status=answer.status_code)
 
 
 async def create_jobs(
@@ -152,18 +152,18 @@ async def create_jobs(
     choices: Mapping[str, Any],
     claim: dict[str, str] | None = None,
 ) -> httpx.Response:
-    """Have jobs created, all or none, under a claimed Idempotency-Key if there is one.
+    """Create jobs, all or none, under a claimed Idempotency-Key if there is one.
 
-    Returns the jobs service's answer, whatever it is; raises Undecided when it is not known whether it accepted.
-    Raises AccessEnded if the caller's access has ended since the upload began.
-    Creating the same jobs twice gives the same jobs, so the question may be repeated.
+    Returns the answer of the jobs service; raises Undecided if it is unknown whether the jobs were created.
+    Raises AccessEnded if the caller's access was revoked during the upload.
+    The request is idempotent, so it is retried once.
     """
     await confirm_access(request)
     body = {"jobs": [{**_described(recording), **choices} for recording in recordings], "claim": claim}
     try:
         return await _post(request, jobs, body)
     except Undecided:
-        log.warning("no clear answer about the job; asking again")
+        log.warning("job creation undecided, retrying")
     try:
         return await _post(request, jobs, body)
     except ServiceUnavailable as error:
@@ -182,7 +182,7 @@ def _described(recording: Recording) -> dict[str, Any]:
 
 
 async def _post(request: Request, jobs: Upstream, body: dict[str, Any]) -> httpx.Response:
-    """The jobs service's clear answer; raises Undecided when it may have accepted the job without saying so."""
+    """The answer of the jobs service; raises Undecided if it may have created the jobs without an answer."""
     try:
         answer = await jobs.send(request, "POST", "/jobs/batch", json=body)
     except BadUpstreamAnswer as error:
@@ -194,7 +194,9 @@ async def _post(request: Request, jobs: Upstream, body: dict[str, Any]) -> httpx
     if answer.is_server_error:
         raise Undecided(
             ServiceUnavailable(
-                "The jobs service failed; look at your jobs before you try again.", upstream=jobs.name, sent=True
+                "The jobs service failed and may have created the job; check your jobs before you try again.",
+                upstream=jobs.name,
+                sent=True,
             )
         )
     return answer

@@ -1,4 +1,4 @@
-"""File names: what a client calls a recording, made safe to show and to send back; never a path or a key."""
+"""File names of recordings, made safe for display; they are never used as paths or keys."""
 
 import binascii
 import re
@@ -10,13 +10,13 @@ from urllib.parse import quote, unquote_to_bytes
 MAX_LENGTH = 200
 UNNAMED = "recording"
 
-# These reorder or hide what stands around them, so that a name can pass for another one. The joiners (U+200C, U+200D)
-# stay: Persian, Hindi and emoji need them.
+# Characters that reorder or hide others, so that a name can imitate another one. The joiners (U+200C, U+200D) are
+# kept: Persian, Hindi and emoji need them.
 _DECEPTIVE = {*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200B, 0x200E, 0x200F, 0x061C, 0xFEFF}
 
 
 def display_name(raw: str) -> str:
-    """The name without path, control and direction characters, at most 200 characters with its extension kept."""
+    """The name without path, control and direction characters; at most 200 characters, with its extension."""
     name = raw.replace("\\", "/").rsplit("/", 1)[-1]
     name = unicodedata.normalize("NFC", name)
     name = "".join(mark for mark in name if not _unprintable(mark))
@@ -36,23 +36,22 @@ def _unprintable(mark: str) -> bool:
     )
 
 
-# A parameter of a header. Its quantifiers are possessive: no character is tried twice, so that the work grows with the
-# length of the header and not with its square.
+# A parameter of a header. The quantifiers are possessive: no backtracking, so that the work is linear in the length.
 _PARAMETER = re.compile(r';[ \t]*+([^\s;="]++)[ \t]*+=[ \t]*+(?:"((?:[^"\\]++|\\.)*+)"|([^;]*+))', re.DOTALL)
 _QUOTED_PAIR = re.compile(r'\\(["\\])')
-# What browsers do to the characters that would end the quotes or the line (HTML, multipart/form-data encoding).
+# How browsers escape the characters that would end the quotes or the line (HTML, multipart/form-data encoding).
 _BROWSER_ESCAPE = re.compile(r"%(22|0D|0A)", re.IGNORECASE)
 # An encoded word of RFC 2047, with RFC 2231's language.
 _WORD = re.compile(r"=\?([\w.:-]{1,40})(?:\*[\w-]{0,20})?\?([bq])\?([^?]*+)\?=", re.IGNORECASE | re.ASCII)
-# Codecs of Python that are no character sets, or take longer than their input is long.
+# Python codecs that are not character sets, or need more than linear time.
 _NO_CHARSETS = frozenset({"idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined"})
 
 
 def disposition_parameters(header: bytes) -> tuple[str | None, str | None]:
     """Field name and file name of a part's Content-Disposition; None for what is missing.
 
-    Of several file names the one that can say most counts: `filename*` (RFC 8187), its pieces (RFC 2231), `filename`.
-    RFC 7578 forbids the first two here, but clients send them, and beside them a `filename` in which letters are lost.
+    Of several file names the most expressive is used: `filename*` (RFC 8187), its pieces (RFC 2231), `filename`.
+    RFC 7578 forbids the first two, but clients send them, with a `filename` that lacks characters.
     """
     found: dict[str, bytes] = {}
     for name, quoted, token in _PARAMETER.findall(header.decode("latin-1")):
@@ -63,7 +62,7 @@ def disposition_parameters(header: bytes) -> tuple[str | None, str | None]:
 
 
 def given_name(raw: bytes) -> str:
-    """A file name as a client sent it: UTF-8, or else Latin-1, in which encoded words (RFC 2047) may stand."""
+    """A file name as a client sent it: UTF-8 or Latin-1, possibly with encoded words (RFC 2047)."""
     return _without_words(_text(raw))
 
 
@@ -100,12 +99,12 @@ def _extended(value: bytes) -> str | None:
 
 def _charset(name: str) -> str:
     if name.lower().replace("-", "_") in _NO_CHARSETS:
-        raise LookupError(f"{name} is no character set")
+        raise LookupError(f"{name} is not a character set")
     return name
 
 
 def _text(raw: bytes) -> str:
-    """UTF-8, and where it is not that, what old clients of the West send."""
+    """Decode UTF-8, else the encodings of old western clients."""
     for charset in ("utf-8", "cp1252"):
         try:
             return raw.decode(charset)
@@ -115,7 +114,7 @@ def _text(raw: bytes) -> str:
 
 
 def _without_words(text: str) -> str:
-    """The text with its encoded words decoded; spaces between two of them are no part of it."""
+    """The text with its encoded words decoded; spaces between two of them are removed."""
     decoded: list[str] = []
     run: list[re.Match[str]] = []
     end = 0
@@ -131,7 +130,7 @@ def _without_words(text: str) -> str:
 
 
 def _decoded(words: list[re.Match[str]]) -> str:
-    """Words of one charset, which may share a character; as they stand if they cannot be decoded."""
+    """Decode words of one charset, which may split a character; unchanged if that fails."""
     try:
         raw = b"".join(
             binascii.a2b_base64(word[3] + "==") if word[2] in "bB" else binascii.a2b_qp(word[3], header=True)

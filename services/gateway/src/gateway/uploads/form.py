@@ -1,4 +1,4 @@
-"""Uploads: recordings go from the socket into the object store, and then the jobs service hears of them."""
+"""Uploads as a form: recordings are streamed into the object store, then the jobs service creates the jobs."""
 
 import asyncio
 import hashlib
@@ -39,17 +39,17 @@ log = structlog.get_logger(__name__)
 FILE_FIELD = "file"
 MAX_FILES = 20
 MAX_FIELD_BYTES = 16 * 1024
-# Of all fields together: one of them may be repeated.
+# Of all fields together, since a field may be repeated.
 MAX_FIELDS_BYTES = 64 * 1024
-# What a form needs around the recording: heads of parts, boundaries and all option fields.
+# What a form contains beside the recordings: heads of parts, boundaries and option fields.
 FORM_OVERHEAD = 256 * 1024
-# Of recordings of this size it is asked whether they are too much before the form's head has arrived.
+# For larger recordings, admission is checked before the first part has arrived.
 EARLY_BYTES = 1024 * 1024
 
 
 @dataclass
 class _Recording:
-    """A file of the form."""
+    """A recording of the form."""
 
     job_id: UUID
     file_name: str
@@ -67,31 +67,31 @@ class _Recording:
 
 @dataclass
 class _Form:
-    """What has arrived so far."""
+    """The parts of the form that were received."""
 
     fields: dict[str, str] = field(default_factory=dict)
     recordings: list[_Recording] = field(default_factory=list)
 
     def fingerprint(self) -> str:
-        """What tells this form from others: fields and files, however they were packed."""
+        """A hash of the fields and files, independent of the form's encoding."""
         files = [[each.file_name, each.content_type, each.stored and each.stored.sha256] for each in self.recordings]
         document = json.dumps([sorted(self.fields.items()), files])
         return hashlib.sha256(document.encode()).hexdigest()
 
 
-# What becomes of a file's bytes: stored under a key, or only looked at.
+# Consumes the bytes of a file: stores them under a key, or only hashes them.
 _Keep = Callable[[str, AsyncIterator[bytes], str], Awaitable[PutResult]]
 
 
 async def receive(request: Request, store: ObjectStore, jobs: Upstream, limits: UploadLimits) -> Response:
-    """Take in a multipart upload of one or several recordings, all or none.
+    """Receive a multipart upload of one or several recordings, all or none.
 
-    Answers 201 with the job, or with {"items": [...]} for several files, or the jobs service's problem. Memory stays
-    flat for any size. Whatever goes wrong, no object stays behind, unless the jobs service may have accepted the jobs
-    and cannot be asked: then the objects stay, and cleanup collects them if nobody owns them.
-    Under an Idempotency-Key that was answered before nothing is stored: the first answer comes again.
+    Answers 201 with the job, or with {"items": [...]} for several files, or the jobs service's problem. Memory use does
+    not depend on the size. After a failure the stored objects are deleted, unless the jobs service may have created the
+    jobs: then the objects stay, and cleanup deletes them if no job refers to them.
+    With an Idempotency-Key that was answered before, nothing is stored and the first answer is repeated.
     Raises BadUpload, InvalidForm, UploadTooLarge, IdempotencyKeyInFlight, IdempotencyKeyReused, or, before the first
-    byte is read, the jobs service's Refusal of a user who has too much already.
+    byte is read, the jobs service's Refusal for a user over the quota.
     """
     _refuse_declared_size(request, limits.max_bytes)
     async with claimed(request, jobs) as claim:
@@ -134,19 +134,19 @@ async def receive(request: Request, store: ObjectStore, jobs: Upstream, limits: 
 
 
 def _refuse_declared_size(request: Request, max_bytes: int) -> None:
-    """Say no before the first byte when the client announces too many."""
+    """Refuse the request before the first byte if its Content-Length is too large."""
     if _declared_size(request) > max_bytes + FORM_OVERHEAD:
         raise _too_large(max_bytes)
 
 
 def _declared_size(request: Request) -> int:
-    """The bytes of the body as the client announces them; 0 if it does not."""
+    """The Content-Length of the body; 0 if there is none."""
     declared = request.headers.get("content-length", "")
     return int(declared) if declared.isdecimal() else 0
 
 
 async def _bounded(body: AsyncIterator[bytes], max_bytes: int) -> AsyncIterator[bytes]:
-    """The same blocks; raises UploadTooLarge for a body of no declared length that goes on behind its form."""
+    """The same blocks; raises UploadTooLarge for a body without Content-Length that is too large."""
     left = max_bytes + FORM_OVERHEAD
     async for block in body:
         left -= len(block)
@@ -158,7 +158,7 @@ async def _bounded(body: AsyncIterator[bytes], max_bytes: int) -> AsyncIterator[
 async def _read(
     reader: FormReader, form: _Form, keep: _Keep, max_bytes: int, admit: Callable[[], Awaitable[None]] | None = None
 ) -> None:
-    """Take in the form; `admit` is asked before the first recording, and may raise."""
+    """Read the form; `admit` is called before the first recording, and may raise."""
     left = max_bytes
     async for part in reader:
         if part.name == FILE_FIELD:
@@ -166,7 +166,7 @@ async def _read(
                 await admit()
             left -= await _keep_file(reader, part, form, keep, (left, max_bytes))
         elif part.name not in FIELDS:
-            raise InvalidForm(f"There is no field {part.name!r}; send {FILE_FIELD} and {', '.join(sorted(FIELDS))}.")
+            raise InvalidForm(f"Unknown field {part.name!r}; send {FILE_FIELD} and {', '.join(sorted(FIELDS))}.")
         elif sum(map(len, form.fields.values())) > MAX_FIELDS_BYTES:
             raise InvalidForm(f"The fields of the form are longer than {MAX_FIELDS_BYTES} bytes.")
         elif part.name == "tags" and part.name in form.fields:
@@ -185,7 +185,7 @@ async def _keep_file(reader: FormReader, part: Part, form: _Form, keep: _Keep, l
     if len(form.recordings) == MAX_FILES:
         raise InvalidForm(f"Send at most {MAX_FILES} recordings at a time.")
     if not part.file_name:
-        raise InvalidForm(f"The field {FILE_FIELD} holds no file.")
+        raise InvalidForm(f"The field {FILE_FIELD} contains no file.")
     recording = _Recording(uuid4(), display_name(part.file_name), content_type_of(part.content_type))
     form.recordings.append(recording)
     with context.bound(job_id=recording.job_id):
@@ -227,13 +227,13 @@ async def _text(reader: FormReader, name: str) -> str:
 
 
 def _shaped(created: dict[str, Any]) -> bytes:
-    """One job as itself, several as a list."""
+    """One job as an object, several as a list."""
     items = created["items"]
     return json.dumps(items[0] if len(items) == 1 else {"items": items}, ensure_ascii=False).encode()
 
 
 async def _discard(store: ObjectStore, form: _Form) -> None:
-    """Delete what was stored; finishes even while the request is being cancelled."""
+    """Delete the stored objects, even while the request is being cancelled."""
     stored = [recording.key for recording in form.recordings if recording.stored is not None]
 
     async def delete() -> None:
@@ -241,7 +241,7 @@ async def _discard(store: ObjectStore, form: _Form) -> None:
             try:
                 await store.delete(key)
             except StoreUnavailable:
-                log.warning("object left behind for cleanup", key=key)
+                log.warning("object not deleted", key=key)
 
     if stored:
         await asyncio.shield(asyncio.create_task(delete()))

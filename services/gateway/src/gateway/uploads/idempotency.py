@@ -1,7 +1,7 @@
 """Idempotency-Key: a client that repeats an upload gets the first answer again, and no second job.
 
-The jobs service keeps the keys, so every replica of the gateway sees the same. A key is held while an upload arrives;
-the gateway shows every so often that it lives, so that the key of one that died is soon free again.
+The jobs service stores the keys for all replicas of the gateway. A key is leased while an upload arrives; the gateway
+renews the lease, so that the key of a killed gateway soon becomes free.
 """
 
 import asyncio
@@ -19,18 +19,18 @@ from gateway.relay.upstreams import Refusal, Upstream
 
 HEADER: Final = "Idempotency-Key"
 _PATH: Final = "/idempotency-keys"
-_SHOW_LIFE_SECONDS: Final = 15.0  # a quarter of what the jobs service waits
+_RENEW_SECONDS: Final = 15.0  # a quarter of the lease
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What came of the first request with the key."""
+    """The answer of the first request with the key."""
 
     fingerprint: str
     answer: dict[str, Any]
 
     def to(self, fingerprint: str) -> dict[str, Any]:
-        """The first answer for a repetition; raises IdempotencyKeyReused for another request."""
+        """The first answer, for a repetition of the same request; raises IdempotencyKeyReused for another one."""
         if fingerprint != self.fingerprint:
             raise IdempotencyKeyReused("This Idempotency-Key was used for an upload with other contents.")
         return self.answer
@@ -38,25 +38,25 @@ class Answered:
 
 @dataclass(slots=True)
 class Claim:
-    """A key in this request's hands, or its answer."""
+    """A key that is leased to this request, or its earlier answer."""
 
     key: str
     holder: UUID
     answered: Answered | None = None
     fulfilled: bool = False
-    # Jobs may exist and nobody knows: the key stays until its time runs out.
+    # It is unknown whether jobs were created: the key stays leased until it expires.
     undecided: bool = False
 
     def document(self) -> dict[str, str]:
-        """As the jobs service reads it."""
+        """The claim in the format of the jobs service."""
         return {"key": self.key, "holder": str(self.holder)}
 
 
 @asynccontextmanager
 async def claimed(request: Request, jobs: Upstream) -> AsyncIterator[Claim | None]:
-    """Hold the request's key, if it has one, until the block ends; given back unless it was fulfilled.
+    """Lease the request's key, if it has one, while the block runs; release it unless it was fulfilled.
 
-    Raises IdempotencyKeyInFlight while another request holds it, and Refusal for a key that cannot be one.
+    Raises IdempotencyKeyInFlight while another request has the lease, and Refusal for an invalid key.
     """
     key = request.headers.get(HEADER)
     if key is None:
@@ -70,11 +70,11 @@ async def claimed(request: Request, jobs: Upstream) -> AsyncIterator[Claim | Non
         claim.answered = Answered(answer["fingerprint"], answer["answer"])
         yield claim
         return
-    alive = asyncio.create_task(_show_life(request, jobs, claim))
+    renewing = asyncio.create_task(_renew(request, jobs, claim))
     try:
         yield claim
     finally:
-        alive.cancel()
+        renewing.cancel()
         if not claim.fulfilled and not claim.undecided:
             await asyncio.shield(asyncio.create_task(_release(request, jobs, claim)))
 
@@ -87,15 +87,15 @@ async def _claim(request: Request, jobs: Upstream, claim: Claim) -> dict[str, An
     return document
 
 
-async def _show_life(request: Request, jobs: Upstream, claim: Claim) -> None:
+async def _renew(request: Request, jobs: Upstream, claim: Claim) -> None:
     while True:
-        await asyncio.sleep(_SHOW_LIFE_SECONDS)
-        # A lease that ran out is found out at the end, when the jobs are created.
+        await asyncio.sleep(_RENEW_SECONDS)
+        # An expired lease is detected when the jobs are created.
         with suppress(Problem, Refusal):
             await _claim(request, jobs, claim)
 
 
 async def _release(request: Request, jobs: Upstream, claim: Claim) -> None:
-    # If nobody hears of it, the key is free when its lease ends.
+    # After a failure, the key becomes free when its lease expires.
     with suppress(Problem):
         await jobs.send(request, "POST", f"{_PATH}/release", json=claim.document())

@@ -1,4 +1,4 @@
-"""Reads multipart/form-data while it arrives: one part after the other, never more than a block in memory."""
+"""A streaming reader of multipart/form-data that keeps at most one block in memory."""
 
 import asyncio
 import time
@@ -13,12 +13,12 @@ from gateway.errors import BadUpload
 
 from .file_names import disposition_parameters
 
-# More than a form of MAX_FILES recordings and all option fields has.
+# More than the parts of a form with MAX_FILES recordings and all option fields.
 MAX_PARTS = 64
-# Room for a name of 255 letters that take three bytes each, sent in two encodings beside each other.
+# Enough for a name of 255 characters of three bytes each, in two encodings.
 HEAD_BYTES = 4608
 HEAD_LINES = 8
-# A client that sends less than this within its patience holds a connection and no conversation.
+# A client that sends less than this within the idle timeout only occupies a connection.
 DRIP_BYTES = 1024
 
 
@@ -32,16 +32,16 @@ class Part:
 
 
 class _PartEnd:
-    """Marks the end of a part among the events."""
+    """An event: the end of a part."""
 
 
 class FormReader:
     """The parts of one request body, in the order in which the client sends them.
 
-    `async for part in reader` yields heads; `reader.data()` then yields the bytes of the current part. What is not read
-    of a part is skipped. The body is only pulled when a byte is asked for, so a slow reader slows the client down.
-    Raises BadUpload when the body is not what its content type says, or has more parts or longer heads than any form of
-    ours. So the work for everything but the recordings' own bytes is limited, whatever is sent.
+    `async for part in reader` yields heads; `reader.data()` then yields the bytes of the current part. Unread bytes of
+    a part are skipped. The body is only read when bytes are requested, so a slow reader slows the client down.
+    Raises BadUpload for a body that does not match its content type, or has more parts or longer heads than a valid
+    form. This limits the work for everything but the bytes of the recordings.
     """
 
     def __init__(self, content_type: str | None, body: AsyncIterator[bytes]) -> None:
@@ -76,7 +76,7 @@ class FormReader:
                 max_header_size=HEAD_BYTES,
             )
         except FormParserError as error:
-            raise BadUpload(f"The form's boundary is not usable: {error}.") from error
+            raise BadUpload(f"The boundary of the form is not valid: {error}.") from error
 
     def __aiter__(self) -> "FormReader":
         return self
@@ -97,16 +97,16 @@ class FormReader:
             block = await anext(self._body, None)
             if block is None:
                 if not self._complete:
-                    raise BadUpload("The form ends in the middle; was the upload interrupted?")
+                    raise BadUpload("The form is incomplete: the upload was interrupted.")
                 return None
-            # What only looks like the end of a part takes the parser long, so it counts like one.
+            # Delimiters inside a part are slow to parse, so they count as parts.
             self._delimiters += block.count(self._delimiter)
             if self._delimiters > MAX_PARTS:
                 raise _too_many_parts()
             try:
                 self._parser.write(block)
             except FormParserError as error:
-                raise BadUpload(f"The form cannot be read: {error}.") from error
+                raise BadUpload(f"The form is not valid: {error}.") from error
         return self._events.popleft()
 
     def _on_part_begin(self) -> None:
@@ -149,9 +149,9 @@ def _too_many_parts() -> BadUpload:
 
 
 async def with_idle_timeout(body: AsyncIterator[bytes], seconds: float) -> AsyncIterator[bytes]:
-    """The same blocks; raises BadUpload when next to nothing arrives for so long.
+    """The same blocks; raises BadUpload if fewer than DRIP_BYTES arrive within the timeout.
 
-    Time counts only while we wait for the client, not while what came is being stored.
+    Only the time of waiting for the client counts, not that of storing the bytes.
     """
     waited, received = 0.0, 0
     while True:
@@ -160,7 +160,7 @@ async def with_idle_timeout(body: AsyncIterator[bytes], seconds: float) -> Async
             async with asyncio.timeout(max(0.0, seconds - waited)):
                 block = await anext(body, None)
         except TimeoutError as error:
-            raise BadUpload(f"Nothing arrived for {seconds:g} seconds, or hardly anything.") from error
+            raise BadUpload(f"Less than {DRIP_BYTES} bytes arrived within {seconds:g} seconds.") from error
         if block is None:
             return
         waited += time.monotonic() - began

@@ -1,8 +1,8 @@
-"""One writer at a time for an upload, whichever replica it is at, with nothing but an object store.
+"""A lock per upload that works across replicas, made of objects in the store.
 
-Who wants to write puts a claim and then lists all claims: of two that do so at the same time at least one sees the
-other (lists show what was put before) and steps back. Ages are differences of the store's own times, so no other clock
-is trusted. A claim whose process died is nobody's after LEASE_SECONDS.
+A writer puts a claim object and then lists all claims: of two simultaneous writers at least one sees the other, because
+lists contain every earlier put, and gives up. Ages are differences between timestamps of the store, so that no other
+clock matters. The claim of a killed process expires after LEASE_SECONDS.
 """
 
 import asyncio
@@ -27,30 +27,30 @@ _TRIES = 3
 
 
 class Claim:
-    """The right to write to one upload while it is renewed."""
+    """The right to write to one upload, as long as it is renewed."""
 
     def __init__(self) -> None:
         self._renewed = time.monotonic()
 
     def renewed(self, put_at: float) -> None:
-        """Note that the store has the claim, put at this monotonic time."""
+        """Record that the claim was stored at this monotonic time."""
         self._renewed = put_at
 
     def require(self) -> None:
-        """Raise UploadBusy when somebody else may hold the right by now."""
+        """Raise UploadBusy if another writer may have taken the claim."""
         if time.monotonic() - self._renewed > LEASE_SECONDS - _RENEW_SECONDS:
-            raise UploadBusy("The object store was away for too long; ask for the offset and go on.")
+            raise UploadBusy("The object store was unavailable for too long; read the offset and continue.")
 
 
 class Claims:
-    """Hands out the right to write."""
+    """Takes and renews claims."""
 
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
 
     @asynccontextmanager
     async def hold(self, job_id: UUID) -> AsyncIterator[Claim]:
-        """Hold the right to write to an upload; raises UploadBusy."""
+        """Hold the claim for an upload while the block runs; raises UploadBusy."""
         key = keys.resumable_claim(job_id, uuid4())
         claim = await self._take(job_id, key)
         renewing = asyncio.create_task(self._renew(key, claim), name="renewal of an upload's claim")
@@ -65,7 +65,7 @@ class Claims:
     async def _take(self, job_id: UUID, key: str) -> Claim:
         for attempt in range(_TRIES):
             if attempt:
-                await asyncio.sleep(random.uniform(0.1, 0.5))  # noqa: S311 (so that two do not step back for ever)
+                await asyncio.sleep(random.uniform(0.1, 0.5))  # noqa: S311 (so that two writers do not collide again)
             claim, put_at = Claim(), time.monotonic()
             await self._store.put(key, b"")
             claim.renewed(put_at)
@@ -81,7 +81,7 @@ class Claims:
             return False
         dead = [other for other, put_at in claims.items() if now - put_at > timedelta(seconds=LEASE_SECONDS)]
         if dead:
-            log.info("claims of writers that are gone are dropped", claims=len(dead))
+            log.info("expired claims deleted", claims=len(dead))
             await self._store.delete_many(dead)
         return len(dead) == len(claims)
 
@@ -92,6 +92,6 @@ class Claims:
             try:
                 await self._store.put(key, b"")
             except StoreUnavailable as error:
-                log.warning("claim on an upload could not be renewed", error=str(error))
+                log.warning("upload claim not renewed", error=str(error))
             else:
                 claim.renewed(put_at)

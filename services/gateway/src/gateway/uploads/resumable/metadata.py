@@ -1,4 +1,4 @@
-"""What the client says about a recording in Upload-Metadata: its name and type, and the fields of the form."""
+"""Upload-Metadata: file name, media type, and the fields of the form."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from gateway.uploads.file_names import given_name
 from .protocol import metadata_of
 
 _NAME, _TYPE = ("filename", "name"), ("filetype", "type", "contenttype", "mimetype")
-# What tus clients and upload pages send by themselves, and nothing here depends on.
+# Names that tus clients and upload pages add, and that are not used.
 _IGNORED = frozenset(
     {
         *("relativepath", "path", "fullpath", "webkitrelativepath", "directory"),
@@ -22,7 +22,7 @@ _IGNORED = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """A header's contents; `fields` are those that the form has too."""
+    """The contents of the header; `fields` are the fields of the form."""
 
     file_name: str
     content_type: str | None
@@ -30,19 +30,19 @@ class Chosen:
 
 
 def chosen_of(header: str) -> Chosen:
-    """Read an Upload-Metadata header; raises ValueError if that is impossible, and InvalidForm for unknown fields."""
+    """Parse an Upload-Metadata header; raises ValueError if it is not valid, InvalidForm for unknown fields."""
     pairs = metadata_of(header)
     fields = {name: value.decode() for name, value in pairs.items() if name in FIELDS}
     others = {_plain(name): value for name, value in pairs.items() if name not in FIELDS}
     for name in pairs:
         if name not in FIELDS and _plain(name) not in _IGNORED.union(_NAME, _TYPE):
             known = ", ".join(("filename", "filetype", *sorted(FIELDS)))
-            raise InvalidForm(f"There is no field {name[:40]!r}; send {known} in Upload-Metadata.")
+            raise InvalidForm(f"Unknown field {name[:40]!r}; send {known} in Upload-Metadata.")
     named = next((value for key in _NAME if (value := others.get(key))), b"")
     kind = next((value for key in _TYPE if (value := others.get(key))), None)
     return Chosen(given_name(named), None if kind is None else kind.decode("latin-1"), fields)
 
 
 def _plain(name: str) -> str:
-    """Names as clients of different languages write them: lastModified, last_modified."""
+    """The name without case, `_` and `-`: lastModified, last_modified."""
     return name.replace("_", "").replace("-", "").lower()

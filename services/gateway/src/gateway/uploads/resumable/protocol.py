@@ -1,4 +1,4 @@
-"""tus 1.0.0 on the wire: its constants, and headers that are more than a number."""
+"""The protocol tus 1.0.0: constants and headers."""
 
 import base64
 import binascii
@@ -10,7 +10,7 @@ from .errors import ExtensionNotSupported
 
 VERSION = "1.0.0"
 EXTENSIONS = "creation,creation-with-upload,checksum,termination,expiration"
-# Headers by which clients use extensions that we do not have: concatenation, creation-defer-length.
+# Headers of extensions that are not supported: concatenation, creation-defer-length.
 UNSUPPORTED = ("Upload-Concat", "Upload-Defer-Length")
 ALGORITHMS = ("sha1", "sha256", "md5")
 PIECE = "application/offset+octet-stream"
@@ -24,18 +24,18 @@ def metadata_of(header: str) -> dict[str, bytes]:
     for pair in filter(None, (item.strip() for item in header.split(","))):
         name, _, encoded = pair.partition(" ")
         if name in pairs:
-            raise ValueError(f"{name} is there twice")
+            raise ValueError(f"{name} occurs twice")
         pairs[name] = _decoded(encoded)
     return pairs
 
 
 def require_supported(headers: Headers) -> None:
-    """Raise ExtensionNotSupported if the request needs an extension that is not among ours."""
+    """Raise ExtensionNotSupported if the request needs an extension that is not supported."""
     wanted = [name for name in UNSUPPORTED if name in headers]
     if "upload-checksum" in headers.get("trailer", "").lower():
         wanted.append("Upload-Checksum as a trailer")
     if wanted:
-        raise ExtensionNotSupported(f"{wanted[0]} cannot be used here; the extensions are {EXTENSIONS}.")
+        raise ExtensionNotSupported(f"{wanted[0]} is not supported; the extensions are {EXTENSIONS}.")
 
 
 def checksum_of(header: str) -> tuple[str, bytes]:
@@ -54,19 +54,19 @@ def _decoded(encoded: str) -> bytes:
 
 
 class TusFrame:
-    """Says the protocol's version in every answer of an upload, and lets a POST stand for another method."""
+    """Adds Tus-Resumable to the answers of uploads, and applies X-HTTP-Method-Override."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on."""
+        """Handle one connection."""
         if scope["type"] != "http" or not (scope["path"] == PATH or scope["path"].startswith(f"{PATH}/")):
             await self._app(scope, receive, send)
             return
-        meant = Headers(scope=scope).get("x-http-method-override", "").upper()
-        if scope["method"] == "POST" and meant in _OVERRIDDEN:
-            scope["method"] = meant
+        override = Headers(scope=scope).get("x-http-method-override", "").upper()
+        if scope["method"] == "POST" and override in _OVERRIDDEN:
+            scope["method"] = override
 
         async def send_framed(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -1,4 +1,4 @@
-"""What is known about an upload, as a small JSON object beside its bytes."""
+"""The record of an upload: a small JSON object in the object store."""
 
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -18,10 +18,11 @@ _PART = 8 * MIB
 
 
 class Record(BaseModel):
-    """One upload; it has the id of the job that it becomes.
+    """One upload; its id is the id of its job.
 
-    Stored are the parts `etags`, each of `part_size` bytes, and after them `tail` bytes in an object of their own, too
-    few for a part. `sha256` is there when the recording is complete and in its place; `accepted` when the job exists.
+    The stored bytes are the parts `etags` of `part_size` bytes each, followed by `tail` bytes in a separate object, too
+    few for a part. `sha256` is set when the recording is complete and stored as the job's source, `accepted` when the
+    job exists.
     """
 
     job_id: UUID
@@ -42,26 +43,26 @@ class Record(BaseModel):
 
     @property
     def choices(self) -> dict[str, Any]:
-        """Everything that the client chose, as the jobs service reads it; `further` is all but the options."""
+        """All choices of the client, in the format of the jobs service; `further` is all but the options."""
         return {"options": self.options.model_dump(mode="json"), **self.further}
 
     @property
     def offset(self) -> int:
-        """How many bytes are stored for good."""
+        """Number of bytes that are stored durably."""
         return self.length if self.sha256 else len(self.etags) * self.part_size + self.tail
 
     @property
     def tail_key(self) -> str:
-        """Where the bytes after the last part are; another place for every offset, so that none is overwritten."""
+        """The key of the bytes after the last part; one key per offset, so that none is overwritten."""
         return keys.resumable_tail(self.job_id, self.offset)
 
     def with_changes(self, **changes: object) -> Self:
-        """The record, changed."""
+        """A copy of the record with changes."""
         return self.model_copy(update=changes)
 
 
 def part_size(length: int) -> int:
-    """Bytes in a part: few, for the memory's sake, but so many that the parts suffice."""
+    """Bytes of a part: few, to save memory, but enough for MOST_PARTS parts."""
     needed = -(-length // (MOST_PARTS - 1))
     return max(_PART, -(-needed // MIB) * MIB)
 
@@ -85,16 +86,16 @@ class Records:
         if record.owner_id != owner_id:
             raise UploadNotFound(f"There is no upload {job_id}.")
         if record.expires_at <= datetime.now(UTC):
-            raise UploadGone("The upload was not finished in time; begin again.")
+            raise UploadGone("The upload has expired; create a new one.")
         return record
 
     async def write(self, record: Record) -> None:
-        """Store a record: from here on it counts."""
+        """Store a record."""
         body = record.model_dump_json().encode()
         await self._store.put(keys.resumable_record(record.job_id), body, "application/json")
 
     async def drop(self, record: Record) -> None:
-        """Forget an upload with all that is stored of it; a recording that is in its place already stays there."""
+        """Delete an upload and its stored bytes; a recording that is stored as a job's source is kept."""
         if record.multipart is not None and record.sha256 is None:
             with suppress(ObjectMissing):
                 await self._store.parts.abort(keys.source(record.job_id), record.multipart)

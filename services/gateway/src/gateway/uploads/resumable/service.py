@@ -1,4 +1,4 @@
-"""Resumable uploads from their creation to the job, and the end of those that nobody finishes."""
+"""Resumable uploads, from creation to the job, and the deletion of expired ones."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -28,7 +28,7 @@ _SWEEP_SECONDS = 600.0
 
 
 class ResumableUploads:
-    """What a client may do with its uploads."""
+    """Creates, continues and deletes resumable uploads."""
 
     def __init__(self, store: ObjectStore, jobs: Upstream, limits: UploadLimits, lifetime: timedelta) -> None:
         self._store = store
@@ -44,9 +44,9 @@ class ResumableUploads:
         return self._limits.max_bytes
 
     async def create(self, request: Request, owner_id: UUID, *, length: int, metadata: str) -> Record:
-        """Begin an upload; raises UploadTooLarge, BadUploadHeader or, for impossible choices, InvalidForm.
+        """Create an upload; raises UploadTooLarge, BadUploadHeader or InvalidForm.
 
-        Raises the jobs service's Refusal if the user has too much already, or the choices cannot be fulfilled.
+        Raises the jobs service's Refusal if the user is over the quota, or the choices are not possible.
         """
         if length > self.max_bytes:
             raise UploadTooLarge(
@@ -55,7 +55,7 @@ class ResumableUploads:
         try:
             chosen = chosen_of(metadata)
         except ValueError as error:
-            raise BadUploadHeader(f"Upload-Metadata cannot be read: {error}.") from error
+            raise BadUploadHeader(f"Upload-Metadata is not valid: {error}.") from error
         choices = choices_of(chosen.fields, self._limits.default_language)
         record = Record(
             job_id=uuid4(),
@@ -78,7 +78,7 @@ class ResumableUploads:
             await end_upload(request, self._jobs, record.job_id)
             raise
         with context.bound(job_id=record.job_id):
-            log.info("resumable upload begun", size_bytes=length)
+            log.info("resumable upload created", size_bytes=length)
         return record
 
     async def find(self, upload_id: UUID, identity: Identity) -> Record:
@@ -86,13 +86,13 @@ class ResumableUploads:
         return await self._records.owned(upload_id, identity.user_id)
 
     async def append(self, request: Request, record: Record, *, offset: int, checksum: Checksum | None) -> Record:
-        """Store the request's body, and have the job created when it was the rest.
+        """Store the request's body, and create the job when the upload is complete.
 
-        Raises OffsetMismatch, UploadBusy, ChecksumMismatch, and whatever the jobs service says to the complete upload.
+        Raises OffsetMismatch, UploadBusy, ChecksumMismatch, and the jobs service's Refusal of the complete upload.
         """
         with context.bound(job_id=record.job_id):
             async with self._claims.hold(record.job_id) as claim:
-                # Somebody may have written since the record was looked at.
+                # Another request may have changed the record since it was read.
                 record = await self._records.read(record.job_id)
                 if offset != record.offset:
                     raise OffsetMismatch(f"{record.offset} bytes are stored, not {offset}.", offset=record.offset)
@@ -105,29 +105,29 @@ class ResumableUploads:
                 return transfer.record
 
     async def look(self, request: Request, record: Record) -> Record:
-        """The upload as it is; if all bytes are there and the end of the last request was lost, its job is created now.
+        """The state of the upload; creates the job if all bytes are stored and the last request failed before that.
 
-        A client that is told that everything is stored does not come back.
+        A client does not send another request once all bytes are stored.
         """
         if record.offset < record.length or record.accepted:
             return record
         return await self.append(request, record, offset=record.offset, checksum=None)
 
     async def remove(self, request: Request, record: Record) -> None:
-        """Forget an upload; the job that it has become stays. Raises UploadBusy."""
+        """Delete an upload, but not its job; raises UploadBusy."""
         async with self._claims.hold(record.job_id):
             await self._records.drop(await self._records.read(record.job_id))
         await self._store.delete_many(prefix=keys.resumable_prefix(record.job_id))
         await end_upload(request, self._jobs, record.job_id)
 
     async def sweep(self) -> None:
-        """Forget for ever the uploads that are past their time."""
+        """Delete expired uploads regularly, until cancelled."""
         while True:
             await self.drop_expired()
             await asyncio.sleep(_SWEEP_SECONDS)
 
     async def drop_expired(self) -> int:
-        """Forget the uploads that are past their time; return how many."""
+        """Delete expired uploads; returns their number."""
         dropped = 0
         folders = [folder async for folder in self._store.folders(keys.RESUMABLE)]
         for folder in folders:
@@ -139,5 +139,5 @@ class ResumableUploads:
                 await self._records.drop(record)
                 dropped += 1
         if dropped:
-            log.info("expired uploads are given up", uploads=dropped)
+            log.info("expired uploads deleted", uploads=dropped)
         return dropped

@@ -1,4 +1,4 @@
-"""Taking bytes in, and what follows on the last of them."""
+"""Storing the bytes of a resumable upload, and creating the job after the last ones."""
 
 import hashlib
 from collections.abc import AsyncIterator
@@ -22,23 +22,23 @@ from .records import Record, Records
 
 log = structlog.get_logger(__name__)
 
-# A client that leaves, and one that falls silent: what it sent until then is good.
+# The client disconnected or timed out: the bytes that it sent until then are kept.
 _INTERRUPTIONS = (ClientDisconnect, BadUpload)
 
 
 @dataclass(frozen=True, slots=True)
 class Checksum:
-    """What the bytes of one request must hash to."""
+    """The checksum of the bytes of one request."""
 
     algorithm: str
     digest: bytes
 
 
 class Transfer:
-    """Appends to one upload; whoever uses it holds the claim.
+    """Appends to one upload, for which the caller has the claim.
 
-    After every full part the record is written, so that a killed process costs at most one part; with a checksum
-    nothing counts before it is known to be right. At most one part is in memory.
+    The record is written after every full part, so that a killed process loses at most one part; with a checksum,
+    only after it was verified. At most one part is in memory.
     """
 
     def __init__(self, store: ObjectStore, records: Records, record: Record, claim: Claim) -> None:
@@ -49,8 +49,8 @@ class Transfer:
         self._buffer = bytearray()
 
     async def append(self, body: AsyncIterator[bytes], checksum: Checksum | None) -> None:
-        """Store a piece; raises ChecksumMismatch, UploadTooLarge, UploadGone, and what interrupted the client."""
-        # The record that is worked on; `self.record` is the one that is stored.
+        """Store bytes; raises ChecksumMismatch, UploadTooLarge, UploadGone, or the interruption by the client."""
+        # `draft` is the changed record, `self.record` the stored one.
         draft = self.record
         self._buffer = bytearray(await self._store.get(draft.tail_key)) if draft.tail else bytearray()
         draft = draft.with_changes(tail=0)
@@ -64,38 +64,40 @@ class Transfer:
         except _INTERRUPTIONS as error:
             interruption = error
         if hashing and (interruption or checksum is None or hashing.digest() != checksum.digest):
-            raise interruption or ChecksumMismatch("The bytes have another checksum and are dropped; send them again.")
+            raise interruption or ChecksumMismatch(
+                "The bytes do not match the checksum and were discarded; send them again."
+            )
         await self._commit(draft.with_changes(tail=len(self._buffer)))
         if interruption:
             raise interruption
 
     async def finish(self, request: Request, jobs: Upstream) -> None:
-        """Put the complete recording in its place and have it taken up; may be repeated until it has worked.
+        """Store the complete recording as the job's source and create the job; may be repeated after a failure.
 
-        Raises ServiceUnavailable when nobody knows whether the jobs service accepted, and its Refusal; nothing is left
-        of a recording that was refused because its owner has too much already, or is deleted.
+        Raises ServiceUnavailable if it is unknown whether the job was created, and the jobs service's Refusal. The
+        recording is deleted if it was refused because its owner is over the quota or deleted.
         """
         if self.record.sha256 is None:
             await self._compose()
         record = self.record
         assert record.sha256 is not None
-        made = Recording(record.job_id, record.file_name, record.content_type, record.length, record.sha256)
+        recording = Recording(record.job_id, record.file_name, record.content_type, record.length, record.sha256)
         try:
-            answer = await create_jobs(request, jobs, [made], record.choices)
+            answer = await create_jobs(request, jobs, [recording], record.choices)
         except Undecided as undecided:
             metrics.UPLOADS.labels("undecided").inc()
             raise undecided.reason from undecided
         metrics.UPLOADS.labels("refused" if answer.is_error else "accepted").inc()
         if _is_final(answer):
-            await self._give_up()
+            await self._discard()
             await end_upload(request, jobs, record.job_id)
         if answer.is_error:
             raise Refusal(answer)
         await self._commit(record.with_changes(accepted=True))
         await end_upload(request, jobs, record.job_id)
 
-    async def _give_up(self) -> None:
-        """Leave nothing of a recording that will never become a job."""
+    async def _discard(self) -> None:
+        """Delete a recording that will not become a job."""
         await self._store.delete(keys.source(self.record.job_id))
         await self._records.drop(self.record)
 
@@ -105,7 +107,7 @@ class Transfer:
             metrics.UPLOAD_BYTES.inc(len(block))
             room -= len(block)
             if room < 0:
-                raise UploadTooLarge(f"The upload was announced with {self.record.length} bytes; these are more.")
+                raise UploadTooLarge(f"The upload has more bytes than its Upload-Length of {self.record.length}.")
             yield block
 
     async def _take(self, draft: Record, block: bytes, *, count: bool) -> Record:
@@ -121,19 +123,19 @@ class Transfer:
         return draft
 
     async def _put_part(self, draft: Record) -> Record:
-        """Store the buffer as the next part; one of that number that never counted is replaced."""
+        """Store the buffer as the next part; replaces a part of the same number that is not in the record."""
         self._claim.require()
         key = keys.source(draft.job_id)
         multipart = draft.multipart or await self._store.parts.begin(key, draft.content_type)
         try:
             etag = await self._store.parts.put(key, multipart, len(draft.etags) + 1, self._buffer)
         except ObjectMissing as error:
-            raise UploadGone("The parts of this upload were given up; begin again.") from error
+            raise UploadGone("The parts of this upload were deleted; create a new upload.") from error
         self._buffer = bytearray()
         return draft.with_changes(multipart=multipart, etags=[*draft.etags, etag])
 
     async def _commit(self, draft: Record) -> None:
-        """Let what is stored count."""
+        """Write the record of what is stored."""
         before = self.record
         self._claim.require()
         if draft.tail and draft.offset != before.offset:
@@ -151,13 +153,13 @@ class Transfer:
             await self._store.put(key, tail, record.content_type)
         else:
             await self._join(record, record.multipart, tail)
-        # A hash cannot be carried from one request to the next, so the recording is read once; what is there counts.
+        # The state of a hash cannot be stored between requests, so the complete recording is read once.
         digest, size = hashlib.sha256(), 0
         async for block in self._store.open(key):
             digest.update(block)
             size += len(block)
         if size != record.length:
-            raise UploadGone("The parts of this upload are not complete; begin again.")
+            raise UploadGone("The parts of this upload are incomplete; create a new upload.")
         log.info("recording stored", size_bytes=size)
         await self._commit(record.with_changes(sha256=digest.hexdigest()))
 
@@ -168,15 +170,15 @@ class Transfer:
                 etags.append(await self._store.parts.put(key, multipart, len(etags) + 1, tail))
             await self._store.parts.complete(key, multipart, etags)
         except ObjectMissing:
-            # It was completed by somebody who did not live to say so, or it is gone.
+            # A killed process completed it before it wrote the record, or it was deleted.
             try:
                 await self._store.stat(key)
             except ObjectMissing as error:
-                raise UploadGone("The parts of this upload were given up; begin again.") from error
+                raise UploadGone("The parts of this upload were deleted; create a new upload.") from error
 
 
 def _is_final(refusal: httpx.Response) -> bool:
-    """Whether asking again is useless: the owner has too much, or is deleted; another token would help otherwise."""
+    """Whether a retry is useless: the owner is over the quota or deleted. Another 401 needs a new token."""
     if refusal.status_code == HTTPStatus.UNAUTHORIZED:
         return bool(refusal.json().get("code") == "account_gone")
     return refusal.status_code == HTTPStatus.TOO_MANY_REQUESTS
