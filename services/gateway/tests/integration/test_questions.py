@@ -16,17 +16,17 @@ Platform = Any
 @asynccontextmanager
 async def answering(answer: bytes) -> AsyncIterator[tuple[str, list[str]]]:
     """A server that answers every request with these bytes and records the requests."""
-    received: list[str] = []
+    requests: list[str] = []
 
     async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        received.append((await reader.readuntil(b"\r\n\r\n")).decode())
+        requests.append((await reader.readuntil(b"\r\n\r\n")).decode())
         writer.write(answer)
         await writer.drain()
         writer.close()
 
     server = await asyncio.start_server(respond, "127.0.0.1", 0)
     async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", received
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", requests
 
 
 async def test_login_and_own_account_are_relayed(client: httpx.AsyncClient) -> None:
@@ -68,7 +68,7 @@ async def test_request_id_and_trace_are_forwarded_and_other_headers_are_not(plat
         b"Content-Length: " + str(len(problem)).encode() + b"\r\nConnection: close\r\n\r\n" + problem
     )
     trace = "0af7651916cd43dd8448eb211c80319c"
-    async with answering(answer) as (jobs_url, received):
+    async with answering(answer) as (jobs_url, requests):
         with platform.running("gateway", "curious gateway", JOBS_URL=jobs_url) as url:
             headers = {
                 "Authorization": f"Bearer {token}",
@@ -86,7 +86,7 @@ async def test_request_id_and_trace_are_forwarded_and_other_headers_are_not(plat
     assert "set-cookie" not in passed.headers
     assert "x-internal" not in passed.headers
 
-    lines = received[-1].lower().split("\r\n")
+    lines = requests[-1].lower().split("\r\n")
     assert lines[0] == "get /jobs?limit=5 http/1.1"
     received = dict(line.split(": ", 1) for line in lines[1:] if line)
     assert received["authorization"] == f"bearer {token}".lower()

@@ -137,11 +137,12 @@ async def test_invalid_token_is_refused_by_routes_that_need_one_and_ignored_by_o
 
 
 async def test_scopes_and_role_are_checked_by_the_route(edge: httpx.AsyncClient) -> None:
-    for claims, path, code in (
+    cases: list[tuple[dict[str, Any], str, str]] = [
         ({"scope": "write"}, "/me", "scope_missing"),
         ({"scope": "password"}, "/me", "password_change_required"),
         ({}, "/admin", "admin_only"),
-    ):
+    ]
+    for claims, path, code in cases:
         answer = await edge.get(path, headers={"Authorization": f"Bearer {token(**claims)}"})
         assert (answer.status_code, answer.json()["code"]) == (403, code)
     admin = {"Authorization": f"Bearer {token(role='admin')}"}

@@ -12,7 +12,6 @@ class Heads:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one connection."""
         if scope["type"] != "http" or scope["method"] != "HEAD" or _is_routed(scope, scope["app"].routes):
             await self._app(scope, receive, send)
             return

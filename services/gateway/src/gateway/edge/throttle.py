@@ -42,7 +42,6 @@ class Throttle:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one connection."""
         if scope["type"] in ("http", "websocket") and not scope["path"].startswith(_UNCOUNTED):
             limits: RequestLimits = scope["app"].state.request_limits
             limits.take(HTTPConnection(scope))

@@ -67,7 +67,6 @@ class Upstream:
         self._streams = _client(base_url, timeout, None, secret)
 
     async def close(self) -> None:
-        """Close the connections."""
         await self._client.aclose()
         await self._streams.aclose()
 
@@ -192,7 +191,6 @@ class RelayedAnswer(StreamingResponse):
             self.headers["content-length"] = length
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the answer."""
         try:
             await super().__call__(scope, receive, send)
         finally:
@@ -234,7 +232,6 @@ class Upstreams:
         return (self.auth, self.jobs, self.metadata, self.cleanup)
 
     async def close(self) -> None:
-        """Close every client."""
         for upstream in self.all():
             await upstream.close()
 

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Depends, Request, WebSocket
+from fastapi import Depends
 from starlette.requests import HTTPConnection
 
 from common.storage import ObjectStore
@@ -22,8 +22,6 @@ from gateway.uploads.resumable.service import ResumableUploads
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """The objects that the routes use."""
-
     upstreams: Upstreams
     store: ObjectStore
     logs: LogStream
@@ -41,25 +39,18 @@ def _resources(connection: HTTPConnection) -> Resources:
     return resources
 
 
-def of_request(request: Request) -> Resources:
-    """The resources, for a route."""
-    return _resources(request)
-
-
-def of_socket(socket: WebSocket) -> Resources:
-    """The resources, for a WebSocket."""
-    return _resources(socket)
+ResourcesDep = Annotated[Resources, Depends(_resources)]
 
 
 async def _upload(
-    identity: Annotated[Identity, Depends(limited_identity)], resources: Annotated[Resources, Depends(of_request)]
+    identity: Annotated[Identity, Depends(limited_identity)], resources: ResourcesDep
 ) -> AsyncIterator[None]:
     with resources.sending.hold(identity):
         yield
 
 
 async def _stream(
-    identity: Annotated[Identity, Depends(limited_identity)], resources: Annotated[Resources, Depends(of_request)]
+    identity: Annotated[Identity, Depends(limited_identity)], resources: ResourcesDep
 ) -> AsyncIterator[None]:
     with resources.streams.hold(identity):
         yield
@@ -67,6 +58,3 @@ async def _stream(
 
 #: For routes with a long request or answer: counted until the end of the answer.
 COUNTED_UPLOAD, COUNTED_STREAM = Depends(_upload), Depends(_stream)
-
-ResourcesDep = Annotated[Resources, Depends(of_request)]
-SocketResourcesDep = Annotated[Resources, Depends(of_socket)]

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, WebSocket
 
-from .dependencies import SocketResourcesDep
+from .dependencies import ResourcesDep
 
 router = APIRouter()
 
@@ -13,10 +13,10 @@ After = Annotated[int, Query(ge=0, lt=2**63, description="The cursor of the last
 
 
 @router.websocket("/ws/logs/system")
-async def system_log(socket: WebSocket, resources: SocketResourcesDep, after: After = 0) -> None:
+async def system_log(socket: WebSocket, resources: ResourcesDep, after: After = 0) -> None:
     await resources.logs.of_system(socket, after)
 
 
 @router.websocket("/ws/logs/{job_id}")
-async def job_log(socket: WebSocket, job_id: UUID, resources: SocketResourcesDep, after: After = 0) -> None:
+async def job_log(socket: WebSocket, job_id: UUID, resources: ResourcesDep, after: After = 0) -> None:
     await resources.logs.of_job(socket, job_id, after)
