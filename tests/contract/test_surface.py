@@ -12,7 +12,7 @@ import pytest
 from common.web.answers import operations
 
 ROOT = Path(__file__).resolve().parents[2]
-SERVICES = ROOT / "services" / "gateway" / "src" / "gateway" / "documents"
+SERVICES = ROOT / "services" / "gateway" / "src" / "gateway" / "relay" / "documents"
 
 contracts = runpy.run_path(str(ROOT / "scripts" / "contracts.py"))
 document: dict[str, Any] = json.loads((ROOT / "docs" / "openapi.json").read_text())

@@ -15,8 +15,8 @@ from fastapi.routing import APIWebSocketRoute
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from gateway import surface
-from gateway.routes import router
+from gateway.relay import surface
+from gateway.routes.logs import router
 from native.fleet import Fleet
 from support.people import PASSWORD, administrator, bearer, made_key, signed_up, signing_key, user_id
 from support.platform_client import PlatformClient

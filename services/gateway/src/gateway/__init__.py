@@ -1,1 +1,1 @@
-"""The only public door: API, uploads, downloads, live logs and the web page."""
+"""The public entrance of the platform: API, uploads, downloads, live logs and the web page."""

@@ -1,4 +1,4 @@
-"""Puts the gateway together."""
+"""Composition root of the gateway."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,29 +13,29 @@ from common.service import answer_outages, open_service
 from common.storage import ObjectStore, StoreUnavailable
 from common.web import Readiness, TokenVerifier, build_app
 
-from . import cors, pages, relays, surface
-from .api_keys import ApiKeys
-from .credentials import Credentials, Doorkeeper
+from .edge import cors
+from .edge.api_keys import ApiKeys
+from .edge.connections import OpenConnections
+from .edge.credentials import Authenticator, Credentials
+from .edge.heads import Heads
+from .edge.limits import RateLimit
+from .edge.revocations import Revocations
+from .edge.security_headers import SecurityHeaders
+from .edge.throttle import RequestLimits, Throttle
 from .errors import StoreDown, TooManyStreams, TooManyUploads
-from .file_routes import router as file_router
-from .heads import Heads
-from .health import HealthReport, service_checks
-from .limits import RateLimit
-from .loghub import LogHub
-from .logstream import LogStream
-from .resources import Resources
-from .resumable.protocol import TusFrame
-from .resumable.routes import router as upload_router
-from .resumable.service import ResumableUploads
-from .revocations import Revocations
-from .routes import router
-from .security import SecurityHeaders
+from .files import pages
+from .logs.hub import LogHub
+from .logs.stream import LogStream
+from .relay import surface
+from .relay.health import HealthReport, service_checks
+from .relay.union import united
+from .relay.upstreams import Refusal, Upstreams, relayed
+from .routes import files, jobs, logs, platform, relays, uploads
+from .routes.dependencies import Resources
 from .settings import Settings
-from .streams import OpenConnections
-from .throttle import RequestLimits, Throttle
-from .union import united
-from .uploads import UploadLimits
-from .upstreams import Refusal, Upstreams, relayed
+from .uploads.acceptance import UploadLimits
+from .uploads.resumable.protocol import TusFrame
+from .uploads.resumable.service import ResumableUploads
 
 NAME = "gateway"
 
@@ -67,11 +67,11 @@ def create_app(settings: Settings) -> FastAPI:
             exempts_admins = settings.rate_limits_exempt_admins
             streams = OpenConnections(settings.streams_per_user, TooManyStreams, exempts_admins=exempts_admins)
             keys = ApiKeys(upstreams.auth, revocations, RateLimit(settings.logins_per_minute))
-            app.state.doorkeeper = Doorkeeper(revocations, keys)
+            app.state.authenticator = Authenticator(verifier, revocations, keys)
             app.state.resources = Resources(
                 upstreams=upstreams,
                 store=store,
-                logs=LogStream(hub, upstreams.jobs, verifier, settings.allowed_origins, streams),
+                logs=LogStream(hub, upstreams.jobs, settings.allowed_origins, streams),
                 logins=RateLimit(settings.logins_per_minute),
                 streams=streams,
                 sending=OpenConnections(settings.uploads_per_user, TooManyUploads, exempts_admins=exempts_admins),
@@ -83,7 +83,7 @@ def create_app(settings: Settings) -> FastAPI:
             yield
 
     page = pages.built(settings.web_dir)
-    routers = [router, file_router, upload_router, pages.front(page)]
+    routers = [each.router for each in (jobs, logs, platform, files, uploads)] + [pages.front(page)]
     readiness = Readiness(kept=1.0)
     app = build_app(name=NAME, title="Verbatim", lifespan=lifespan, routers=routers, readiness=readiness)
     # Starlette's type knows handlers for requests and handlers for sockets; this one serves both.
@@ -98,7 +98,7 @@ def create_app(settings: Settings) -> FastAPI:
 
 
 def _relay(app: FastAPI) -> None:
-    """Open the services' public operations to the world, those aside that the gateway answers itself."""
+    """Add a route for every public operation of the services that the gateway does not answer itself."""
     documents = surface.stored()
     own = app.openapi()
     answered = [(method, path) for path, methods in own["paths"].items() for method in methods]
@@ -108,15 +108,15 @@ def _relay(app: FastAPI) -> None:
 
 
 def _guard(app: FastAPI, settings: Settings) -> None:
-    """Wrap the application; what is added last sees a request first."""
+    """Add the middleware; the last one added receives a request first."""
     app.add_middleware(TusFrame)
-    # Inside of what binds the request's ids and answers problems, and around everything that is routed.
+    # Inside the middleware that binds the request's ids and answers problems, and around all routes.
     app.user_middleware.append(Middleware(Credentials))
     app.state.request_limits = RequestLimits(settings)
     app.user_middleware.append(Middleware(Throttle))
     app.user_middleware.append(Middleware(Heads))
     if settings.allowed_origins:
-        cors.let_in(app, settings.allowed_origins)
+        cors.allow(app, settings.allowed_origins)
     app.add_middleware(SecurityHeaders)
     if settings.proxies:
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=settings.proxies)

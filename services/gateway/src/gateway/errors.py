@@ -1,4 +1,4 @@
-"""What can go wrong at the public door, with stable codes."""
+"""Problems that the gateway answers, with stable codes."""
 
 from collections.abc import Mapping
 from typing import ClassVar
@@ -20,35 +20,35 @@ from common.web.errors import (
 
 
 class BadUpload(BadRequest):
-    """The body of an upload is not a readable form, or stopped in the middle."""
+    """The body of an upload is not a valid form, or is incomplete."""
 
     code = "bad_upload"
     title = "Unreadable upload"
 
 
 class InvalidForm(Invalid):
-    """The form is readable and says something impossible."""
+    """The form has invalid or missing fields."""
 
     code = "invalid_form"
     title = "Not a valid form"
 
 
 class IdempotencyKeyReused(Invalid):
-    """The Idempotency-Key belongs to an upload with other contents."""
+    """The Idempotency-Key was used for an upload with other contents."""
 
     code = "idempotency_key_reused"
     title = "Idempotency key of another request"
 
 
 class JobDeleted(Gone):
-    """The first upload with this Idempotency-Key created jobs that were deleted since: `deleted`, `existing`."""
+    """The first upload with this Idempotency-Key created jobs, some of which were deleted: `deleted`, `existing`."""
 
     code = "job_deleted"
     title = "Job deleted"
 
 
 class IdempotencyKeyInFlight(Conflict):
-    """The first upload with this Idempotency-Key has not ended yet; repeat it in a moment."""
+    """The first upload with this Idempotency-Key is still running; retry later."""
 
     code = "idempotency_key_in_flight"
     title = "Upload still running"
@@ -56,7 +56,7 @@ class IdempotencyKeyInFlight(Conflict):
 
 
 class ChunkAudioGone(Conflict):
-    """The audio of the job's chunks is no longer stored, so nothing can be decoded again; restart the job instead."""
+    """The audio of the job's chunks was deleted, so they cannot be decoded again; restart the job instead."""
 
     code = "chunk_audio_gone"
     title = "Chunk audio gone"
@@ -70,33 +70,33 @@ class UploadTooLarge(TooLarge):
 
 
 class BodyTooLarge(TooLarge):
-    """A request other than an upload carries more than any of them needs."""
+    """The body of a request other than an upload is too large."""
 
     code = "body_too_large"
     title = "Request too large"
 
 
 class BodyTooSlow(Problem):
-    """A request other than an upload takes too long to arrive."""
+    """The body of a request other than an upload did not arrive in time."""
 
     status, code, title = 408, "body_too_slow", "Request too slow"
     default_headers: ClassVar[Mapping[str, str]] = {"Connection": "close"}
 
 
 class ServiceUnavailable(Unavailable):
-    """A service behind the gateway cannot be reached or does not answer in time."""
+    """A service cannot be reached or did not answer in time."""
 
     code = "service_unavailable"
     title = "A service is not available"
 
     def __init__(self, detail: str, *, upstream: str, sent: bool) -> None:
-        """`sent` tells whether the service may have received the request and acted on it."""
+        """`sent` is true if the service may have received the request."""
         super().__init__(detail, upstream=upstream)
         self.sent = sent
 
 
 class BadUpstreamAnswer(UpstreamFailed):
-    """A service behind the gateway answered something that is not its interface."""
+    """The answer of a service does not match its interface."""
 
     code = "upstream_failed"
 
@@ -109,35 +109,35 @@ class StoreDown(Unavailable):
 
 
 class TranscriptNotReady(Conflict):
-    """The job has no finished transcript (yet)."""
+    """The job has no transcript yet."""
 
     code = "transcript_not_ready"
     title = "Transcript not ready"
 
 
 class ProvenanceUnknown(NotFound):
-    """The transcript was made before its provenance was recorded."""
+    """No provenance is stored: the transcript is from an earlier version."""
 
     code = "provenance_unknown"
     title = "Provenance unknown"
 
 
 class FormatNotAvailable(NotFound):
-    """The transcript exists, this format of it does not."""
+    """The transcript is not stored in this format."""
 
     code = "format_not_available"
     title = "Format not available"
 
 
 class FileNotFound(NotFound):
-    """There is no file of this name, or it is gone."""
+    """There is no file of this name, or it was deleted."""
 
     code = "file_not_found"
     title = "File not found"
 
 
 class ForeignOrigin(Forbidden):
-    """A web page of another origin tried to open a WebSocket."""
+    """The WebSocket comes from a web page of an origin that is not allowed."""
 
     code = "foreign_origin"
     title = "Origin not allowed"
@@ -151,21 +151,21 @@ class InvalidApiKey(Unauthorized):
 
 
 class TooManyLogins(TooManyRequests):
-    """This address asks for tokens too often."""
+    """This address sent too many login requests."""
 
     code = "too_many_requests"
     title = "Too many requests"
 
 
 class RateLimited(TooManyRequests):
-    """This user, or this address where nobody is signed in, asks too often; `Retry-After` says when to come back."""
+    """This user, or this address without a valid token, sent too many requests; retry after `Retry-After`."""
 
     code = "rate_limited"
     title = "Too many requests"
 
 
 class TooManyStreams(TooManyRequests):
-    """This user has as many event streams and log sockets open at this replica as one user may."""
+    """This user has reached the limit of open event streams and log sockets at this replica."""
 
     code = "too_many_streams"
     title = "Too many open streams"
@@ -173,7 +173,7 @@ class TooManyStreams(TooManyRequests):
 
 
 class TooManyUploads(TooManyRequests):
-    """This user sends as many recordings at once to this replica as one user may."""
+    """This user has reached the limit of simultaneous uploads to this replica."""
 
     code = "too_many_uploads"
     title = "Too many uploads at once"
@@ -181,7 +181,7 @@ class TooManyUploads(TooManyRequests):
 
 
 class TooManyViewers(Unavailable):
-    """This replica streams logs to as many viewers as it may."""
+    """This replica has reached its limit of log viewers."""
 
     code = "too_many_viewers"
     title = "Too many log viewers"

@@ -1,4 +1,4 @@
-"""The gateway before the real auth and jobs services, a real broker and a real object store."""
+"""The gateway with real auth and jobs services, broker and object store."""
 
 import asyncio
 import os
@@ -30,7 +30,7 @@ START_SECONDS = 60.0
 
 @dataclass
 class Platform:
-    """Running services: where they are, and the places behind them."""
+    """Addresses and processes of the running services."""
 
     urls: dict[str, str]
     db_urls: dict[str, str]
@@ -84,7 +84,7 @@ def platform(
     s3_server: ObjectStoreServer,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Platform]:
-    """Auth, jobs and a gateway; metadata and cleanup are down, which the gateway has to live with."""
+    """Auth, jobs and a gateway; metadata and cleanup are not running."""
     storage = s3_server.settings("gateway-tests")
     asyncio.run(_make_bucket(storage))
     broker = BrokerSettings(broker_url=rabbitmq_server.vhost_url(rabbitmq_server.create_vhost()))
@@ -102,7 +102,7 @@ def platform(
         "SECRET_KEY": SECRET_KEY,
         "INTERNAL_TOKEN": "what the gateway shows in these tests",
         "ADMIN_PASSWORD": PASSWORD,
-        # Tests log in often, and all from one address.
+        # All tests log in from one address.
         "LOGIN_ATTEMPTS": "1000",
         "LOGINS_PER_MINUTE": "10000",
         "REQUESTS_PER_MINUTE_PER_ADDRESS": "0",
@@ -165,7 +165,7 @@ async def client(platform: Platform, token: str) -> AsyncIterator[httpx.AsyncCli
 
 @pytest.fixture
 def signed(platform: Platform) -> Callable[..., Awaitable[str]]:
-    """Signs tokens with auth's own key: another's claims, some of them changed, and a life of so many seconds."""
+    """Signs tokens with auth's key: the claims of a given token with changes, and a lifetime in seconds."""
 
     async def sign(token: str, *, seconds: int = 600, **changes: str) -> str:
         engine = database.create_engine(DatabaseSettings(db_url=platform.db_urls["auth"]))

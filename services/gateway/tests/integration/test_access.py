@@ -1,4 +1,4 @@
-"""Who is let in, with what, and how soon not any more: auth and gateway together."""
+"""Sessions, API keys, roles and revocations at the gateway with the real auth service."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -21,7 +21,7 @@ PASSWORD = "a password for one test"
 
 
 async def enter(url: str, username: str, password: str) -> dict[str, Any]:
-    """Log in; the whole answer."""
+    """Log in; returns the answer."""
     async with httpx.AsyncClient(base_url=url, timeout=30) as stranger:
         answer = await stranger.post("/token", data={"username": username, "password": password})
     body: dict[str, Any] = answer.raise_for_status().json()
@@ -30,7 +30,7 @@ async def enter(url: str, username: str, password: str) -> dict[str, Any]:
 
 @asynccontextmanager
 async def showing(url: str, **headers: str) -> AsyncIterator[httpx.AsyncClient]:
-    """Somebody who sends these headers."""
+    """A client with these headers."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     async with httpx.AsyncClient(base_url=url, headers=named, timeout=30) as made:
         yield made
@@ -38,7 +38,7 @@ async def showing(url: str, **headers: str) -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.fixture
 async def person(platform: Platform, client: httpx.AsyncClient) -> dict[str, str]:
-    """A new user whose password is their own: name and id."""
+    """A new user with a changed password: name and id."""
     username = f"user-{uuid4().hex[:8]}"
     made = await client.post("/admin/users", json={"username": username})
     assert made.status_code == 201, made.text
@@ -53,14 +53,14 @@ async def person(platform: Platform, client: httpx.AsyncClient) -> dict[str, str
 
 @pytest.fixture
 async def session(platform: Platform, person: dict[str, str]) -> AsyncIterator[httpx.AsyncClient]:
-    """That user, logged in at the gateway."""
+    """A client of the user, logged in at the gateway."""
     tokens = await enter(platform.urls["gateway"], person["username"], PASSWORD)
     async with showing(platform.urls["gateway"], authorization=f"Bearer {tokens['access_token']}") as made:
         yield made
 
 
 async def make_key(session: httpx.AsyncClient, *scopes: str) -> dict[str, Any]:
-    """A new API key as it is shown once."""
+    """Create an API key; returns it."""
     made = await session.post("/api-keys", json={"name": "test", "scopes": list(scopes)})
     assert made.status_code == 201, made.text
     body: dict[str, Any] = made.json()
@@ -72,9 +72,7 @@ def refused(answer: httpx.Response) -> tuple[int, str]:
     return answer.status_code, answer.json()["code"]
 
 
-async def test_one_time_password_opens_nothing_until_it_is_changed(
-    platform: Platform, client: httpx.AsyncClient
-) -> None:
+async def test_one_time_password_must_be_changed_first(platform: Platform, client: httpx.AsyncClient) -> None:
     url = platform.urls["gateway"]
     username = f"user-{uuid4().hex[:8]}"
     made = (await client.post("/admin/users", json={"username": username})).json()
@@ -92,7 +90,7 @@ async def test_one_time_password_opens_nothing_until_it_is_changed(
         assert (await free.get("/jobs")).status_code == 200
 
 
-async def test_api_key_opens_what_its_scopes_allow(platform: Platform, session: httpx.AsyncClient) -> None:
+async def test_api_key_is_limited_to_its_scopes(platform: Platform, session: httpx.AsyncClient) -> None:
     url = platform.urls["gateway"]
     reading, writing = (await make_key(session, "read"))["key"], (await make_key(session, "write"))["key"]
     assert reading.startswith("vk_")
@@ -100,7 +98,7 @@ async def test_api_key_opens_what_its_scopes_allow(platform: Platform, session: 
         for program in (reader, writer):
             assert (await program.get("/jobs")).status_code == 200
             assert refused(await program.get("/admin/users")) == (403, "admin_only")
-            # A key is not a person: it makes no further keys and changes no password.
+            # A key must not create keys or change the password.
             assert (await program.post("/api-keys", json={"name": "more"})).status_code == 403
             change = {"current_password": PASSWORD, "new_password": "another password"}
             assert refused(await program.put("/me/password", json=change)) == (403, "sign_in_needed")
@@ -115,7 +113,7 @@ async def test_api_key_opens_what_its_scopes_allow(platform: Platform, session: 
     assert "key" not in keys[0]
 
 
-async def test_admin_scope_is_needed_even_by_an_admins_key(platform: Platform, client: httpx.AsyncClient) -> None:
+async def test_key_of_an_admin_needs_the_admin_scope(platform: Platform, client: httpx.AsyncClient) -> None:
     url = platform.urls["gateway"]
     plain, admin = (await make_key(client, "write"))["key"], (await make_key(client, "read", "admin"))["key"]
     async with showing(url, x_api_key=plain) as program:
@@ -126,7 +124,7 @@ async def test_admin_scope_is_needed_even_by_an_admins_key(platform: Platform, c
 
 
 @pytest.mark.parametrize("headers", [{"x_api_key": "vk_invented"}, {"authorization": "Bearer vk_invented"}])
-async def test_invented_key_is_refused(platform: Platform, headers: dict[str, str]) -> None:
+async def test_unknown_key_is_refused(platform: Platform, headers: dict[str, str]) -> None:
     async with showing(platform.urls["gateway"], **headers) as stranger:
         answer = await stranger.get("/jobs")
     assert refused(answer) == (401, "invalid_api_key")
@@ -134,7 +132,7 @@ async def test_invented_key_is_refused(platform: Platform, headers: dict[str, st
     assert answer.headers["www-authenticate"] == "Bearer"
 
 
-async def test_revoked_key_is_refused_at_once_although_its_token_lives(
+async def test_revoked_key_is_refused_at_once_although_its_token_is_valid(
     platform: Platform, session: httpx.AsyncClient, eventually: Eventually
 ) -> None:
     made = await make_key(session, "read")
@@ -154,7 +152,7 @@ async def is_over(client: httpx.AsyncClient) -> bool:
     return answer.status_code == 401 and answer.json()["code"] == "session_ended"
 
 
-async def test_logout_ends_the_token_at_every_gateway_and_only_that_session(
+async def test_logout_revokes_the_token_of_this_session_at_every_gateway(
     platform: Platform, person: dict[str, str], session: httpx.AsyncClient, eventually: Eventually
 ) -> None:
     other = await enter(platform.urls["gateway"], person["username"], PASSWORD)
@@ -168,12 +166,12 @@ async def test_logout_ends_the_token_at_every_gateway_and_only_that_session(
             await eventually(lambda: is_over(session))
             await eventually(lambda: is_over(elsewhere))
             assert (await second_session.get("/jobs")).status_code == 200
-            # Logging in again works although the old token still hangs on the request.
+            # Login works although the request carries the revoked token.
             again = await elsewhere.post("/token", data={"username": person["username"], "password": PASSWORD})
             assert again.status_code == 200
 
 
-async def test_gateway_that_starts_later_knows_what_was_revoked_before(
+async def test_gateway_that_starts_later_reads_earlier_revocations(
     platform: Platform, session: httpx.AsyncClient
 ) -> None:
     assert (await session.post("/logout")).status_code == 204
@@ -182,7 +180,7 @@ async def test_gateway_that_starts_later_knows_what_was_revoked_before(
             assert await is_over(visitor)
 
 
-async def test_gateway_without_the_bus_learns_of_revocations_by_asking(
+async def test_gateway_without_the_broker_reads_revocations_from_auth(
     platform: Platform, session: httpx.AsyncClient, eventually: Eventually
 ) -> None:
     with platform.running("gateway", "deaf gateway", BROKER_URL="amqp://127.0.0.1:1/") as deaf:
@@ -192,7 +190,7 @@ async def test_gateway_without_the_bus_learns_of_revocations_by_asking(
             await eventually(lambda: is_over(visitor))
 
 
-async def test_disabled_user_is_out_with_every_session_and_key(
+async def test_all_sessions_and_keys_of_a_disabled_user_are_refused(
     platform: Platform,
     client: httpx.AsyncClient,
     person: dict[str, str],
@@ -211,12 +209,12 @@ async def test_disabled_user_is_out_with_every_session_and_key(
         assert refused(login) == (401, "invalid_credentials")
 
         assert (await client.patch(f"/admin/users/{person['id']}", json={"disabled": False})).status_code == 200
-        assert await is_over(session)  # what was ended stays ended
+        assert await is_over(session)  # the revoked session stays revoked
         assert (await program.get("/jobs")).status_code == 200
     assert (await enter(url, person["username"], PASSWORD))["access_token"]
 
 
-async def test_new_role_counts_at_once_and_the_session_goes_on(
+async def test_new_role_is_applied_at_once_and_the_session_continues(
     platform: Platform, client: httpx.AsyncClient, person: dict[str, str], eventually: Eventually
 ) -> None:
     url = platform.urls["gateway"]
@@ -240,7 +238,7 @@ async def test_log_stream_of_an_ended_session_is_closed(
     token = session.headers["authorization"].removeprefix("Bearer ")
     offered = [Subprotocol("verbatim"), Subprotocol(f"bearer.{token}")]
     async with asyncio.timeout(30), connect(path, subprotocols=offered, proxy=None) as socket:
-        assert (await session.delete("/me/sessions")).status_code == 204  # the others: this one goes on
+        assert (await session.delete("/me/sessions")).status_code == 204  # the other sessions; this one continues
         await socket.recv()
         assert (await session.post("/logout")).status_code == 204
         with suppress(ConnectionClosed):
@@ -261,7 +259,7 @@ async def test_api_key_opens_a_log_stream(platform: Platform, session: httpx.Asy
         await socket.recv()
 
 
-async def test_metrics_are_for_admins(
+async def test_metrics_need_an_administrator(
     platform: Platform, client: httpx.AsyncClient, session: httpx.AsyncClient
 ) -> None:
     counted = await client.get("/metrics")

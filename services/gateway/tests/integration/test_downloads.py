@@ -1,4 +1,4 @@
-"""Transcripts come from the object store when the jobs service agrees."""
+"""Downloads of transcripts from the object store."""
 
 from typing import Any
 from urllib.parse import unquote
@@ -18,7 +18,7 @@ TRANSCRIPT = "Grüße aus der 会議.\n"
 
 @pytest.fixture
 async def finished_job(client: httpx.AsyncClient, platform: Any, store: ObjectStore) -> str:
-    """A job that jobs calls finished (written into its catalogue), with three of the five formats in the store."""
+    """A finished job (written into the catalogue of jobs) with three of the five formats in the store."""
     answer = await client.post("/jobs", files={"file": ("Zoë's talk.v2.mp3", b"sound", "audio/mpeg")})
     job_id: str = answer.json()["id"]
     connection = await asyncpg.connect(platform.db_urls["jobs"].replace("+asyncpg", ""))
@@ -37,7 +37,7 @@ async def finished_job(client: httpx.AsyncClient, platform: Any, store: ObjectSt
     ("fmt", "content_type"),
     [("txt", "text/plain; charset=utf-8"), ("vtt", "text/vtt; charset=utf-8"), ("json", "application/json")],
 )
-async def test_transcript_has_its_type_and_the_recordings_name(
+async def test_transcript_has_its_media_type_and_the_name_of_the_recording(
     client: httpx.AsyncClient, finished_job: str, fmt: str, content_type: str
 ) -> None:
     answer = await client.get(f"/jobs/{finished_job}/download", params={"format": fmt})
@@ -52,7 +52,7 @@ async def test_transcript_has_its_type_and_the_recordings_name(
 
 
 @pytest.mark.parametrize("path", ["/jobs/{}/download?format=txt", "/jobs/{}/audio", "/jobs/{}", "/log/{}", "/jobs"])
-async def test_head_tells_what_a_download_would_be(client: httpx.AsyncClient, finished_job: str, path: str) -> None:
+async def test_head_has_the_headers_of_the_download(client: httpx.AsyncClient, finished_job: str, path: str) -> None:
     whole, head = [await client.request(method, path.format(finished_job)) for method in ("GET", "HEAD")]
     assert (head.status_code, head.content) == (200, b"")
     for name in ("content-type", "content-length", "content-disposition", "etag", "cache-control"):
@@ -61,19 +61,21 @@ async def test_head_tells_what_a_download_would_be(client: httpx.AsyncClient, fi
     assert missing.status_code == (200 if path == "/jobs" else 404)
 
 
-async def test_head_of_a_stream_does_not_wait_for_its_events(client: httpx.AsyncClient) -> None:
+async def test_head_of_a_stream_does_not_wait_for_events(client: httpx.AsyncClient) -> None:
     waiting = (await client.post("/jobs", files={"file": ("a.mp3", b"sound")})).json()["id"]
     head = await client.head(f"/jobs/{waiting}/events", timeout=20)
     assert (head.status_code, head.headers["content-type"].partition(";")[0]) == (200, "text/event-stream")
 
 
-async def test_transcript_can_be_shown_in_the_browser(client: httpx.AsyncClient, finished_job: str) -> None:
+async def test_transcript_can_be_displayed_in_the_browser(client: httpx.AsyncClient, finished_job: str) -> None:
     answer = await client.get(f"/jobs/{finished_job}/download", params={"disposition": "inline"})
     assert answer.headers["content-disposition"].startswith("inline; ")
     assert answer.headers["content-type"].startswith("text/plain")
 
 
-async def test_missing_format_and_unknown_format_are_told_apart(client: httpx.AsyncClient, finished_job: str) -> None:
+async def test_missing_and_unknown_formats_have_different_problems(
+    client: httpx.AsyncClient, finished_job: str
+) -> None:
     missing = await client.get(f"/jobs/{finished_job}/download", params={"format": "srt"})
     assert (missing.status_code, missing.json()["code"]) == (404, "format_not_available")
     assert missing.json()["formats"] == ["json", "txt", "vtt"]
@@ -87,7 +89,7 @@ async def test_unfinished_job_has_no_transcript_yet(client: httpx.AsyncClient) -
     assert (answer.status_code, answer.json()["code"]) == (409, "transcript_not_ready")
 
 
-async def test_unknown_jobs_are_refused_as_the_jobs_service_says(client: httpx.AsyncClient) -> None:
+async def test_problem_of_the_jobs_service_is_passed_on(client: httpx.AsyncClient) -> None:
     for path in (f"/jobs/{uuid4()}/download", f"/jobs/{uuid4()}"):
         answer = await client.get(path)
         assert (answer.status_code, answer.json()["code"], answer.json()["service"]) == (404, "job_not_found", "jobs")
@@ -95,6 +97,6 @@ async def test_unknown_jobs_are_refused_as_the_jobs_service_says(client: httpx.A
     assert (await client.get("/jobs/not-an-id/download")).status_code == 422
 
 
-async def test_deleted_job_is_gone(client: httpx.AsyncClient, finished_job: str) -> None:
+async def test_deleted_job_is_not_found(client: httpx.AsyncClient, finished_job: str) -> None:
     assert (await client.delete(f"/jobs/{finished_job}")).status_code == 204
     assert (await client.get(f"/jobs/{finished_job}/download")).status_code == 404

@@ -1,4 +1,4 @@
-"""Recordings, transcripts and the page's files, read in pieces by those who may."""
+"""Recordings, transcripts and files of the page, with byte ranges."""
 
 import json
 from collections.abc import Awaitable, Callable
@@ -28,14 +28,14 @@ async def job_id(client: httpx.AsyncClient) -> str:
 
 
 async def planned_as(platform: Platform, job_id: str, source: dict[str, Any]) -> None:
-    """Have the job say what a transcriber has found in its file."""
+    """Write the source properties that a transcriber would report."""
     connection = await asyncpg.connect(platform.db_urls["jobs"].replace("+asyncpg", ""))
     known = {"codec": "x", "sample_rate": 16_000, "channels": 1} | source
     await connection.execute("UPDATE jobs SET source = $2::jsonb WHERE id = $1::uuid", job_id, json.dumps(known))
     await connection.close()
 
 
-async def test_a_recording_is_played_in_pieces(client: httpx.AsyncClient, platform: Platform, job_id: str) -> None:
+async def test_recording_is_read_in_ranges(client: httpx.AsyncClient, platform: Platform, job_id: str) -> None:
     await planned_as(platform, job_id, {"container": "mp3"})
     whole = await client.get(f"/jobs/{job_id}/audio")
     assert (whole.status_code, whole.content) == (200, RECORDING)
@@ -56,9 +56,7 @@ async def test_a_recording_is_played_in_pieces(client: httpx.AsyncClient, platfo
     assert (several.status_code, len(several.content)) == (200, len(RECORDING))
 
 
-async def test_validators_save_the_way_and_keep_pieces_of_one_file_together(
-    client: httpx.AsyncClient, job_id: str
-) -> None:
+async def test_validators_are_respected_for_whole_files_and_ranges(client: httpx.AsyncClient, job_id: str) -> None:
     head = await client.head(f"/jobs/{job_id}/audio")
     assert (head.status_code, head.content, head.headers["content-length"]) == (200, b"", str(len(RECORDING)))
     etag = head.headers["etag"]
@@ -74,7 +72,9 @@ async def test_validators_save_the_way_and_keep_pieces_of_one_file_together(
     ("name", "declared"),
     [("page.html", "text/html"), ("picture.svg", "audio/svg+xml"), ("talk.mp3", "audio/mpeg"), ("film", "video/html")],
 )
-async def test_what_was_not_decoded_is_never_shown(client: httpx.AsyncClient, name: str, declared: str) -> None:
+async def test_recording_that_was_not_decoded_is_an_attachment(
+    client: httpx.AsyncClient, name: str, declared: str
+) -> None:
     files = {"file": (name, b"<script>alert(1)</script>", declared)}
     job_id = (await client.post("/jobs", files=files)).json()["id"]
     for path in (f"/jobs/{job_id}/audio", f"/uploads/{job_id}/source"):
@@ -98,7 +98,7 @@ async def test_what_was_not_decoded_is_never_shown(client: httpx.AsyncClient, na
         ("svg+xml", False, "application/octet-stream"),
     ],
 )
-async def test_media_type_is_that_of_what_was_decoded(
+async def test_media_type_is_that_of_the_decoded_source(
     client: httpx.AsyncClient, platform: Platform, container: str, video: bool, expected: str
 ) -> None:
     files = {"file": ("recording", RECORDING, "application/octet-stream")}
@@ -111,7 +111,7 @@ async def test_media_type_is_that_of_what_was_decoded(
     assert answer.headers["x-content-type-options"] == "nosniff"
 
 
-async def test_files_have_the_paths_of_old(
+async def test_files_have_the_paths_of_the_previous_system(
     client: httpx.AsyncClient, platform: Platform, store: ObjectStore, job_id: str
 ) -> None:
     for name in ("source", "Zoë's talk.mp3"):
@@ -138,20 +138,20 @@ async def test_files_have_the_paths_of_old(
         assert (await client.get("/" + path.format(job_id))).status_code == 404
 
 
-async def test_strangers_find_nothing(
+async def test_other_users_get_not_found(
     client: httpx.AsyncClient, platform: Platform, token: str, signed: Signed, job_id: str
 ) -> None:
     paths = [f"/jobs/{job_id}/audio", f"/uploads/{job_id}/source", f"/transcripts/{job_id}/transcript.txt"]
     stranger = await signed(token, sub=str(uuid4()), role="user")
-    async with httpx.AsyncClient(base_url=platform.urls["gateway"], timeout=30) as nobody:
+    async with httpx.AsyncClient(base_url=platform.urls["gateway"], timeout=30) as anonymous:
         for path in paths:
             for method in ("GET", "HEAD"):
-                assert (await nobody.request(method, path)).status_code == 401
-                answer = await nobody.request(method, path, headers={"Authorization": f"Bearer {stranger}"})
+                assert (await anonymous.request(method, path)).status_code == 401
+                answer = await anonymous.request(method, path, headers={"Authorization": f"Bearer {stranger}"})
                 assert answer.status_code == 404
 
 
-async def test_the_pages_files_are_served_in_pieces_and_nothing_beside_them(
+async def test_files_of_the_page_have_ranges_and_stay_inside_the_folder(
     platform: Platform, token: str, tmp_path: Path
 ) -> None:
     folder = tmp_path / "page"

@@ -1,4 +1,4 @@
-"""Who has too much already is told so before the upload, and who asks too often is told when to come back."""
+"""Quotas are checked before an upload, and requests are limited per user and address."""
 
 import asyncio
 import base64
@@ -26,7 +26,7 @@ PIECE = TUS | {"Content-Type": "application/offset+octet-stream"}
 
 @pytest.fixture(scope="module")
 def strict(platform: Platform) -> Iterator[str]:
-    """A gateway before a jobs service that lets everybody store 100 KiB, and ask 20 times a minute."""
+    """A gateway with quotas of 100 KiB per user and 20 requests per minute."""
     jwks = f"{platform.urls['auth']}/.well-known/jwks.json"
     limits = {"QUOTA_STORED_BYTES": str(ALLOWED), "DB_URL": platform.db_urls["jobs"], "JWKS_URL": jwks}
     with platform.running("jobs", "strict jobs", **limits) as jobs:
@@ -39,7 +39,7 @@ def strict(platform: Platform) -> Iterator[str]:
 def people(
     strict: str, token: str, client: httpx.AsyncClient, signed: Signed
 ) -> Callable[[], Awaitable[httpx.AsyncClient]]:
-    """Makes users who were never here before."""
+    """Creates new users."""
 
     async def person() -> httpx.AsyncClient:
         made = await client.post("/admin/users", json={"username": f"user-{uuid4().hex[:8]}"})
@@ -71,7 +71,7 @@ async def begun(client: httpx.AsyncClient, length: int) -> httpx.Response:
     return await client.post("/files", headers=headers)
 
 
-async def test_form_that_is_too_much_is_refused_before_its_first_byte(
+async def test_form_over_the_quota_is_refused_before_its_first_byte(
     person: httpx.AsyncClient, strict: str, store: ObjectStore
 ) -> None:
     before = await stored(store)
@@ -89,7 +89,7 @@ async def test_form_that_is_too_much_is_refused_before_its_first_byte(
     assert await stored(store) == before
 
 
-async def test_form_of_unknown_length_is_refused_in_the_end_and_leaves_nothing(
+async def test_form_of_unknown_length_over_the_quota_leaves_no_object(
     person: httpx.AsyncClient, store: ObjectStore
 ) -> None:
     async def body() -> AsyncIterator[bytes]:
@@ -103,7 +103,7 @@ async def test_form_of_unknown_length_is_refused_in_the_end_and_leaves_nothing(
     assert await stored(store) == before
 
 
-async def test_resumable_upload_that_is_too_much_does_not_begin(person: httpx.AsyncClient, store: ObjectStore) -> None:
+async def test_resumable_upload_over_the_quota_is_not_created(person: httpx.AsyncClient, store: ObjectStore) -> None:
     before = await stored(store)
     assert is_quota(await begun(person, ALLOWED + 1))
     assert await stored(store) == before
@@ -115,7 +115,7 @@ async def used(person: httpx.AsyncClient) -> int:
     return int(allowance["used"])
 
 
-async def test_unfinished_resumable_uploads_count_in_full_until_they_are_jobs_or_given_up(
+async def test_unfinished_resumable_uploads_count_with_their_full_length(
     person: httpx.AsyncClient,
 ) -> None:
     answers = await asyncio.gather(*(begun(person, ALLOWED // 2) for _ in range(4)))
@@ -134,12 +134,12 @@ async def test_unfinished_resumable_uploads_count_in_full_until_they_are_jobs_or
     assert (await begun(person, ALLOWED // 2)).status_code == 201
 
 
-async def test_resumable_upload_whose_place_was_taken_leaves_nothing(
+async def test_resumable_upload_refused_at_its_end_leaves_no_object(
     person: httpx.AsyncClient, store: ObjectStore, platform: Platform
 ) -> None:
     where = (await begun(person, ALLOWED)).headers["location"]
     number = where.rpartition("/")[2]
-    async with _jobs_database(platform) as sql:  # as if its time were over for jobs, and not yet for the gateway
+    async with _jobs_database(platform) as sql:  # the upload has expired for jobs, but not for the gateway
         await sql.execute("UPDATE uploads_begun SET expires_at = now() WHERE job_id = $1", UUID(number))
     assert (await person.post("/jobs", files={"file": ("a.mp3", b"x" * KIB)})).status_code == 201
     assert is_quota(await person.patch(where, content=b"x" * ALLOWED, headers=PIECE | {"Upload-Offset": "0"}))
@@ -158,9 +158,7 @@ async def _jobs_database(platform: Platform) -> AsyncIterator[asyncpg.Connection
         await connection.close()
 
 
-async def test_who_asks_too_often_waits_and_others_do_not(
-    people: Callable[[], Awaitable[httpx.AsyncClient]], token: str
-) -> None:
+async def test_request_limit_applies_per_user(people: Callable[[], Awaitable[httpx.AsyncClient]], token: str) -> None:
     async with await people() as busy, await people() as other:
         answers = [await busy.get("/me/usage") for _ in range(22)]
         assert {answer.status_code for answer in answers[:20]} == {200}
@@ -172,9 +170,7 @@ async def test_who_asks_too_often_waits_and_others_do_not(
         assert {(await other.get("/me/usage", headers=admin)).status_code for _ in range(25)} == {200}
 
 
-async def test_strangers_share_their_address_and_cannot_use_up_anothers_share(
-    person: httpx.AsyncClient, strict: str
-) -> None:
+async def test_requests_without_a_valid_token_count_for_their_address(person: httpx.AsyncClient, strict: str) -> None:
     head, claims, _ = person.headers["Authorization"].split(".")
     assert json.loads(base64.urlsafe_b64decode(claims + "=="))["role"] == "user"
     forged = {"Authorization": f"{head}.{claims}.{'A' * 86}"}
@@ -182,5 +178,5 @@ async def test_strangers_share_their_address_and_cannot_use_up_anothers_share(
         codes = [(await stranger.get("/me/usage", headers=forged)).status_code for _ in range(30)]
         assert codes[0] == 401
         assert set(codes[6:]) == {429}
-        assert (await stranger.get("/health/live")).status_code == 200, "whoever looks after it is never refused"
+        assert (await stranger.get("/health/live")).status_code == 200, "health checks are never refused"
     assert (await person.get("/me/usage")).status_code == 200

@@ -1,4 +1,4 @@
-"""The log of a job over a WebSocket, with the real archive behind it and the real bus beside it."""
+"""Log streams over WebSockets with the real archive and broker."""
 
 import asyncio
 import json
@@ -63,7 +63,7 @@ async def watching(
 
 
 async def events(socket: ClientConnection, last: str) -> list[str]:
-    """The events of all records up to the one named `last`."""
+    """The events of all records up to the event `last`."""
     seen: list[str] = []
     async with asyncio.timeout(20):
         while last not in seen:
@@ -78,7 +78,7 @@ async def archived(client: httpx.AsyncClient, platform: Platform, job_id: str, t
     return [item["record"]["event"] for item in answer.json()["items"]]
 
 
-async def test_viewer_gets_history_then_live_records_once_and_in_order(
+async def test_viewer_gets_archived_then_live_records_once_and_in_order(
     platform: Platform, client: httpx.AsyncClient, token: str, job_id: str, publish: Publish, eventually: Eventually
 ) -> None:
     for number in range(20):
@@ -101,7 +101,7 @@ async def test_viewer_gets_history_then_live_records_once_and_in_order(
     assert "of another job" not in first + rest
 
 
-async def test_nothing_is_lost_or_repeated_for_viewers_that_join_in_the_middle(
+async def test_viewers_that_join_later_lose_and_repeat_no_record(
     platform: Platform, token: str, job_id: str, publish: Publish
 ) -> None:
     total = 300
@@ -121,7 +121,7 @@ async def test_nothing_is_lost_or_repeated_for_viewers_that_join_in_the_middle(
         assert [event for event in seen if event.startswith("line")] == [f"line {n}" for n in range(total)]
 
 
-async def test_long_history_comes_completely(
+async def test_long_archive_is_sent_completely(
     platform: Platform, client: httpx.AsyncClient, token: str, job_id: str, publish: Publish, eventually: Eventually
 ) -> None:
     total = 1234
@@ -155,7 +155,7 @@ async def test_browsers_send_the_token_as_a_subprotocol(platform: Platform, toke
         ({"Origin": "https://evil.example"}, 403, "foreign_origin"),
     ],
 )
-async def test_strangers_are_refused_before_the_handshake(
+async def test_connections_without_a_valid_token_are_refused_before_the_handshake(
     platform: Platform, token: str, job_id: str, sends: dict[str, str], status: int, code: str
 ) -> None:
     headers = {"Authorization": f"Bearer {token}"} if "Origin" in sends else {}
@@ -166,7 +166,7 @@ async def test_strangers_are_refused_before_the_handshake(
     assert json.loads(refusal.value.response.body)["code"] == code
 
 
-async def test_foreign_and_unknown_jobs_do_not_exist_for_the_viewer(platform: Platform, token: str) -> None:
+async def test_jobs_of_others_and_unknown_jobs_are_not_found(platform: Platform, token: str) -> None:
     for job_id, status in ((str(uuid4()), 404), ("not-an-id", 422)):
         with pytest.raises(InvalidStatus) as refusal:
             async with watching(platform, job_id, token):
@@ -174,13 +174,13 @@ async def test_foreign_and_unknown_jobs_do_not_exist_for_the_viewer(platform: Pl
         assert refusal.value.response.status_code == status
 
 
-async def test_own_page_may_connect(platform: Platform, token: str, job_id: str) -> None:
+async def test_page_of_the_same_origin_is_accepted(platform: Platform, token: str, job_id: str) -> None:
     async with watching(platform, job_id, token, origin=platform.urls["gateway"]) as socket:
         await events(socket, "recording stored")
 
 
 async def end_of(socket: ClientConnection) -> ConnectionClosed:
-    """Read everything; returns how the stream ended."""
+    """Read until the stream ends; returns its close frame."""
     async with asyncio.timeout(30):
         while True:
             try:
@@ -189,8 +189,8 @@ async def end_of(socket: ClientConnection) -> ConnectionClosed:
                 return closed
 
 
-async def test_stream_ends_with_the_token(platform: Platform, job_id: str, signed: Signed, token: str) -> None:
-    # The shortest tokens that auth issues live for a minute.
+async def test_stream_ends_when_the_token_expires(platform: Platform, job_id: str, signed: Signed, token: str) -> None:
+    # Auth issues no tokens with a lifetime below a minute.
     async with watching(platform, job_id, await signed(token, seconds=3)) as socket:
         closed = await end_of(socket)
     assert closed.rcvd is not None
@@ -198,7 +198,7 @@ async def test_stream_ends_with_the_token(platform: Platform, job_id: str, signe
     assert "token" in closed.rcvd.reason
 
 
-async def test_viewer_that_does_not_read_is_dropped_and_told_why_and_others_are_not(
+async def test_slow_viewer_is_disconnected_with_a_reason(
     platform: Platform, token: str, job_id: str, publish: Publish
 ) -> None:
     padding = "x" * 20_000
@@ -230,7 +230,7 @@ async def numbered(socket: ClientConnection, last: str) -> list[tuple[int, str]]
     return seen
 
 
-async def test_every_replica_serves_the_same_stream_and_takes_any_cursor(
+async def test_viewer_can_continue_at_another_replica(
     platform: Platform, token: str, job_id: str, publish: Publish
 ) -> None:
     total = 200
@@ -258,7 +258,7 @@ async def test_every_replica_serves_the_same_stream_and_takes_any_cursor(
         assert seen == streams[0]
 
 
-async def test_system_stream_is_for_administrators_and_has_lines_of_no_job(
+async def test_system_stream_needs_an_administrator_and_has_lines_without_a_job(
     platform: Platform, token: str, publish: Publish, signed: Signed
 ) -> None:
     user_token = await signed(token, sub=str(uuid4()), role="user")
@@ -279,7 +279,7 @@ async def test_system_stream_is_for_administrators_and_has_lines_of_no_job(
 
 
 @pytest.mark.parametrize("after", ["x", "-1", str(2**70)])
-async def test_cursor_that_is_none_is_refused_before_the_handshake(
+async def test_invalid_cursor_is_refused_before_the_handshake(
     platform: Platform, token: str, job_id: str, after: str
 ) -> None:
     with pytest.raises(InvalidStatus) as refusal:
@@ -288,7 +288,7 @@ async def test_cursor_that_is_none_is_refused_before_the_handshake(
     assert refusal.value.response.status_code == 422
 
 
-async def test_cursor_of_another_archive_begins_with_what_happens_now(
+async def test_cursor_of_another_archive_starts_at_the_current_end(
     platform: Platform, token: str, job_id: str, publish: Publish
 ) -> None:
     async with watching(platform, f"{job_id}?after={2**60}", token) as socket:

@@ -1,4 +1,4 @@
-"""Questions go to the service that owns the answer, as the user who asks."""
+"""Relayed requests, health, and outages of services."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -15,27 +15,27 @@ Platform = Any
 
 @asynccontextmanager
 async def answering(answer: bytes) -> AsyncIterator[tuple[str, list[str]]]:
-    """Something on a port that is not our service: it answers every request with these bytes and keeps what it got."""
-    heard: list[str] = []
+    """A server that answers every request with these bytes and records the requests."""
+    requests: list[str] = []
 
     async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        heard.append((await reader.readuntil(b"\r\n\r\n")).decode())
+        requests.append((await reader.readuntil(b"\r\n\r\n")).decode())
         writer.write(answer)
         await writer.drain()
         writer.close()
 
     server = await asyncio.start_server(respond, "127.0.0.1", 0)
     async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", heard
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", requests
 
 
-async def test_login_goes_through_the_gateway_and_me_tells_who(client: httpx.AsyncClient) -> None:
+async def test_login_and_own_account_are_relayed(client: httpx.AsyncClient) -> None:
     me = await client.get("/me")
     assert me.json()["username"] == "admin"
     assert me.headers["content-type"] == "application/json"
 
 
-async def test_refused_login_is_passed_on_as_auth_says_it(platform: Platform) -> None:
+async def test_refused_login_is_relayed_unchanged(platform: Platform) -> None:
     async with httpx.AsyncClient(base_url=platform.urls["gateway"], timeout=30) as stranger:
         answer = await stranger.post("/token", data={"username": "admin", "password": "wrong password"})
         assert (answer.status_code, answer.json()["code"], answer.json()["service"]) == (
@@ -49,26 +49,26 @@ async def test_refused_login_is_passed_on_as_auth_says_it(platform: Platform) ->
         assert (large.status_code, large.json()["code"]) == (413, "body_too_large")
 
 
-async def test_flood_of_logins_is_stopped_at_the_gateway(platform: Platform) -> None:
+async def test_logins_are_limited_by_the_gateway(platform: Platform) -> None:
     with platform.running("gateway", "strict gateway", LOGINS_PER_MINUTE="2") as url:
         async with httpx.AsyncClient(base_url=url, timeout=30) as stranger:
             form = {"username": "admin", "password": "wrong password"}
             answers = [await stranger.post("/token", data=form) for _ in range(3)]
             assert [answer.status_code for answer in answers] == [401, 401, 429]
             assert int(answers[2].headers["retry-after"]) > 0
-            # A made-up address does not help: nobody said that this client is a proxy.
+            # X-Forwarded-For is ignored: the client is not a trusted proxy.
             spoofed = await stranger.post("/token", data=form, headers={"X-Forwarded-For": "192.0.2.1"})
             assert spoofed.status_code == 429
 
 
-async def test_request_id_and_trace_go_along_and_inventions_do_not(platform: Platform, token: str) -> None:
+async def test_request_id_and_trace_are_forwarded_and_other_headers_are_not(platform: Platform, token: str) -> None:
     problem = b'{"type":"urn:verbatim:problem:x","title":"x","status":418,"detail":"x","code":"x"}'
     answer = (
         b"HTTP/1.1 418 x\r\nContent-Type: application/problem+json\r\nSet-Cookie: a=b\r\nX-Internal: 1\r\n"
         b"Content-Length: " + str(len(problem)).encode() + b"\r\nConnection: close\r\n\r\n" + problem
     )
     trace = "0af7651916cd43dd8448eb211c80319c"
-    async with answering(answer) as (jobs_url, heard):
+    async with answering(answer) as (jobs_url, requests):
         with platform.running("gateway", "curious gateway", JOBS_URL=jobs_url) as url:
             headers = {
                 "Authorization": f"Bearer {token}",
@@ -86,7 +86,7 @@ async def test_request_id_and_trace_go_along_and_inventions_do_not(platform: Pla
     assert "set-cookie" not in passed.headers
     assert "x-internal" not in passed.headers
 
-    lines = heard[-1].lower().split("\r\n")
+    lines = requests[-1].lower().split("\r\n")
     assert lines[0] == "get /jobs?limit=5 http/1.1"
     received = dict(line.split(": ", 1) for line in lines[1:] if line)
     assert received["authorization"] == f"bearer {token}".lower()
@@ -104,7 +104,7 @@ async def test_request_id_and_trace_go_along_and_inventions_do_not(platform: Pla
         b"HTTP/1.1 302 go\r\nLocation: http://192.0.2.1/\r\nContent-Length: 0\r\n\r\n",
     ],
 )
-async def test_garbage_from_a_service_is_not_passed_on(platform: Platform, token: str, answer: bytes) -> None:
+async def test_invalid_answers_of_a_service_are_not_relayed(platform: Platform, token: str, answer: bytes) -> None:
     async with answering(answer) as (jobs_url, _):
         with platform.running("gateway", "wary gateway", JOBS_URL=jobs_url) as url:
             async with httpx.AsyncClient(headers={"Authorization": f"Bearer {token}"}, timeout=30) as client:
@@ -113,9 +113,7 @@ async def test_garbage_from_a_service_is_not_passed_on(platform: Platform, token
     assert "traceback" not in got.text
 
 
-async def test_answer_that_never_comes_and_one_that_is_no_http_are_unavailability(
-    platform: Platform, token: str
-) -> None:
+async def test_missing_answers_and_other_protocols_mean_unavailable(platform: Platform, token: str) -> None:
     async with answering(b"\x00\x01garbage\r\n\r\n") as (garbage_url, _):
         with platform.running(
             "gateway", "hasty gateway", JOBS_URL=garbage_url, METADATA_URL=platform.storage.s3_endpoint
@@ -125,7 +123,7 @@ async def test_answer_that_never_comes_and_one_that_is_no_http_are_unavailabilit
                 assert (got.status_code, got.json()["upstream"]) == (503, "jobs")
 
 
-async def test_service_that_is_down_is_named(client: httpx.AsyncClient) -> None:
+async def test_problem_names_the_unavailable_service(client: httpx.AsyncClient) -> None:
     answer = await client.get("/metadata/4b2f7c1e-8d0a-4c55-9a58-0d7e6c1b2f10")
     assert (answer.status_code, answer.json()["code"], answer.json()["upstream"]) == (
         503,
@@ -135,7 +133,7 @@ async def test_service_that_is_down_is_named(client: httpx.AsyncClient) -> None:
     assert "metadata" in answer.json()["detail"]
 
 
-async def test_health_tells_what_is_missing_and_stays_up_without_the_inessential(client: httpx.AsyncClient) -> None:
+async def test_health_is_degraded_without_services_that_are_not_essential(client: httpx.AsyncClient) -> None:
     answer = await client.get("/health")
     body = answer.json()
     assert (answer.status_code, body["status"]) == (200, "degraded")
@@ -153,7 +151,7 @@ async def test_health_tells_what_is_missing_and_stays_up_without_the_inessential
     assert version == {"service": "gateway", "version": body["version"]}
 
 
-async def test_health_is_answered_in_bounded_time_when_an_essential_service_hangs(platform: Platform) -> None:
+async def test_health_answers_in_time_when_an_essential_service_hangs(platform: Platform) -> None:
     async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
         writer.close()
@@ -173,7 +171,7 @@ async def test_health_is_answered_in_bounded_time_when_an_essential_service_hang
     assert answer.elapsed.total_seconds() < 5
 
 
-async def test_everything_but_live_logs_works_without_the_message_bus(platform: Platform, token: str) -> None:
+async def test_requests_work_without_the_broker(platform: Platform, token: str) -> None:
     with platform.running("gateway", "busless gateway", BROKER_URL="amqp://127.0.0.1:1/") as url:
         async with httpx.AsyncClient(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=30) as client:
             upload = await client.post("/jobs", files={"file": ("a.mp3", b"sound")})
@@ -183,7 +181,7 @@ async def test_everything_but_live_logs_works_without_the_message_bus(platform: 
     assert health.json()["services"]["message_bus"]["status"] == "unavailable"
 
 
-async def test_missing_object_store_is_a_clear_problem(platform: Platform, token: str) -> None:
+async def test_unavailable_object_store_is_a_problem(platform: Platform, token: str) -> None:
     with platform.running("gateway", "storeless gateway", until="live", S3_ENDPOINT="http://127.0.0.1:1") as url:
         async with httpx.AsyncClient(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=60) as client:
             ready = await client.get("/health/ready")

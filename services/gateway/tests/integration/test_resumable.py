@@ -1,4 +1,4 @@
-"""Resumable uploads: a client that nobody here wrote, connections that break, and processes that are killed."""
+"""Resumable uploads with public tus clients, breaking connections and killed processes."""
 
 import asyncio
 import base64
@@ -34,7 +34,7 @@ PIECE = TUS | {"Content-Type": "application/offset+octet-stream"}
 
 
 def recording(size: int) -> bytes:
-    """Bytes of which no two pieces are the same."""
+    """Random bytes."""
     return b"".join(number.to_bytes(4, "big") for number in range(size // 4 + 1))[:size]
 
 
@@ -62,7 +62,7 @@ async def offset_of(client: httpx.AsyncClient, where: str) -> int:
 
 
 async def check(client: httpx.AsyncClient, store: ObjectStore, job_path: str, data: bytes) -> dict[str, Any]:
-    """The job exists, and its recording is what was sent; nothing else is left of the upload's bytes."""
+    """The job exists with the uploaded recording, and no other object of the upload is left."""
     job: dict[str, Any] = (await client.get(job_path)).raise_for_status().json()
     assert (job["size_bytes"], job["sha256"]) == (len(data), hashlib.sha256(data).hexdigest())
     assert hashlib.sha256(await store.get(keys.source(UUID(job["id"])))).hexdigest() == job["sha256"]
@@ -71,7 +71,7 @@ async def check(client: httpx.AsyncClient, store: ObjectStore, job_path: str, da
 
 @asynccontextmanager
 async def cut_after(url: str, amounts: list[int]) -> AsyncIterator[str]:
-    """The way to the gateway, on which connections are cut after so many bytes sent, one amount for each."""
+    """A proxy to the gateway that cuts each connection after a number of bytes."""
     host, port = url.removeprefix("http://").split(":")
 
     async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -107,7 +107,7 @@ async def cut_after(url: str, amounts: list[int]) -> AsyncIterator[str]:
         server.close()
 
 
-async def test_a_foreign_client_uploads_over_connections_that_break(
+async def test_tuspy_client_uploads_over_breaking_connections(
     platform: Platform, token: str, client: httpx.AsyncClient, store: ObjectStore
 ) -> None:
     data = recording(21 * MIB + 5)
@@ -133,7 +133,7 @@ async def test_a_foreign_client_uploads_over_connections_that_break(
 
 
 @pytest.mark.skipif(not TUS_JS.exists() or not shutil.which("node"), reason="needs Node.js, and npm ci in web/")
-async def test_another_foreign_client_in_another_language_does_too(
+async def test_tus_js_client_uploads_over_breaking_connections(
     platform: Platform, token: str, client: httpx.AsyncClient, store: ObjectStore, tmp_path: Path
 ) -> None:
     data = recording(13 * MIB + 5)
@@ -156,7 +156,7 @@ async def test_another_foreign_client_in_another_language_does_too(
     assert (job["file_name"], job["options"]["language"]) == ("Zoë's talk.mp3", "de")
 
 
-async def test_a_foreign_client_sends_checksums(
+async def test_tuspy_client_sends_checksums(
     platform: Platform, token: str, client: httpx.AsyncClient, store: ObjectStore
 ) -> None:
     data = recording(3 * MIB)
@@ -169,7 +169,7 @@ async def test_a_foreign_client_sends_checksums(
     await check(client, store, path.replace("/files/", "/jobs/"), data)
 
 
-async def test_another_replica_goes_on_where_a_killed_one_stopped(
+async def test_another_replica_continues_after_a_kill(
     platform: Platform, token: str, client: httpx.AsyncClient, store: ObjectStore, eventually: Eventually
 ) -> None:
     data = recording(30 * MIB)
@@ -207,7 +207,7 @@ async def test_another_replica_goes_on_where_a_killed_one_stopped(
     await check(client, store, head.headers["x-verbatim-job"], data)
 
 
-async def test_of_two_writers_one_steps_back(
+async def test_second_writer_is_refused(
     platform: Platform, token: str, client: httpx.AsyncClient, store: ObjectStore
 ) -> None:
     data = recording(9 * MIB)
@@ -226,7 +226,7 @@ async def test_of_two_writers_one_steps_back(
     await check(client, store, where.replace("/files/", "/jobs/"), data)
 
 
-async def test_wrong_bytes_are_dropped_and_right_ones_counted(client: httpx.AsyncClient, store: ObjectStore) -> None:
+async def test_bytes_with_a_wrong_checksum_are_discarded(client: httpx.AsyncClient, store: ObjectStore) -> None:
     data = recording(10 * MIB)
     where = await begun(client, len(data))
     for algorithm in ("sha1", "sha256", "md5"):
@@ -242,7 +242,7 @@ async def test_wrong_bytes_are_dropped_and_right_ones_counted(client: httpx.Asyn
     await check(client, store, answer.headers["x-verbatim-job"], data)
 
 
-async def test_pieces_of_any_size_make_the_recording(client: httpx.AsyncClient, store: ObjectStore) -> None:
+async def test_requests_of_any_size_make_the_recording(client: httpx.AsyncClient, store: ObjectStore) -> None:
     data = recording(9 * MIB)
     where, offset = await begun(client, len(data)), 0
     for size in (1, 0, 1000, 8 * MIB - 1001, 1, 5, len(data)):
@@ -255,7 +255,7 @@ async def test_pieces_of_any_size_make_the_recording(client: httpx.AsyncClient, 
     assert again.headers["x-verbatim-job"] == answer.headers["x-verbatim-job"]
 
 
-async def test_first_bytes_may_come_with_the_creation_and_no_bytes_are_an_upload_too(
+async def test_creation_may_contain_bytes_and_an_upload_may_be_empty(
     client: httpx.AsyncClient, store: ObjectStore
 ) -> None:
     data = recording(2000)
@@ -267,11 +267,11 @@ async def test_first_bytes_may_come_with_the_creation_and_no_bytes_are_an_upload
     await check(client, store, empty.headers["x-verbatim-job"], b"")
 
 
-async def test_jobs_service_that_was_away_hears_of_the_upload_when_the_client_asks(
+async def test_job_is_created_at_the_next_head_after_an_outage_of_jobs(
     platform: Platform, token: str, client: httpx.AsyncClient, store: ObjectStore
 ) -> None:
     data = recording(1000)
-    where = await begun(client, len(data))  # jobs is asked whether there is room
+    where = await begun(client, len(data))  # checks the quota at jobs
     with platform.running("gateway", "cut off gateway", JOBS_URL="http://127.0.0.1:1") as url:
         async with httpx.AsyncClient(base_url=url, headers=client.headers, timeout=60) as lonely:
             answer = await sent(lonely, where, 0, data)
@@ -281,7 +281,7 @@ async def test_jobs_service_that_was_away_hears_of_the_upload_when_the_client_as
     await check(client, store, head.headers["x-verbatim-job"], data)
 
 
-async def test_uploads_are_their_owners_and_can_be_given_up(
+async def test_upload_belongs_to_its_owner_and_can_be_deleted(
     platform: Platform, token: str, client: httpx.AsyncClient, store: ObjectStore, signed: Signed
 ) -> None:
     where = await begun(client, 20 * MIB)
@@ -318,7 +318,7 @@ async def test_uploads_expire(platform: Platform, token: str, store: ObjectStore
         await eventually(tidied)
 
 
-async def test_the_protocol_is_spoken_to_the_letter(platform: Platform, client: httpx.AsyncClient) -> None:
+async def test_answers_follow_the_protocol(platform: Platform, client: httpx.AsyncClient) -> None:
     abilities = await client.options("/files", headers={"Authorization": ""})
     assert (abilities.status_code, abilities.headers["tus-version"]) == (204, "1.0.0")
     assert abilities.headers["tus-max-size"] == str(2 * 1024**3)

@@ -31,7 +31,7 @@ def head(name: str, file_name: str | None = None) -> bytes:
 END = f"\r\n--{BOUNDARY}--\r\n".encode()
 
 
-async def test_recording_is_stored_as_it_is_and_becomes_a_job(client: httpx.AsyncClient, store: ObjectStore) -> None:
+async def test_recording_is_stored_unchanged_and_becomes_a_job(client: httpx.AsyncClient, store: ObjectStore) -> None:
     recording = bytes(range(256)) * 5000
     answer = await client.post(
         "/jobs",
@@ -67,7 +67,7 @@ async def test_recording_is_stored_as_it_is_and_becomes_a_job(client: httpx.Asyn
     assert job["id"] in [item["id"] for item in (await client.get("/jobs", params={"limit": 5})).json()["items"]]
 
 
-async def test_fields_may_stand_before_and_behind_the_file(client: httpx.AsyncClient) -> None:
+async def test_fields_may_precede_and_follow_the_file(client: httpx.AsyncClient) -> None:
     body = (
         head("language") + b"en" + head("file", "a.flac") + b"sound" + head("task") + b"translate" + head("model") + END
     )
@@ -78,7 +78,7 @@ async def test_fields_may_stand_before_and_behind_the_file(client: httpx.AsyncCl
     )
 
 
-async def test_installation_may_have_a_language_of_its_own(platform: Platform, token: str) -> None:
+async def test_default_language_is_a_setting(platform: Platform, token: str) -> None:
     spoken = {}
     with platform.running("gateway", "german gateway", WHISPER_LANGUAGE="de") as url:
         async with httpx.AsyncClient(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=60) as client:
@@ -110,7 +110,7 @@ async def test_empty_recording_is_accepted(client: httpx.AsyncClient, store: Obj
         (b"no form at all", 400, "bad_upload"),
     ],
 )
-async def test_unusable_forms_leave_nothing_behind(
+async def test_invalid_forms_leave_no_object(
     client: httpx.AsyncClient, uploads: Uploads, body: bytes, status: int, code: str
 ) -> None:
     before = await uploads()
@@ -120,7 +120,7 @@ async def test_unusable_forms_leave_nothing_behind(
     assert await uploads() == before
 
 
-async def test_upload_needs_a_token_before_a_byte_is_read(platform: Platform, uploads: Uploads) -> None:
+async def test_upload_without_a_token_is_refused_before_the_first_byte(platform: Platform, uploads: Uploads) -> None:
     before = await uploads()
     sent = 0
 
@@ -139,7 +139,7 @@ async def test_upload_needs_a_token_before_a_byte_is_read(platform: Platform, up
     assert await uploads() == before
 
 
-async def test_recordings_over_the_limit_are_refused_while_they_arrive(
+async def test_recordings_over_the_limit_are_refused_during_the_upload(
     platform: Platform, token: str, uploads: Uploads
 ) -> None:
     before = await uploads()
@@ -161,7 +161,7 @@ async def test_recordings_over_the_limit_are_refused_while_they_arrive(
             assert exact.status_code == 201
 
 
-async def test_client_that_disappears_leaves_nothing_behind(
+async def test_disconnected_client_leaves_no_object(
     platform: Platform, token: str, uploads: Uploads, eventually: Eventually
 ) -> None:
     before = await uploads()
@@ -185,7 +185,7 @@ async def test_client_that_disappears_leaves_nothing_behind(
         assert (await client.get("/health/ready")).status_code == 200
 
 
-async def test_silent_client_is_given_up(
+async def test_silent_client_times_out(
     platform: Platform, token: str, uploads: Uploads, eventually: Eventually
 ) -> None:
     before = await uploads()
@@ -215,7 +215,7 @@ async def test_refusal_of_the_jobs_service_deletes_the_recording(client: httpx.A
     assert await uploads() == before
 
 
-async def test_jobs_service_that_is_down_is_named_and_nothing_is_left(
+async def test_unavailable_jobs_service_is_named_and_no_object_is_left(
     platform: Platform, token: str, uploads: Uploads
 ) -> None:
     before = await uploads()
@@ -230,7 +230,7 @@ async def test_jobs_service_that_is_down_is_named_and_nothing_is_left(
 
 @asynccontextmanager
 async def forgetful(jobs_url: str, lost_answers: int) -> AsyncIterator[tuple[str, list[bytes]]]:
-    """The way to the real jobs service, on which the first answers to POST get lost: no service does that on call."""
+    """A proxy to the real jobs service that drops the first answers to POST."""
     posts: list[bytes] = []
     host, port = jobs_url.removeprefix("http://").split(":")
 
@@ -254,7 +254,7 @@ async def forgetful(jobs_url: str, lost_answers: int) -> AsyncIterator[tuple[str
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", posts
 
 
-async def test_lost_answer_is_asked_for_again_and_makes_one_job(platform: Platform, token: str) -> None:
+async def test_lost_answer_is_retried_and_creates_one_job(platform: Platform, token: str) -> None:
     async with forgetful(platform.urls["jobs"], lost_answers=1) as (jobs_url, posts):
         with platform.running("gateway", "unlucky gateway", JOBS_URL=jobs_url) as url:
             async with httpx.AsyncClient(
@@ -267,7 +267,7 @@ async def test_lost_answer_is_asked_for_again_and_makes_one_job(platform: Platfo
     assert [job["id"] for job in recent].count(answer.json()["id"]) == 1
 
 
-async def test_recording_is_kept_while_nobody_can_say_whether_the_job_exists(
+async def test_recording_is_kept_while_it_is_unknown_whether_the_job_exists(
     platform: Platform, token: str, client: httpx.AsyncClient, uploads: Uploads
 ) -> None:
     before = await uploads()
@@ -282,9 +282,7 @@ async def test_recording_is_kept_while_nobody_can_say_whether_the_job_exists(
     assert (await client.get(f"/jobs/{kept.split('/')[1]}")).status_code == 200
 
 
-async def test_memory_stays_flat_while_a_large_recording_goes_through(
-    platform: Platform, token: str, store: ObjectStore
-) -> None:
+async def test_memory_does_not_grow_during_a_large_upload(platform: Platform, token: str, store: ObjectStore) -> None:
     size, block = 300 * 1024 * 1024, bytes(range(256)) * 1024
     digest = hashlib.sha256()
 

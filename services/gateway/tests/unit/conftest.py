@@ -1,4 +1,4 @@
-"""A service behind the gateway as far as one answer goes: a real server on a port of its own."""
+"""A server that stands for a service behind the gateway, and the gateway's client for it."""
 
 import asyncio
 import json
@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from gateway.upstreams import Upstream
+from gateway.relay.upstreams import Upstream
 
 
 class Neighbour:
-    """Answers every request with what `answer` returns for its number; without an answer it hangs up."""
+    """Answers request number n with `answer(n)`; with status 0 it closes the connection."""
 
     def __init__(self) -> None:
         self.asked = 0
@@ -41,13 +41,13 @@ class Neighbour:
 
 @pytest.fixture
 def neighbour() -> Neighbour:
-    """The service, which tests change as they need it."""
+    """The server; tests set its status and answer."""
     return Neighbour()
 
 
 @pytest.fixture
 async def upstream(neighbour: Neighbour) -> AsyncIterator[Upstream]:
-    """The gateway's client for it."""
+    """The gateway's client for the server."""
     server = await asyncio.start_server(neighbour.respond, "127.0.0.1", 0)
     async with server:
         made = Upstream("auth", f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", 5.0, "a secret")

@@ -1,4 +1,4 @@
-"""What is shown at the door, and what happens to those inside when it is taken back."""
+"""Authentication around all routes, and what happens to open connections when the access is revoked."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,25 +7,46 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
-import jwt
 import pytest
 from fastapi import APIRouter, FastAPI, Request
 from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
 from common.events import AccessRevoked
-from common.web import Readiness, build_app
-from gateway.api_keys import ApiKeys
-from gateway.credentials import Credentials, Doorkeeper, confirm_access
-from gateway.limits import RateLimit
-from gateway.revocations import Revocations
-from gateway.upstreams import Upstream
+from common.web import AdminDep, Identity, IdentityDep, Readiness, TokenVerifier, build_app
+from gateway.edge.api_keys import ApiKeys
+from gateway.edge.credentials import Authenticator, Credentials, confirm_access, identity_of
+from gateway.edge.limits import RateLimit
+from gateway.edge.revocations import Revocations
+from gateway.relay.upstreams import Upstream
+
+from .gateway_issuer import Issuer
 
 SESSION = uuid4()
+ISSUER = Issuer()
 
 
-def token(session: UUID = SESSION) -> str:
-    return jwt.encode({"sid": str(session), "gen": 1}, "a secret that nobody checks, as long", algorithm="HS256")
+def token(session: UUID = SESSION, **changes: Any) -> str:
+    return ISSUER.token(sid=str(session), **changes)
+
+
+MINE, EXPIRED = token(), token(exp=1)
+BEARER = {"Authorization": f"Bearer {MINE}"}
+
+
+class CountingVerifier(TokenVerifier):
+    """Counts what it verifies."""
+
+    verified = 0
+
+    async def verify(self, token: str, method: str | None = "GET") -> Identity:
+        self.verified += 1
+        return await super().verify(token, method)
+
+
+@pytest.fixture
+def verifier() -> TokenVerifier:
+    return ISSUER.verifier(CountingVerifier)
 
 
 @pytest.fixture
@@ -40,13 +61,24 @@ async def end(revocations: Revocations) -> None:
 
 
 @pytest.fixture
-async def door(revocations: Revocations, upstream: Upstream) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of an application behind the door; its streams end by themselves only after a long time."""
+async def edge(
+    revocations: Revocations, upstream: Upstream, verifier: TokenVerifier
+) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of an application behind the middleware; its streams end by themselves only after a long time."""
     router = APIRouter()
 
     @router.get("/shown")
     async def shown(request: Request) -> dict[str, str | None]:
         return {name: request.headers.get(name) for name in ("authorization", "x-api-key")}
+
+    @router.get("/me")
+    async def me(request: Request, identity: IdentityDep) -> dict[str, Any]:
+        assert identity_of(request) is identity
+        return {"name": identity.username, "expires_at": identity.expires_at}
+
+    @router.get("/admin")
+    async def admin(_: AdminDep) -> None:
+        return None
 
     @router.post("/token")
     async def log_in(request: Request) -> Response:
@@ -76,68 +108,86 @@ async def door(revocations: Revocations, upstream: Upstream) -> AsyncIterator[ht
 
     app = build_app(name="gateway", title="t", lifespan=lifespan, routers=[router], readiness=Readiness())
     app.user_middleware.append(Middleware(Credentials))
-    app.state.doorkeeper = Doorkeeper(revocations, ApiKeys(upstream, revocations, RateLimit(60)))
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://door") as client:
+    app.state.verifier = verifier
+    app.state.authenticator = Authenticator(verifier, revocations, ApiKeys(upstream, revocations, RateLimit(60)))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://edge") as client:
         yield client
 
 
-async def test_token_passes_as_it_is_and_who_shows_nothing_is_nobody(door: httpx.AsyncClient) -> None:
-    bearer = {"Authorization": f"Bearer {token()}"}
-    assert (await door.get("/shown", headers=bearer)).json() == {
-        "authorization": f"Bearer {token()}",
-        "x-api-key": None,
-    }
-    assert (await door.get("/shown")).json() == {"authorization": None, "x-api-key": None}
+async def test_token_is_passed_on_unchanged_and_a_request_without_one_has_none(edge: httpx.AsyncClient) -> None:
+    assert (await edge.get("/shown", headers=BEARER)).json() == {"authorization": f"Bearer {MINE}", "x-api-key": None}
+    assert (await edge.get("/shown")).json() == {"authorization": None, "x-api-key": None}
+
+
+async def test_token_is_verified_once_per_request(edge: httpx.AsyncClient, verifier: CountingVerifier) -> None:
+    answer = await edge.get("/me", headers={"Authorization": f"Bearer {token(exp=2**33)}"})
+    assert answer.json() == {"name": "ada", "expires_at": 2**33}
+    assert verifier.verified == 1
+
+
+@pytest.mark.parametrize("text", ["", "x", "a.b.c", "vk", MINE + "x", EXPIRED])
+async def test_invalid_token_is_refused_by_routes_that_need_one_and_ignored_by_others(
+    edge: httpx.AsyncClient, text: str
+) -> None:
+    headers = {"Authorization": f"Bearer {text}"}
+    refused = await edge.get("/me", headers=headers)
+    wanted = {"": "unauthorized", EXPIRED: "token_expired"}.get(text, "invalid_token")
+    assert (refused.status_code, refused.json()["code"]) == (401, wanted)
+    assert (await edge.get("/shown", headers=headers)).status_code == 200
+
+
+async def test_scopes_and_role_are_checked_by_the_route(edge: httpx.AsyncClient) -> None:
+    cases: list[tuple[dict[str, Any], str, str]] = [
+        ({"scope": "write"}, "/me", "scope_missing"),
+        ({"scope": "password"}, "/me", "password_change_required"),
+        ({}, "/admin", "admin_only"),
+    ]
+    for claims, path, code in cases:
+        answer = await edge.get(path, headers={"Authorization": f"Bearer {token(**claims)}"})
+        assert (answer.status_code, answer.json()["code"]) == (403, code)
+    admin = {"Authorization": f"Bearer {token(role='admin')}"}
+    assert (await edge.get("/admin", headers=admin)).status_code == 200
 
 
 @pytest.mark.parametrize("headers", [{"Authorization": "Bearer vk_mine"}, {"X-API-Key": "vk_mine"}])
-async def test_key_becomes_its_token_and_goes_no_further(
-    door: httpx.AsyncClient, neighbour: Any, revocations: Revocations, headers: dict[str, str]
+async def test_api_key_is_replaced_by_its_token(
+    edge: httpx.AsyncClient, neighbour: Any, revocations: Revocations, headers: dict[str, str]
 ) -> None:
     await revocations.known()
-    neighbour.answer = lambda _: {"access_token": token(), "expires_in": 60}
-    assert (await door.get("/shown", headers=headers)).json() == {
-        "authorization": f"Bearer {token()}",
-        "x-api-key": None,
-    }
+    neighbour.answer = lambda _: {"access_token": MINE, "expires_in": 60}
+    assert (await edge.get("/shown", headers=headers)).json() == {"authorization": f"Bearer {MINE}", "x-api-key": None}
 
 
-async def test_token_that_was_taken_back_is_refused_except_to_log_in_again(
-    door: httpx.AsyncClient, revocations: Revocations
-) -> None:
+async def test_revoked_token_is_refused_except_at_the_login(edge: httpx.AsyncClient, revocations: Revocations) -> None:
     await end(revocations)
-    bearer = {"Authorization": f"Bearer {token()}"}
-    refused = await door.get("/shown", headers=bearer)
+    refused = await edge.get("/shown", headers=BEARER)
     assert (refused.status_code, refused.json()["code"]) == (401, "session_ended")
-    assert (await door.post("/token", headers=bearer)).status_code == 200
+    assert (await edge.post("/token", headers=BEARER)).status_code == 200
     other = {"Authorization": f"Bearer {token(uuid4())}"}
-    assert (await door.get("/shown", headers=other)).status_code == 200
+    assert (await edge.get("/shown", headers=other)).status_code == 200
 
 
-async def test_nobody_is_let_in_while_it_is_not_known_who_is_out(door: httpx.AsyncClient, neighbour: Any) -> None:
+async def test_tokens_are_refused_while_the_list_of_revocations_is_unavailable(
+    edge: httpx.AsyncClient, neighbour: Any
+) -> None:
     neighbour.status = 0
-    refused = await door.get("/shown", headers={"Authorization": f"Bearer {token()}"})
+    refused = await edge.get("/shown", headers=BEARER)
     assert (refused.status_code, refused.json()["code"]) == (503, "identity_unavailable")
-    assert (await door.get("/shown")).status_code == 200
+    assert (await edge.get("/shown")).status_code == 200
 
 
-async def test_endless_stream_stops_when_access_ends(door: httpx.AsyncClient) -> None:
-    bearer = {"Authorization": f"Bearer {token()}"}
-    cut = await door.get("/stream", params={"kind": "text/event-stream"}, headers=bearer)
+async def test_event_stream_stops_when_access_ends(edge: httpx.AsyncClient) -> None:
+    cut = await edge.get("/stream", params={"kind": "text/event-stream"}, headers=BEARER)
     assert cut.text == "one "
 
 
-async def test_answer_that_ends_by_itself_is_finished(door: httpx.AsyncClient) -> None:
-    bearer = {"Authorization": f"Bearer {token()}"}
-    whole = await door.get("/stream", params={"kind": "application/zip"}, headers=bearer)
+async def test_answer_with_an_end_is_completed_when_access_ends(edge: httpx.AsyncClient) -> None:
+    whole = await edge.get("/stream", params={"kind": "application/zip"}, headers=BEARER)
     assert whole.text == "one two three"
 
 
-BEARER = {"Authorization": f"Bearer {token()}"}
-
-
-async def test_body_ends_when_access_does_and_the_connection_is_closed(
-    door: httpx.AsyncClient, revocations: Revocations
+async def test_request_body_is_cut_and_the_connection_closed_when_access_ends(
+    edge: httpx.AsyncClient, revocations: Revocations
 ) -> None:
     sent = []
 
@@ -148,13 +198,15 @@ async def test_body_ends_when_access_does_and_the_connection_is_closed(
             sent.append(number)
             yield b"block"
 
-    answer = await door.post("/uploads", content=body(), headers=BEARER)
+    answer = await edge.post("/uploads", content=body(), headers=BEARER)
     assert (answer.status_code, answer.json()["code"]) == (401, "session_ended")
     assert answer.headers["connection"] == "close"
-    assert sent == [0, 1, 2, 3], "the client is let finish for a moment, so that it gets the answer"
+    assert sent == [0, 1, 2, 3], "the client may finish for a moment, so that it receives the answer"
 
 
-async def test_body_that_stalls_is_cut_without_another_byte(door: httpx.AsyncClient, revocations: Revocations) -> None:
+async def test_stalled_request_body_is_cut_without_another_byte(
+    edge: httpx.AsyncClient, revocations: Revocations
+) -> None:
     stalled, go_on = asyncio.Event(), asyncio.Event()
 
     async def body() -> AsyncIterator[bytes]:
@@ -169,27 +221,29 @@ async def test_body_that_stalls_is_cut_without_another_byte(door: httpx.AsyncCli
         go_on.set()
 
     ending = asyncio.create_task(end_then_release())
-    answer = await door.post("/uploads", content=body(), headers=BEARER)
+    answer = await edge.post("/uploads", content=body(), headers=BEARER)
     await ending
     assert (answer.status_code, answer.json()["code"]) == (401, "session_ended")
 
 
-async def test_body_of_somebody_else_is_read_to_its_end(door: httpx.AsyncClient, revocations: Revocations) -> None:
+async def test_request_body_of_another_user_is_read_to_its_end(
+    edge: httpx.AsyncClient, revocations: Revocations
+) -> None:
     async def body() -> AsyncIterator[bytes]:
         yield b"block"
         await end(revocations)
         yield b"block"
 
-    answer = await door.post("/uploads", content=body(), headers={"Authorization": f"Bearer {token(uuid4())}"})
+    answer = await edge.post("/uploads", content=body(), headers={"Authorization": f"Bearer {token(uuid4())}"})
     assert answer.json() == {"size": 10}
 
 
 @pytest.mark.parametrize(("status", "expected"), [(204, 200), (401, 401), (500, 200), (0, 200)])
-async def test_auth_has_the_last_word_before_something_is_made_unless_it_is_away(
-    door: httpx.AsyncClient, revocations: Revocations, neighbour: Any, status: int, expected: int
+async def test_auth_confirms_access_before_a_change_and_is_ignored_while_unavailable(
+    edge: httpx.AsyncClient, revocations: Revocations, neighbour: Any, status: int, expected: int
 ) -> None:
     await revocations.known()
     neighbour.status = status
-    answer = await door.post("/uploads", content=b"block", headers=BEARER)
+    answer = await edge.post("/uploads", content=b"block", headers=BEARER)
     assert answer.status_code == expected
     assert neighbour.asked >= 2

@@ -1,4 +1,4 @@
-"""File names are shown, never trusted."""
+"""File names of uploads and downloads."""
 
 import sys
 from collections.abc import Callable
@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from gateway.file_names import content_disposition, display_name, disposition_parameters, stem
+from gateway.files.names import content_disposition, stem
+from gateway.uploads.file_names import display_name, disposition_parameters
 
 
 @pytest.mark.parametrize(
@@ -30,7 +31,7 @@ from gateway.file_names import content_disposition, display_name, disposition_pa
         ("x" * 300, "x" * 200),
     ],
 )
-def test_name_keeps_its_letters_and_loses_paths_and_controls(raw: str, shown: str) -> None:
+def test_display_name_removes_paths_and_control_characters(raw: str, shown: str) -> None:
     assert display_name(raw) == shown
 
 
@@ -101,7 +102,7 @@ MEETING = "\u4f1a\u8b70 \u306e\u9332\u97f3.m4a"
         ("no closing quote", b'filename="talk.wav', "talk.wav"),
     ],
 )
-def test_file_name_is_read_as_clients_write_it(client: str, parameters: bytes, name: str) -> None:
+def test_file_name_of_every_known_client_is_read(client: str, parameters: bytes, name: str) -> None:
     for field in (b'name="file"', b"name=file"):
         assert disposition_parameters(b"form-data; " + field + b"; " + parameters) == ("file", name), client
 
@@ -127,7 +128,7 @@ def test_missing_parameters_are_none(header: bytes, parameters: tuple[str | None
         b'filename="=?utf-8?Q?..=5Cetc=5Cpasswd?="',
     ],
 )
-def test_paths_are_cut_off_after_decoding(encoded: bytes) -> None:
+def test_paths_are_removed_after_decoding(encoded: bytes) -> None:
     _, name = disposition_parameters(b"form-data; name=file; " + encoded)
     assert name is not None
     assert display_name(name) == "passwd"
@@ -143,8 +144,8 @@ def test_paths_are_cut_off_after_decoding(encoded: bytes) -> None:
         lambda size: b'name="model"; filename="' + b"=?x?q?" * size + b'"',
     ],
 )
-def test_hostile_heads_cost_no_more_calls_when_they_are_longer(hostile: Callable[[int], bytes]) -> None:
-    """Whatever is done for each character is done inside one call, and the expressions there never go back."""
+def test_number_of_calls_does_not_depend_on_the_length_of_a_hostile_head(hostile: Callable[[int], bytes]) -> None:
+    """The number of Python calls is constant; the work per character is done by expressions without backtracking."""
 
     def calls(header: bytes) -> int:
         seen = 0
@@ -167,11 +168,11 @@ def test_hostile_heads_cost_no_more_calls_when_they_are_longer(hostile: Callable
 @pytest.mark.parametrize(
     ("name", "front"), [("a.mp3", "a"), ("a.b.mp3", "a.b"), ("README", "README"), (".mp3", ".mp3")]
 )
-def test_stem_is_what_stands_before_the_last_extension(name: str, front: str) -> None:
+def test_stem_is_the_name_without_the_last_extension(name: str, front: str) -> None:
     assert stem(name) == front
 
 
-def test_disposition_has_an_ascii_name_for_old_clients_and_the_true_one() -> None:
+def test_disposition_has_an_ascii_name_and_the_name_in_utf8() -> None:
     assert content_disposition("attachment", "Zoë 会議.srt") == (
         "attachment; filename=\"Zoe .srt\"; filename*=UTF-8''Zo%C3%AB%20%E4%BC%9A%E8%AD%B0.srt"
     )
@@ -180,7 +181,7 @@ def test_disposition_has_an_ascii_name_for_old_clients_and_the_true_one() -> Non
     )
 
 
-def test_disposition_cannot_be_broken_out_of() -> None:
+def test_file_name_cannot_inject_into_the_disposition() -> None:
     header = content_disposition("attachment", 'a"; filename=evil.exe; x="\\%.txt')
     assert header.count('"') == 2
     assert "\\" not in header

@@ -1,4 +1,4 @@
-"""Forms are read part by part while they arrive, however they are cut into blocks."""
+"""The streaming reader of multipart forms."""
 
 import asyncio
 from base64 import b64encode
@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import BadUpload
-from gateway.forms import HEAD_BYTES, HEAD_LINES, MAX_PARTS, FormReader, Part, with_idle_timeout
+from gateway.uploads.multipart import HEAD_BYTES, HEAD_LINES, MAX_PARTS, FormReader, Part, with_idle_timeout
 
 CONTENT_TYPE = 'multipart/form-data; boundary="xx"'
 RECORDING = b"\r\n--x almost a boundary\r\n--x\r\n\x00\xff" * 3
@@ -35,7 +35,7 @@ async def read(body: AsyncIterator[bytes], content_type: str | None = CONTENT_TY
 
 
 @given(st.lists(st.integers(0, len(BODY)), max_size=12))
-def test_parts_are_the_same_however_the_body_is_cut(cuts: list[int]) -> None:
+def test_parts_do_not_depend_on_the_blocks_of_the_body(cuts: list[int]) -> None:
     assert asyncio.run(read(blocks(BODY, *cuts))) == [
         (Part("language", None, None), b"de"),
         (Part("file", "a.mp3", "audio/mpeg"), RECORDING),
@@ -48,7 +48,7 @@ async def test_unread_parts_are_skipped() -> None:
     assert [part.name async for part in reader] == ["language", "file", "empty"]
 
 
-async def test_nothing_is_pulled_before_it_is_asked_for() -> None:
+async def test_body_is_read_only_on_demand() -> None:
     pulled = 0
 
     async def counted() -> AsyncIterator[bytes]:
@@ -67,7 +67,7 @@ async def test_nothing_is_pulled_before_it_is_asked_for() -> None:
 
 
 @pytest.mark.parametrize("end", [10, 40, 200, len(BODY) - 6])
-async def test_body_that_stops_in_the_middle_is_refused(end: int) -> None:
+async def test_incomplete_body_is_refused(end: int) -> None:
     with pytest.raises(BadUpload):
         await read(blocks(BODY[:end]))
 
@@ -87,7 +87,7 @@ async def test_other_content_types_are_refused(content_type: str | None) -> None
         await read(blocks(BODY), content_type)
 
 
-async def test_garbage_and_endless_heads_are_refused() -> None:
+async def test_invalid_forms_and_long_heads_are_refused() -> None:
     for body in (b"GET / HTTP/1.1\r\n\r\n", b"--xx\r\n" + b"X-Long: " + b"a" * 100_000):
         with pytest.raises(BadUpload):
             await read(blocks(body))
@@ -108,17 +108,17 @@ def head(line: bytes) -> bytes:
     ],
     ids=["parts", "delimiters", "line", "lines", "head"],
 )
-async def test_forms_beyond_every_use_are_refused(body: bytes) -> None:
+async def test_forms_beyond_the_limits_are_refused(body: bytes) -> None:
     for cut in (65_536, 7):
         with pytest.raises(BadUpload):
             await read(blocks(body + b"--xx--\r\n", *range(cut, len(body), cut)))
 
 
-async def test_as_many_parts_as_allowed_are_read() -> None:
+async def test_maximum_number_of_parts_is_read() -> None:
     assert len(await read(blocks(head(b"name=model") * MAX_PARTS + b"--xx--\r\n"))) == MAX_PARTS
 
 
-async def test_long_names_in_two_encodings_fit_into_a_head() -> None:
+async def test_long_names_in_two_encodings_are_within_the_head_limit() -> None:
     name = "\u4f1a" * 251 + ".wav"
     word = b64encode(name.encode()).decode()
     line = f"name=file; filename=\"=?utf-8?B?{word}?=\"; filename*=utf-8''{quote(name)}"
@@ -126,10 +126,10 @@ async def test_long_names_in_two_encodings_fit_into_a_head() -> None:
     assert part.file_name == name
 
 
-async def test_silent_client_is_given_up() -> None:
+async def test_silent_client_times_out() -> None:
     async def silent() -> AsyncIterator[bytes]:
         yield b"--xx\r\n"
         await asyncio.Event().wait()
 
-    with pytest.raises(BadUpload, match="Nothing arrived"):
+    with pytest.raises(BadUpload, match="bytes arrived within"):
         await read(with_idle_timeout(silent(), 0.05))

@@ -24,28 +24,28 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     return monkeypatch
 
 
-def test_key_set_is_found_through_auth_unless_said_otherwise(environment: pytest.MonkeyPatch) -> None:
+def test_jwks_url_defaults_to_the_auth_service(environment: pytest.MonkeyPatch) -> None:
     assert load(Settings).jwks_url == "http://auth:8000/.well-known/jwks.json"
     environment.setenv("JWKS_URL", "http://elsewhere/keys")
     assert load(Settings).jwks_url == "http://elsewhere/keys"
 
 
-def test_nobody_is_trusted_or_allowed_by_default(environment: pytest.MonkeyPatch) -> None:
+def test_no_proxy_and_no_origin_is_trusted_by_default(environment: pytest.MonkeyPatch) -> None:
     settings = load(Settings)
     assert settings.allowed_origins == []
     assert settings.proxies == []
 
 
-def test_origins_are_origins(environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_invalid_origins_are_refused(environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     environment.setenv("CORS_ORIGINS", "https://a.example, http://localhost:5173")
     assert load(Settings).allowed_origins == ["https://a.example", "http://localhost:5173"]
     environment.setenv("CORS_ORIGINS", "a.example/path")
     with pytest.raises(SystemExit):
         load(Settings)
-    assert "no origin" in capsys.readouterr().err
+    assert "is not an origin" in capsys.readouterr().err
 
 
-def test_default_language_is_detected_or_a_code(
+def test_default_language_is_auto_or_a_code(
     environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     environment.delenv("WHISPER_LANGUAGE", raising=False)

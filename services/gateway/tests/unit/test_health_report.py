@@ -1,4 +1,4 @@
-"""Many who ask how the platform is cost it no more than one."""
+"""The health report is shared by simultaneous requests."""
 
 import asyncio
 from typing import Any
@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 from fastapi import Request
 
-from gateway import health
-from gateway.health import HealthReport
+from gateway.relay import health
+from gateway.relay.health import HealthReport
 
 REQUEST = Request({"type": "http", "headers": []})
 
 
 class Service:
-    """Counts how often it is asked, and takes its time to answer."""
+    """Counts its checks, and answers slowly."""
 
     def __init__(self) -> None:
         self.asked = 0
@@ -26,7 +26,7 @@ class Service:
             raise RuntimeError("down")
 
 
-async def test_all_who_ask_at_once_get_the_answer_to_one_question() -> None:
+async def test_simultaneous_requests_share_one_check() -> None:
     service = Service()
     report = HealthReport({"jobs": service.check}, 5.0, "1")
     answers = await asyncio.gather(*(report.now(REQUEST) for _ in range(100)))
@@ -34,19 +34,19 @@ async def test_all_who_ask_at_once_get_the_answer_to_one_question() -> None:
     assert service.asked == 1
 
 
-async def test_the_answer_is_kept_for_a_moment_only(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_report_is_cached_for_a_short_time(monkeypatch: pytest.MonkeyPatch) -> None:
     service = Service()
     report = HealthReport({"jobs": service.check}, 5.0, "1")
     await report.now(REQUEST)
     service.is_down = True
     assert (await report.now(REQUEST)).status == "ok"
-    monkeypatch.setattr(health, "KEPT_SECONDS", 0.0)
+    monkeypatch.setattr(health, "CACHE_SECONDS", 0.0)
     report = HealthReport({"jobs": service.check}, 5.0, "1")
     assert [(await report.now(REQUEST)).status for _ in range(2)] == ["unavailable"] * 2
     assert service.asked == 3
 
 
-async def test_who_leaves_while_the_question_is_out_spoils_nothing() -> None:
+async def test_cancelled_request_does_not_disturb_the_others() -> None:
     service = Service()
     report = HealthReport({"jobs": service.check}, 5.0, "1")
     first, second = (asyncio.create_task(report.now(REQUEST)) for _ in range(2))

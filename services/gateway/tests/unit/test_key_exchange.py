@@ -1,4 +1,4 @@
-"""API keys at the door: exchanged rarely, never trusted longer than auth says, and kept usable while auth is away."""
+"""API keys are exchanged for tokens, which are cached while they are valid."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,17 +10,17 @@ from starlette.requests import HTTPConnection
 
 from common.events import AccessRevoked
 from common.web.identity import PasswordChangeRequired
-from gateway.api_keys import KEPT_SECONDS, ApiKeys
+from gateway.edge.api_keys import CACHE_SECONDS, ApiKeys
+from gateway.edge.limits import RateLimit
+from gateway.edge.revocations import Revocations
 from gateway.errors import InvalidApiKey, ServiceUnavailable, TooManyLogins
-from gateway.limits import RateLimit
-from gateway.revocations import Revocations
-from gateway.upstreams import Upstream
+from gateway.relay.upstreams import Upstream
 
 SESSION = uuid4()
 
 
 def granting(lifetime: int) -> Callable[[int], Any]:
-    """What auth answers to a key: each time another token of the same key."""
+    """Answers of auth to a key: a new token of the same session each time."""
 
     def answer(number: int) -> Any:
         claims = {"sid": str(SESSION), "gen": 1, "n": number}
@@ -35,7 +35,7 @@ CALLER = HTTPConnection({"type": "http", "headers": [], "client": ("192.0.2.1", 
 
 @pytest.fixture
 def auth(neighbour: Any) -> Any:
-    """Auth as far as keys go."""
+    """Auth, which exchanges every key."""
     neighbour.answer = granting(3600)
     return neighbour
 
@@ -60,9 +60,9 @@ async def end(revocations: Revocations, session: UUID) -> None:
     await revocations.on_notice(AccessRevoked.name, notice.model_dump_json().encode())
 
 
-async def test_token_is_kept_for_some_minutes(auth: Any, keys: ApiKeys, now: list[float]) -> None:
+async def test_token_is_cached_for_some_minutes(auth: Any, keys: ApiKeys, now: list[float]) -> None:
     first = await keys.token("vk_1", CALLER)
-    now[0] += KEPT_SECONDS - 1
+    now[0] += CACHE_SECONDS - 1
     assert await keys.token("vk_1", CALLER) == first
     assert await keys.token("vk_2", CALLER) != first
     now[0] += 2
@@ -70,14 +70,14 @@ async def test_token_is_kept_for_some_minutes(auth: Any, keys: ApiKeys, now: lis
     assert auth.asked == 3
 
 
-async def test_token_is_never_used_beyond_its_own_end(auth: Any, keys: ApiKeys, now: list[float]) -> None:
+async def test_expired_token_is_exchanged_again(auth: Any, keys: ApiKeys, now: list[float]) -> None:
     auth.answer = granting(60)
     first = await keys.token("vk_1", CALLER)
     now[0] += 51
     assert await keys.token("vk_1", CALLER) != first
 
 
-async def test_revoked_key_is_exchanged_again_which_auth_refuses(
+async def test_revoked_key_is_exchanged_again_and_refused_by_auth(
     auth: Any, keys: ApiKeys, revocations: Revocations
 ) -> None:
     await keys.token("vk_1", CALLER)
@@ -88,17 +88,17 @@ async def test_revoked_key_is_exchanged_again_which_auth_refuses(
     assert auth.asked == 2
 
 
-async def test_text_that_cannot_be_a_key_is_no_trouble_of_auth(auth: Any, keys: ApiKeys) -> None:
+async def test_text_that_is_not_a_key_is_an_invalid_key(auth: Any, keys: ApiKeys) -> None:
     auth.status = 422
     with pytest.raises(InvalidApiKey):
         await keys.token("vk_" + "x" * 1000, CALLER)
 
 
-async def test_auth_that_is_away_stops_new_keys_and_not_those_whose_token_lives(
+async def test_cached_tokens_are_used_while_auth_is_unavailable(
     auth: Any, keys: ApiKeys, now: list[float], revocations: Revocations
 ) -> None:
     first = await keys.token("vk_1", CALLER)
-    now[0] += KEPT_SECONDS + 1
+    now[0] += CACHE_SECONDS + 1
     auth.status = 0
     assert await keys.token("vk_1", CALLER) == first
     with pytest.raises(ServiceUnavailable):
@@ -108,13 +108,13 @@ async def test_auth_that_is_away_stops_new_keys_and_not_those_whose_token_lives(
         await keys.token("vk_1", CALLER)
 
 
-async def test_unexpected_answer_of_auth_is_unavailability(auth: Any, keys: ApiKeys) -> None:
+async def test_unexpected_answer_of_auth_means_unavailable(auth: Any, keys: ApiKeys) -> None:
     auth.status = 500
     with pytest.raises(ServiceUnavailable):
         await keys.token("vk_1", CALLER)
 
 
-async def test_guessing_keys_does_not_flood_auth(auth: Any, keys: ApiKeys) -> None:
+async def test_exchanges_of_an_address_are_limited(auth: Any, keys: ApiKeys) -> None:
     auth.status = 401
     for number in range(5):
         with pytest.raises(InvalidApiKey):
@@ -124,13 +124,13 @@ async def test_guessing_keys_does_not_flood_auth(auth: Any, keys: ApiKeys) -> No
     assert auth.asked == 5
 
 
-async def test_key_of_somebody_who_must_change_the_password_opens_nothing(auth: Any, keys: ApiKeys) -> None:
+async def test_key_is_refused_while_its_owner_must_change_the_password(auth: Any, keys: ApiKeys) -> None:
     auth.status, auth.answer = 403, lambda _: {"code": "password_change_required"}
     with pytest.raises(PasswordChangeRequired):
         await keys.token("vk_1", CALLER)
 
 
-async def test_gateway_that_auth_does_not_recognise_blames_no_key(auth: Any, keys: ApiKeys) -> None:
+async def test_refused_gateway_secret_is_not_an_invalid_key(auth: Any, keys: ApiKeys) -> None:
     auth.status, auth.answer = 403, lambda _: {"code": "internal_only"}
     with pytest.raises(ServiceUnavailable):
         await keys.token("vk_1", CALLER)

@@ -1,14 +1,14 @@
-"""The fence before /token."""
+"""The rate limit."""
 
 import pytest
 
-from gateway import limits
+from gateway.edge import limits
+from gateway.edge.limits import RateLimit
 from gateway.errors import TooManyLogins
-from gateway.limits import RateLimit
 
 
 class Clock:
-    """Time that a test moves."""
+    """A clock that a test advances."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -17,7 +17,7 @@ class Clock:
         return self.now
 
 
-def test_a_flood_is_stopped_and_told_when_to_come_back() -> None:
+def test_flood_is_refused_with_retry_after() -> None:
     clock = Clock()
     limit = RateLimit(3, clock)
     for _ in range(3):
@@ -33,7 +33,7 @@ def test_a_flood_is_stopped_and_told_when_to_come_back() -> None:
         limit.take("a")
 
 
-def test_refused_requests_do_not_push_the_end_away() -> None:
+def test_refused_requests_do_not_extend_the_wait() -> None:
     clock = Clock()
     limit = RateLimit(1, clock)
     limit.take("a")

@@ -1,4 +1,4 @@
-"""One subscription, many viewers."""
+"""The hub of live log lines."""
 
 import asyncio
 
@@ -6,13 +6,13 @@ import pytest
 
 from common.events.archive import ArchivedLine, ArchivedLines
 from gateway.errors import TooManyViewers
-from gateway.loghub import SYSTEM, LogHub, Viewer
+from gateway.logs.hub import SYSTEM, LogHub, Viewer
 
 JOB = "4b2f7c1e-8d0a-4c55-9a58-0d7e6c1b2f10"
 
 
 def said(previous: int, *cursors: int, job: str | None = JOB) -> tuple[str, bytes]:
-    """What the archive says when it has taken in these lines."""
+    """The message of the archive after it stored these lines."""
     lines = [ArchivedLine.of(cursor, job, {"event": f"é {cursor}"}) for cursor in cursors]
     return "", ArchivedLines(previous, max([previous, *cursors]), lines).body()
 
@@ -23,7 +23,7 @@ def cursors(viewer: Viewer) -> list[int]:
 
 @pytest.fixture
 async def hub() -> LogHub:
-    """A hub that has heard how far the archive is."""
+    """A hub that has received the first message of the archive."""
     made = LogHub(10, 3)
     await made.on_archived(*said(0))
     return made
@@ -40,13 +40,13 @@ async def test_each_viewer_gets_every_line_of_its_job_and_no_other(hub: LogHub) 
         assert not first.behind
 
 
-async def test_text_carries_its_cursor(hub: LogHub) -> None:
+async def test_line_contains_its_cursor(hub: LogHub) -> None:
     with hub.watch(JOB) as viewer:
         await hub.on_archived(*said(0, 7))
         assert [line.text for line in viewer.take()] == ['{"cursor":7,"event":"é 7"}']
 
 
-async def test_what_comes_too_early_waits_for_what_is_before_it(hub: LogHub) -> None:
+async def test_early_batch_waits_for_the_previous_one(hub: LogHub) -> None:
     with hub.watch(JOB) as viewer:
         await hub.on_archived(*said(2, 3))
         assert cursors(viewer) == []
@@ -55,7 +55,7 @@ async def test_what_comes_too_early_waits_for_what_is_before_it(hub: LogHub) -> 
         assert not viewer.behind
 
 
-async def test_whoever_watches_is_told_when_lines_are_lost_even_the_last_ones(hub: LogHub) -> None:
+async def test_viewers_are_marked_as_behind_when_lines_are_lost(hub: LogHub) -> None:
     with hub.watch(JOB) as viewer:
         await hub.on_archived(*said(5))
         async with asyncio.timeout(5):
@@ -66,14 +66,14 @@ async def test_whoever_watches_is_told_when_lines_are_lost_even_the_last_ones(hu
         assert (cursors(viewer), viewer.behind) == ([6], False)
 
 
-async def test_first_word_of_the_archive_makes_everybody_look(hub: LogHub) -> None:
+async def test_first_batch_marks_all_viewers_as_behind(hub: LogHub) -> None:
     fresh = LogHub(10, 3)
     with fresh.watch(JOB) as viewer:
         await fresh.on_archived(*said(5, 6))
         assert viewer.behind
 
 
-async def test_unreadable_messages_are_passed_over(hub: LogHub) -> None:
+async def test_unreadable_messages_are_ignored(hub: LogHub) -> None:
     with hub.watch(JOB) as viewer:
         for body in (b"{", b"[]", b"\xff", b'{"previous": 1}', b'{"previous": 1, "upto": 2, "lines": [1]}'):
             await hub.on_archived("", body)
@@ -81,7 +81,7 @@ async def test_unreadable_messages_are_passed_over(hub: LogHub) -> None:
         assert cursors(viewer) == [1]
 
 
-async def test_who_does_not_read_is_marked_and_costs_no_more_memory(hub: LogHub) -> None:
+async def test_slow_viewer_is_marked_and_its_queue_does_not_grow(hub: LogHub) -> None:
     with hub.watch(JOB) as slow, hub.watch(JOB) as quick:
         for number in range(1, 6):
             await hub.on_archived(*said(number - 1, number))
@@ -91,7 +91,7 @@ async def test_who_does_not_read_is_marked_and_costs_no_more_memory(hub: LogHub)
         assert cursors(slow) == [1, 2, 3]
 
 
-def test_viewers_are_limited_and_forgotten_when_they_leave() -> None:
+def test_number_of_viewers_is_limited_until_one_leaves() -> None:
     hub = LogHub(1, 3)
     for _ in range(3):
         with hub.watch(JOB), pytest.raises(TooManyViewers), hub.watch("another"):

@@ -1,4 +1,4 @@
-"""What browsers are told, and where the web page is; none of it needs a service behind the gateway."""
+"""Headers, CORS, redirects, the document and the web page, without any service behind the gateway."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
@@ -15,7 +15,7 @@ Gateway = Callable[..., httpx.AsyncClient]
 
 @pytest.fixture
 async def gateway() -> AsyncIterator[Gateway]:
-    """Clients of gateways that are not connected to anything."""
+    """Clients of gateways without services."""
     async with AsyncExitStack() as stack:
 
         def client(**changes: object) -> httpx.AsyncClient:
@@ -49,7 +49,7 @@ def web_dir(tmp_path: Path) -> Path:
     return tmp_path
 
 
-async def test_without_a_built_page_the_front_says_that_the_service_runs(gateway: Gateway) -> None:
+async def test_root_says_that_the_service_runs_without_a_built_page(gateway: Gateway) -> None:
     client = gateway()
     front = await client.get("/")
     assert front.status_code == 200
@@ -57,12 +57,12 @@ async def test_without_a_built_page_the_front_says_that_the_service_runs(gateway
     assert (await client.get("/app/")).status_code == 404
 
 
-async def test_front_leads_to_the_page(gateway: Gateway, web_dir: Path) -> None:
+async def test_root_redirects_to_the_page(gateway: Gateway, web_dir: Path) -> None:
     answer = await gateway(web_dir=web_dir).get("/")
     assert (answer.status_code, answer.headers["location"]) == (307, "/app/")
 
 
-async def test_page_answers_for_its_own_paths_and_not_for_missing_files(gateway: Gateway, web_dir: Path) -> None:
+async def test_page_is_returned_for_its_own_paths_but_not_for_missing_files(gateway: Gateway, web_dir: Path) -> None:
     client = gateway(web_dir=web_dir)
     for path in ("/app/", "/app/jobs/123", "/app/index.html"):
         answer = await client.get(path)
@@ -75,7 +75,7 @@ async def test_page_answers_for_its_own_paths_and_not_for_missing_files(gateway:
         assert "secret" not in (await client.get(path)).text
 
 
-async def test_only_assets_are_cached_for_ever_and_the_rest_is_revalidated(gateway: Gateway, web_dir: Path) -> None:
+async def test_assets_are_cached_permanently_and_other_files_revalidated(gateway: Gateway, web_dir: Path) -> None:
     client = gateway(web_dir=web_dir)
     asset = await client.get("/app/assets/index-4fe1.js")
     assert asset.headers["cache-control"] == "public, max-age=31536000, immutable"
@@ -85,7 +85,7 @@ async def test_only_assets_are_cached_for_ever_and_the_rest_is_revalidated(gatew
     assert again.status_code == 304
 
 
-async def test_every_answer_carries_the_security_headers(gateway: Gateway, web_dir: Path) -> None:
+async def test_every_answer_has_the_security_headers(gateway: Gateway, web_dir: Path) -> None:
     client = gateway(web_dir=web_dir)
     for path in ("/", "/app/", "/version", "/nowhere", "/jobs"):
         headers = (await client.get(path)).headers
@@ -100,13 +100,13 @@ async def test_every_answer_carries_the_security_headers(gateway: Gateway, web_d
     assert (await client.get("/jobs")).headers["cache-control"] == "no-store"
 
 
-async def test_https_is_remembered_by_browsers(gateway: Gateway) -> None:
+async def test_https_answers_have_strict_transport_security(gateway: Gateway) -> None:
     client = gateway(trusted_proxies="127.0.0.1")
     answer = await client.get("/version", headers={"X-Forwarded-Proto": "https", "X-Forwarded-For": "192.0.2.1"})
     assert answer.headers["strict-transport-security"] == "max-age=31536000"
 
 
-async def test_foreign_pages_get_no_permission_unless_configured(gateway: Gateway) -> None:
+async def test_foreign_origins_are_refused_unless_configured(gateway: Gateway) -> None:
     headers = {"Origin": "https://elsewhere.example"}
     closed = await gateway().get("/version", headers=headers)
     assert "access-control-allow-origin" not in closed.headers
@@ -116,7 +116,7 @@ async def test_foreign_pages_get_no_permission_unless_configured(gateway: Gatewa
     assert "access-control-allow-origin" not in other.headers
 
 
-async def test_open_to_all_means_without_credentials(gateway: Gateway) -> None:
+async def test_all_origins_are_allowed_only_without_credentials(gateway: Gateway) -> None:
     client = gateway(cors_origins="*")
     headers = {"Origin": "https://elsewhere.example", "Cookie": "a=b"}
     answer = await client.get("/nowhere", headers=headers)
@@ -128,7 +128,7 @@ async def test_open_to_all_means_without_credentials(gateway: Gateway) -> None:
     assert "access-control-allow-credentials" not in preflight.headers
 
 
-async def test_a_foreign_page_may_make_resumable_uploads_and_play_recordings(gateway: Gateway) -> None:
+async def test_cors_covers_resumable_uploads_and_playback(gateway: Gateway) -> None:
     client = gateway(cors_origins="https://elsewhere.example")
     origin = {"Origin": "https://elsewhere.example"}
     pieces = "authorization,content-type,tus-resumable,upload-checksum,upload-length,upload-metadata,upload-offset"
@@ -161,7 +161,7 @@ async def test_document_describes_errors_as_problems_with_examples(gateway: Gate
 
 
 @pytest.mark.parametrize("path", ["/app", "/version/", "/jobs/", "/health/live/"])
-async def test_redirects_name_no_host(gateway: Gateway, web_dir: Path, path: str) -> None:
+async def test_redirects_contain_no_host(gateway: Gateway, web_dir: Path, path: str) -> None:
     client = gateway(web_dir=web_dir)
     for host in ("elsewhere.example", "elsewhere.example:80", "a b"):
         answer = await client.get(f"{path}?a=b", headers={"Host": host})

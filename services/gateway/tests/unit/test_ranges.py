@@ -1,8 +1,8 @@
-"""One range of bytes, as RFC 9110 has it."""
+"""Byte ranges (RFC 9110)."""
 
 import pytest
 
-from gateway.ranges import RangeNotSatisfiable, Span, span_of
+from gateway.files.ranges import RangeNotSatisfiable, Span, span_of
 
 SIZE = 100
 
@@ -20,7 +20,7 @@ SIZE = 100
         ("Bytes = 5-6", Span(5, 2)),
     ],
 )
-def test_a_range_is_cut_to_what_there_is(header: str, span: Span) -> None:
+def test_range_is_limited_to_the_file(header: str, span: Span) -> None:
     assert span_of(header, SIZE) == span
 
 
@@ -39,12 +39,12 @@ def test_a_range_is_cut_to_what_there_is(header: str, span: Span) -> None:
         "bytes=" + "9" * 30,
     ],
 )
-def test_several_ranges_and_nonsense_mean_the_whole(header: str | None) -> None:
+def test_several_and_invalid_ranges_return_the_whole_file(header: str | None) -> None:
     assert span_of(header, SIZE) is None
 
 
 @pytest.mark.parametrize("header", ["bytes=100-", "bytes=200-300", "bytes=-0"])
-def test_a_range_behind_the_end_is_refused_with_the_size(header: str) -> None:
+def test_range_after_the_end_is_refused_with_the_size(header: str) -> None:
     with pytest.raises(RangeNotSatisfiable) as refused:
         span_of(header, SIZE)
     assert refused.value.headers["Content-Range"] == "bytes */100"

@@ -1,4 +1,4 @@
-"""What was taken back is refused at once, for as long as tokens of it may live, and never let in by accident."""
+"""Revoked sessions and generations are refused until their tokens have expired."""
 
 import asyncio
 import json
@@ -11,18 +11,18 @@ import pytest
 
 from common.events import AccessRevoked
 from common.web import Unauthorized, Unavailable
-from gateway.revocations import READ_SECONDS, Claims, Revocations
-from gateway.upstreams import Upstream
+from gateway.edge.revocations import READ_SECONDS, Claims, Revocations
+from gateway.relay.upstreams import Upstream
 
 
 def listing(*session_ids: UUID) -> Callable[[int], Any]:
-    """What auth answers when these sessions were ended."""
+    """The answer of auth with these revoked sessions."""
     return lambda _: {"session_ids": [str(each) for each in session_ids], "users": [], "remember_seconds": 60}
 
 
 @pytest.fixture
 def auth(neighbour: Any) -> Any:
-    """Auth as far as the list goes."""
+    """Auth with an empty list of revocations."""
     neighbour.answer = listing()
     return neighbour
 
@@ -41,26 +41,26 @@ def token(**claims: Any) -> str:
     return jwt.encode(claims, "a secret that nobody checks, as long", algorithm="HS256")
 
 
-async def tell(revocations: Revocations, notice: AccessRevoked) -> None:
+async def notify(revocations: Revocations, notice: AccessRevoked) -> None:
     await revocations.on_notice(AccessRevoked.name, notice.model_dump_json().encode())
 
 
 @pytest.mark.parametrize("text", ["", "x", "a.b.c", token(sub=7, sid=[], gen="9")])
-def test_what_is_no_token_of_ours_has_no_claims_that_could_break_anything(text: str) -> None:
-    claims = Claims.of(text)
+def test_invalid_tokens_have_no_claims(text: str) -> None:
+    claims = Claims.of_token(text)
     assert (claims.user_id, claims.session_id) == (None, None)
 
 
-async def test_ended_session_is_refused_and_others_are_not(revocations: Revocations) -> None:
+async def test_only_the_revoked_session_is_refused(revocations: Revocations) -> None:
     ended, other = uuid4(), uuid4()
-    await tell(revocations, AccessRevoked(session_ids=[ended]))
+    await notify(revocations, AccessRevoked(session_ids=[ended]))
     with pytest.raises(Unauthorized) as refused:
-        revocations.check(Claims.of(token(sub=str(uuid4()), sid=str(ended), gen=1)))
+        revocations.check(Claims.of_token(token(sub=str(uuid4()), sid=str(ended), gen=1)))
     assert refused.value.code == "session_ended"
-    revocations.check(Claims.of(token(sub=str(uuid4()), sid=str(other), gen=1)))
+    revocations.check(Claims.of_token(token(sub=str(uuid4()), sid=str(other), gen=1)))
 
 
-async def test_only_earlier_generations_are_refused_and_a_late_notice_takes_nothing_back(
+async def test_earlier_generations_are_refused_also_after_a_late_notice(
     revocations: Revocations,
 ) -> None:
     user = uuid4()
@@ -68,13 +68,13 @@ async def test_only_earlier_generations_are_refused_and_a_late_notice_takes_noth
     def ended(generation: int) -> bool:
         return revocations.has_ended(Claims(user, uuid4(), generation))
 
-    await tell(revocations, AccessRevoked(user_id=user, generation=3))
-    await tell(revocations, AccessRevoked(user_id=user, generation=2))
+    await notify(revocations, AccessRevoked(user_id=user, generation=3))
+    await notify(revocations, AccessRevoked(user_id=user, generation=2))
     assert [ended(generation) for generation in (1, 2, 3, 4)] == [True, True, False, False]
     assert not revocations.has_ended(Claims(uuid4(), uuid4(), 1))
 
 
-async def test_list_is_read_before_anybody_is_let_in_and_asked_for_once_a_second_at_most(
+async def test_list_is_read_before_the_first_request_and_retried_once_a_second(
     auth: Any, revocations: Revocations, now: list[float]
 ) -> None:
     auth.status = 0
@@ -89,7 +89,7 @@ async def test_list_is_read_before_anybody_is_let_in_and_asked_for_once_a_second
     assert auth.asked == 2
 
 
-async def test_unusable_list_is_no_list(auth: Any, revocations: Revocations) -> None:
+async def test_invalid_list_means_unavailable(auth: Any, revocations: Revocations) -> None:
     auth.answer = lambda _: {"session_ids": "all"}
     with pytest.raises(Unavailable):
         await revocations.known()
@@ -99,23 +99,21 @@ async def run_until(revocations: Revocations, condition: Callable[[], bool]) -> 
     running = asyncio.create_task(revocations.run())
     try:
         async with asyncio.timeout(5):
-            while not condition():  # noqa: ASYNC110 - what is waited for is on the other side of a socket
+            while not condition():  # noqa: ASYNC110 - the condition depends on another process's socket
                 await asyncio.sleep(0.01)
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
 
 
-async def test_list_is_read_again_at_once_when_notices_may_have_been_missed(
-    auth: Any, revocations: Revocations
-) -> None:
+async def test_list_is_read_at_once_when_notices_may_have_been_lost(auth: Any, revocations: Revocations) -> None:
     ended = uuid4()
-    told = False
+    changed = False
 
     def reconnect() -> bool:
-        nonlocal told
-        if auth.asked == 1 and not told:
-            told = True
+        nonlocal changed
+        if auth.asked == 1 and not changed:
+            changed = True
             auth.answer = listing(ended)
             revocations.missed()
         return revocations.has_ended(Claims(None, ended, 1))
@@ -125,33 +123,33 @@ async def test_list_is_read_again_at_once_when_notices_may_have_been_missed(
     assert auth.asked == 2
 
 
-async def test_unreadable_notice_makes_it_read_the_list(auth: Any, revocations: Revocations) -> None:
-    told = False
+async def test_list_is_read_after_an_unreadable_notice(auth: Any, revocations: Revocations) -> None:
+    changed = False
 
     def garble() -> bool:
-        nonlocal told
-        if auth.asked == 1 and not told:
-            told = True
+        nonlocal changed
+        if auth.asked == 1 and not changed:
+            changed = True
             asyncio.get_running_loop().create_task(revocations.on_notice(AccessRevoked.name, b"{"))
         return bool(auth.asked == 2)
 
-    await revocations.on_notice("control.worker_heartbeat", b"not for us")
+    await revocations.on_notice("control.worker_heartbeat", b"another notice")
     await run_until(revocations, garble)
 
 
-async def test_answer_that_was_on_its_way_takes_no_notice_back(auth: Any, revocations: Revocations) -> None:
+async def test_list_does_not_undo_an_earlier_notice(auth: Any, revocations: Revocations) -> None:
     ended = uuid4()
-    await tell(revocations, AccessRevoked(session_ids=[ended]))
+    await notify(revocations, AccessRevoked(session_ids=[ended]))
     await revocations.known()
     assert revocations.has_ended(Claims(None, ended, 1))
 
 
-async def test_entries_are_forgotten_when_no_token_of_them_can_live(
+async def test_entries_are_deleted_after_the_lifetime_of_tokens(
     auth: Any, revocations: Revocations, now: list[float]
 ) -> None:
     await revocations.known()
     ended: UUID = uuid4()
-    await tell(revocations, AccessRevoked(session_ids=[ended], user_id=ended, generation=2))
+    await notify(revocations, AccessRevoked(session_ids=[ended], user_id=ended, generation=2))
     now[0] += 59
     revocations.forget()
     assert revocations.has_ended(Claims(None, ended, 1))
@@ -160,10 +158,10 @@ async def test_entries_are_forgotten_when_no_token_of_them_can_live(
     assert not revocations.has_ended(Claims(ended, ended, 1))
 
 
-async def test_who_watches_hears_of_the_end_and_others_do_not(revocations: Revocations) -> None:
+async def test_only_watchers_of_the_revoked_session_are_notified(revocations: Revocations) -> None:
     mine, theirs = Claims(uuid4(), uuid4(), 1), Claims(uuid4(), uuid4(), 1)
     with revocations.watch(mine) as ended, revocations.watch(theirs) as other:
-        await tell(revocations, AccessRevoked(session_ids=[mine.session_id or uuid4()]))
+        await notify(revocations, AccessRevoked(session_ids=[mine.session_id or uuid4()]))
         assert ended.is_set()
         assert not other.is_set()
 

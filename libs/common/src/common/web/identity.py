@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import contextlib
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from common.settings import IdentitySettings
 
-from .errors import Forbidden, Unauthorized, Unavailable
+from .errors import Forbidden, Problem, Unauthorized, Unavailable
 
 log = structlog.get_logger(__name__)
 
@@ -87,6 +88,7 @@ class Identity:
 
     `session_id` names the session, or the API key, that the token was issued for; `generation` counts how often the
     user's tokens were taken back before it. `scopes` limit what the token is good for; None means no limit.
+    `expires_at` is in seconds since the epoch.
     """
 
     user_id: UUID
@@ -97,6 +99,7 @@ class Identity:
     generation: int = 1
     scopes: frozenset[str] | None = None
     is_api_key: bool = False
+    expires_at: float = math.inf
 
     @property
     def is_admin(self) -> bool:
@@ -234,7 +237,8 @@ def _identity(claims: dict[str, Any], token: str) -> Identity:
     if not isinstance(generation, int) or not isinstance(scope, str | None):
         raise InvalidToken("The token's scope or generation has another form.")
     scopes = None if scope is None else frozenset(scope.split())
-    return Identity(user_id, username, role, token, session, generation, scopes, claims.get("api_key") is True)
+    is_api_key = claims.get("api_key") is True
+    return Identity(user_id, username, role, token, session, generation, scopes, is_api_key, float(claims["exp"]))
 
 
 def _usable_keys(listed: list[Any]) -> list[tuple[str, Ed25519PublicKey]]:
@@ -262,7 +266,7 @@ _bearer = HTTPBearer(
 async def identity(
     request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 ) -> Identity:
-    """The user behind a request's bearer token, verified by `request.app.state.verifier`.
+    """The user behind a request's bearer token, verified by `request.app.state.verifier` unless it already was.
 
     Raises Unauthorized, or Forbidden if the token's scopes do not allow the request's method.
     """
@@ -279,8 +283,16 @@ async def limited_identity(
 async def _verified(request: Request, credentials: HTTPAuthorizationCredentials | None, method: str | None) -> Identity:
     if credentials is None:
         raise Unauthorized("Sign in first: the request carries no bearer token.")
-    verifier: TokenVerifier = request.app.state.verifier
-    return await verifier.verify(credentials.credentials, method)
+    # The gateway authenticates before the routes: an identity, or the reason why the token is not valid.
+    outcome: Identity | Problem | None = getattr(request.state, "authentication", None)
+    if outcome is None:
+        verifier: TokenVerifier = request.app.state.verifier
+        return await verifier.verify(credentials.credentials, method)
+    if isinstance(outcome, Problem):
+        raise outcome
+    if method is not None:
+        outcome.may_use(method)
+    return outcome
 
 
 async def admin(identity: Annotated[Identity, Depends(identity)]) -> Identity:

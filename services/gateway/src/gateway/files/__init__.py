@@ -1,0 +1,1 @@
+"""Files for reading: transcripts, recordings and the web page."""

@@ -1,0 +1,1 @@
+"""The services behind the gateway: HTTP clients, public operations and OpenAPI documents."""

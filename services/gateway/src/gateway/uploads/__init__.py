@@ -1,0 +1,1 @@
+"""Uploads of recordings: as a form, or resumable (tus)."""
