@@ -23,23 +23,21 @@ from common.presence import Presence
 from common.web import Readiness, TokenVerifier, build_app
 from common.web.addresses import FromGateway
 
-from .administration.concurrency import Announcer
-from .administration.records import Records
-from .administration.routes import router as administration
-from .cancellations import Cancellations
-from .consumers import SUBSCRIPTIONS
-from .deadletters import DeadLetters
-from .dispatch import Dispatcher
-from .log_routes import router as log_router
-from .logarchive import LogArchive
-from .reindexing import keep_terms
-from .resources import Resources
-from .routes import creation, listing, router, usage
+from .consumers.control import Heartbeats, Records
+from .consumers.dead_letters import DeadLetters
+from .consumers.events import SUBSCRIPTIONS
+from .logs.archive import LogArchive
+from .loops.concurrency import Announcer
+from .loops.dispatch import Dispatcher
+from .loops.search_terms import keep_terms
+from .loops.watchdog import Watchdog
+from .routes.administration import router as administration
+from .routes.creation import router as creation
+from .routes.jobs import listing, router, usage
+from .routes.logs import router as log_router
+from .service import Cancellations, Resources, Watchers
 from .settings import Settings
 from .tables import Inbox, Outbox
-from .watchdog import Watchdog
-from .watching import Watchers
-from .workers import Heartbeats
 
 MIGRATIONS = "jobs.migrations"
 # How long a log line waits for company on its way into the archive: people are watching.
@@ -85,11 +83,11 @@ def create_app(settings: Settings) -> FastAPI:
             background.start("search terms", partial(keep_terms, sessions))
             background.start("event watchers", watchers.run)
             background.start("log retention", archive.run)
-            background.start("log heartbeat", archive.tell_head)
+            background.start("log heartbeat", archive.publish_head)
 
-            heartbeats = await broker.listen("control", ["#"], Heartbeats(sessions).hear)
+            heartbeats = await broker.listen("control", ["#"], Heartbeats(sessions).consume)
             stack.push_async_callback(heartbeats.close)
-            records = await broker.listen("control", ["#"], Records(sessions).hear)
+            records = await broker.listen("control", ["#"], Records(sessions).consume)
             stack.push_async_callback(records.close)
             events = EventConsumer(
                 broker,

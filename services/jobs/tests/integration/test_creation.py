@@ -1,4 +1,4 @@
-"""Creating several jobs at once, and only once under a client's key."""
+"""Creation of several jobs at once, and only once per Idempotency-Key."""
 
 from typing import Any
 from uuid import UUID, uuid4
@@ -28,7 +28,7 @@ def batch(holder: UUID | None, *names: str) -> dict[str, Any]:
     return {"jobs": [a_new_job(file_name=name).model_dump(mode="json") for name in names], "claim": claim}
 
 
-async def test_several_recordings_become_jobs_together(platform: Platform) -> None:
+async def test_several_recordings_become_jobs_in_one_request(platform: Platform) -> None:
     person = platform.person()
     answer = await person.http.post("/jobs/batch", json=batch(None, "a.mp3", "b.mp3"))
     assert answer.status_code == 201
@@ -39,14 +39,14 @@ async def test_several_recordings_become_jobs_together(platform: Platform) -> No
     assert len(await sent(platform.sessions, JobCreated)) == 2, "all or none"
 
 
-async def test_recordings_of_one_form_take_their_turns_in_its_order(platform: Platform) -> None:
+async def test_recordings_of_one_form_are_queued_in_its_order(platform: Platform) -> None:
     names = [f"{number}.mp3" for number in range(8)]
     await platform.person().http.post("/jobs/batch", json=batch(None, *names))
     async with platform.sessions() as session:
         assert list(await session.scalars(select(Job.file_name).order_by(Job.turn_at, Job.id))) == names
 
 
-async def test_a_key_is_answered_once_and_for_its_owner_only(platform: Platform) -> None:
+async def test_a_key_creates_once_and_belongs_to_its_owner(platform: Platform) -> None:
     person, stranger = platform.person(), platform.person()
     holder, other = uuid4(), uuid4()
     assert (await claimed(person, holder))["state"] == "held"
@@ -62,7 +62,7 @@ async def test_a_key_is_answered_once_and_for_its_owner_only(platform: Platform)
     assert reservation["answer"] == created.json()
 
 
-async def test_a_released_or_abandoned_key_is_free_again(platform: Platform) -> None:
+async def test_a_released_or_expired_lease_is_free_again(platform: Platform) -> None:
     person, first, second, third = platform.person(), uuid4(), uuid4(), uuid4()
     await claimed(person, first)
     await person.http.post("/idempotency-keys/release", json={"key": "k-1", "holder": str(second)})
@@ -77,7 +77,7 @@ async def test_a_released_or_abandoned_key_is_free_again(platform: Platform) -> 
     assert await sent(platform.sessions, JobCreated) == []
 
 
-async def test_a_key_is_forgotten_after_a_day(platform: Platform) -> None:
+async def test_a_key_expires_after_a_day(platform: Platform) -> None:
     person, first, second = platform.person(), uuid4(), uuid4()
     await claimed(person, first)
     await person.http.post("/jobs/batch", json=batch(first, "a.mp3"))
@@ -86,7 +86,7 @@ async def test_a_key_is_forgotten_after_a_day(platform: Platform) -> None:
     assert (await claimed(person, second))["state"] == "held"
 
 
-async def test_a_repetition_hears_that_the_job_was_deleted(platform: Platform) -> None:
+async def test_a_repetition_reports_a_deleted_job(platform: Platform) -> None:
     person = platform.person()
     holder = uuid4()
     await claimed(person, holder)

@@ -1,4 +1,4 @@
-"""An account that is deleted: everything of it goes, and nothing begins in its name, however late the request is."""
+"""Deleted accounts: their rows are deleted, and later requests are refused."""
 
 import asyncio
 from uuid import UUID, uuid4
@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import func, select, text, update
 
 from common.events import JobCreated, JobDeleted, UserDeleted
-from jobs.service import TOMBSTONE_KEPT
+from jobs.service import TOMBSTONES_KEPT
 from jobs.tables import AudioDay, DeletedUser, IdempotencyKey, Job, UploadBegun
 
 from .jobs_harness import Person, Platform, a_new_job, sent, until
@@ -19,7 +19,7 @@ _WAITING = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND N
 
 
 async def delete(platform: Platform, person: Person) -> None:
-    """Have the account deleted and wait for its tombstone."""
+    """Publish the deletion of the account, and wait for its tombstone."""
     await platform.broker.publish(UserDeleted(user_id=person.id, deleted_by=uuid4()))
 
     async def buried() -> bool:
@@ -40,7 +40,7 @@ async def begin_upload(person: Person) -> UUID:
     return upload
 
 
-async def test_nothing_begins_in_the_name_of_a_deleted_account(platform: Platform) -> None:
+async def test_a_deleted_account_cannot_start_anything(platform: Platform) -> None:
     person, other, admin = platform.person(), platform.person(), platform.person(role="admin")
     kept = await other.create()
     await platform.transcribe(other, kept, "one")
@@ -57,7 +57,7 @@ async def test_nothing_begins_in_the_name_of_a_deleted_account(platform: Platfor
     assert (await other.job(await other.create()))["state"]
 
 
-async def test_what_is_kept_beside_jobs_goes_too_and_uploads_are_given_up(platform: Platform) -> None:
+async def test_other_rows_and_uploads_of_the_account_are_deleted(platform: Platform) -> None:
     person, other = platform.person(), platform.person()
     upload, theirs = await begin_upload(person), await begin_upload(other)
     for who in (person, other):
@@ -72,8 +72,8 @@ async def test_what_is_kept_beside_jobs_goes_too_and_uploads_are_given_up(platfo
         assert list(await session.scalars(select(AudioDay.owner_id))) == []
 
 
-async def test_creation_that_is_under_way_is_committed_first_and_then_deleted(platform: Platform) -> None:
-    """The creation has found the account present: the deletion waits for it, and takes its job along."""
+async def test_a_concurrent_creation_is_committed_and_then_deleted(platform: Platform) -> None:
+    """The creation found the account present: the deletion waits for it, and deletes its job."""
     person = platform.person()
     new = a_new_job()
     async with platform.sessions.begin() as blocking:
@@ -104,7 +104,7 @@ async def test_creation_that_is_under_way_is_committed_first_and_then_deleted(pl
         assert list(await session.scalars(select(Job.id))) == []
 
 
-async def test_of_many_creations_at_the_moment_of_the_deletion_none_survives(platform: Platform) -> None:
+async def test_no_concurrent_creation_survives_the_deletion(platform: Platform) -> None:
     person = platform.person()
 
     async def create() -> httpx.Response:
@@ -121,13 +121,13 @@ async def test_of_many_creations_at_the_moment_of_the_deletion_none_survives(pla
         assert list(await session.scalars(select(Job.id))) == []
 
 
-async def test_tombstones_go_when_no_token_of_theirs_can_live(platform: Platform) -> None:
+async def test_tombstones_are_deleted_after_the_life_of_any_token(platform: Platform) -> None:
     old, recent = platform.person(), platform.person()
     for who in (old, recent):
         await delete(platform, who)
     async with platform.sessions.begin() as session:
         long_ago = update(DeletedUser).where(DeletedUser.user_id == old.id)
-        await session.execute(long_ago.values(deleted_at=func.now() - TOMBSTONE_KEPT))
+        await session.execute(long_ago.values(deleted_at=func.now() - TOMBSTONES_KEPT))
 
     async def forgotten() -> bool:
         async with platform.sessions() as session:

@@ -21,7 +21,7 @@ _QUEUED = text("""
 """)
 
 
-async def test_ten_thousand_jobs_of_one_user_do_not_keep_anothers_waiting(start: StartPlatform) -> None:
+async def test_ten_thousand_jobs_of_one_user_do_not_delay_another_user(start: StartPlatform) -> None:
     platform = await start(max_concurrent_jobs=2)
     flooder, other = platform.person(), platform.person()
     async with platform.sessions.begin() as session:

@@ -1,4 +1,4 @@
-"""A job's life, with the test in the place of the transcribers and of metadata."""
+"""The life of a job; the test replaces the transcribers and metadata."""
 
 from typing import Any
 from uuid import UUID, uuid4
@@ -40,7 +40,7 @@ pytestmark = pytest.mark.integration
 
 
 async def started(platform: Platform, person: Person) -> UUID:
-    """Create a job and wait until its plan is ordered."""
+    """Create a job and wait until its plan is sent."""
     job_id = await person.create()
 
     async def ordered() -> bool:
@@ -58,7 +58,7 @@ async def in_state(person: Person, job_id: UUID, state: str) -> None:
 
 
 async def settled(platform: Platform) -> None:
-    """Wait until all that was published before is handled: a marker goes through the same queue."""
+    """Wait until all earlier events are handled: a marker passes through the same queue."""
     person = platform.person()
     job_id = await person.create()
     await in_state(person, job_id, "processing")
@@ -133,7 +133,7 @@ async def test_a_recording_becomes_a_transcript(platform: Platform) -> None:
     ]
 
 
-async def test_reports_may_come_in_any_order_and_twice(platform: Platform) -> None:
+async def test_events_are_applied_in_any_order_and_once(platform: Platform) -> None:
     person, broker, workers = platform.person(), platform.broker, platform.workers
     job_id = await started(platform, person)
     reports = [
@@ -166,7 +166,7 @@ async def test_reports_may_come_in_any_order_and_twice(platform: Platform) -> No
     assert (row.seconds_known, row.seconds_done) == (120.0, 120.0)
 
 
-async def test_a_silent_recording_completes_and_says_so(platform: Platform) -> None:
+async def test_a_silent_recording_completes_with_a_reason(platform: Platform) -> None:
     person, broker, workers = platform.person(), platform.broker, platform.workers
     job_id = await started(platform, person)
     await broker.publish(audio_planned(job_id, 0))
@@ -219,11 +219,11 @@ async def test_a_rejected_recording_fails_with_the_transcribers_reason(platform:
 
 
 async def but_for_costs(person: Person, job_id: UUID) -> dict[str, Any]:
-    """The job without what it cost: that counts work done for nothing as well."""
+    """Return the job without its costs, which also count unused work."""
     return {name: value for name, value in (await person.job(job_id)).items() if name != "costs"}
 
 
-async def test_reports_of_another_attempt_are_ignored(platform: Platform) -> None:
+async def test_events_of_another_attempt_are_ignored(platform: Platform) -> None:
     person, broker = platform.person(), platform.broker
     job_id = await started(platform, person)
     before = await but_for_costs(person, job_id)
@@ -253,7 +253,7 @@ async def test_failed_metadata_does_not_fail_the_job(platform: Platform) -> None
     assert completed.note == job["reason"]
 
 
-async def test_a_running_job_can_be_deleted_and_leaves_nothing(start: StartPlatform) -> None:
+async def test_deleting_a_running_job_leaves_no_rows(start: StartPlatform) -> None:
     platform = await start(max_concurrent_jobs=1)
     person, broker = platform.person(), platform.broker
     heard: list[UUID] = []

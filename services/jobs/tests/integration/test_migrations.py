@@ -1,4 +1,4 @@
-"""The schema: migrations lead to the tables, and the service refuses to run on an older one."""
+"""Migrations produce the tables, and the service refuses to run on an older schema."""
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -30,9 +30,7 @@ async def test_migrating_twice_changes_nothing(migrated_url: str, engine: AsyncE
     await database.require_current(engine, MIGRATIONS)
 
 
-async def test_service_serves_on_the_schema_of_the_release_after_its_own(
-    start: StartPlatform, engine: AsyncEngine
-) -> None:
+async def test_service_runs_on_the_schema_of_the_next_release(start: StartPlatform, engine: AsyncEngine) -> None:
     """What that release may add (decision 0023) is in nobody's way."""
     async with engine.begin() as connection:
         for table in ("jobs", "chunks", "outbox", "inbox", "job_events"):

@@ -1,24 +1,24 @@
-"""The transcript of a job that still runs: what is there, in order, and a gap for all that is not."""
+"""The transcript of a running job: finished chunks in order, and gaps."""
 
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
+from jobs.schemas.transcripts import Transcript, of_ledger
 from jobs.states import State
 from jobs.tables import Chunk, Job
-from jobs.transcripts import Transcript, of_ledger
 
 
 def line(chunk: int, begins: float | None, ends: float | None, *said: tuple[float, float, str], **more: Any) -> Chunk:
-    """A line of the ledger; without anything said it is not done, unless `done` says so."""
+    """Return a ledger row; without segments it is not done, unless `done` is set."""
     state = "done" if said or more.pop("done", False) else "running"
     segments = [{"start": start, "end": end, "text": text} for start, end, text in said] if state == "done" else None
     return Chunk(chunk=chunk, start_seconds=begins, end_seconds=ends, state=state, segments=segments, **more)
 
 
 def transcript(*lines: Chunk, planned: int | None = None, duration: float | None = None, **options: Any) -> Transcript:
-    """What readers get of these lines."""
+    """Return the transcript of these rows."""
     job = Job(
         id=uuid4(),
         state=State.PROCESSING,
@@ -40,30 +40,30 @@ def told(found: Transcript) -> list[tuple[Any, ...]]:
 ONE, TWO, THREE = (1.0, 4.0, "one"), (61.0, 64.0, "two"), (121.0, 124.0, "three")
 
 
-def test_before_anything_is_known_there_is_one_gap_without_an_end() -> None:
+def test_an_unplanned_recording_is_one_gap_without_an_end() -> None:
     found = transcript()
     assert told(found) == [(0.0, None)]
     assert not found.complete
 
 
-def test_a_gap_ends_with_the_recording_once_its_length_is_known() -> None:
+def test_the_last_gap_ends_with_a_recording_of_known_length() -> None:
     assert told(transcript(line(0, 0, 60, ONE), duration=300.0)) == [ONE, (60.0, 300.0)]
 
 
-def test_a_chunk_in_the_middle_that_is_not_done_is_a_gap_of_its_length() -> None:
+def test_an_unfinished_chunk_is_a_gap_of_its_length() -> None:
     found = transcript(line(0, 0, 60, ONE), line(1, 60, 120), line(2, 120, 180, THREE), planned=3, duration=180.0)
     assert told(found) == [ONE, (60.0, 120.0), THREE]
     assert not found.complete
     assert found.text == "one three"
 
 
-def test_gaps_next_to_each_other_are_one() -> None:
+def test_adjacent_gaps_are_merged() -> None:
     found = transcript(line(0, 0, 60), line(1, 60, 120), line(2, 120, 180, THREE), planned=3)
     assert told(found) == [(0.0, 120.0), THREE]
     assert told(transcript(line(0, 0, 60, ONE), line(1, 60, 120), duration=300.0)) == [ONE, (60.0, 300.0)]
 
 
-def test_a_result_that_came_before_the_announcement_of_its_neighbours_leaves_a_gap_up_to_it() -> None:
+def test_an_early_result_leaves_a_gap_before_it() -> None:
     assert told(transcript(line(0, 0, 60, ONE), line(2, 120, 180, THREE), duration=300.0)) == [
         ONE,
         (60.0, 120.0),
@@ -73,7 +73,7 @@ def test_a_result_that_came_before_the_announcement_of_its_neighbours_leaves_a_g
     assert told(transcript(line(2, None, None, THREE))) == [(0.0, 121.0), THREE, (124.0, None)]
 
 
-def test_all_chunks_done_is_complete_and_has_no_gap_even_where_nobody_speaks() -> None:
+def test_a_finished_transcript_has_no_gaps_even_in_silence() -> None:
     silent = line(1, 60, 120, done=True)
     found = transcript(line(0, 0, 60, ONE), silent, line(2, 120, 180, THREE), planned=3, duration=400.0)
     assert found.complete
@@ -85,7 +85,7 @@ def test_a_recording_without_speech_is_complete_and_empty() -> None:
     assert (found.complete, found.items, found.text) == (True, [], "")
 
 
-def test_segments_never_overlap_and_never_last_no_time() -> None:
+def test_segments_do_not_overlap_and_are_not_empty() -> None:
     found = transcript(line(0, 0, 60, (1.0, 70.0, "one")), line(1, 60, 120, (61.0, 64.0, "two")), planned=2)
     assert told(found) == [(1.0, 70.0, "one"), (70.0, 70.02, "two")]
 

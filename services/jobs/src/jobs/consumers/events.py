@@ -1,4 +1,4 @@
-"""Messages in: what the process reacts to is the table at the end."""
+"""Events in: SUBSCRIPTIONS lists the events and their handlers."""
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -16,65 +16,51 @@ from common.events import (
     UserDeleted,
 )
 from common.messaging import Subscriptions
-
-from .administration.reset import Reset
-from .resources import Resources
-from .service import JobCatalogue, JobLifecycle, Verifying
+from jobs.service import JobCatalogue, JobLifecycle, Reset, Resources, Verifications
 
 
 async def on_chunk_planned(event: ChunkPlanned, session: AsyncSession, resources: Resources) -> None:
-    """A chunk may be dispatched."""
     await JobLifecycle(session, resources).chunk_planned(event)
 
 
 async def on_audio_planned(event: AudioPlanned, session: AsyncSession, resources: Resources) -> None:
-    """The number of chunks is known."""
     await JobLifecycle(session, resources).audio_planned(event)
 
 
 async def on_audio_rejected(event: AudioRejected, session: AsyncSession, resources: Resources) -> None:
-    """The job fails."""
     await JobLifecycle(session, resources).audio_rejected(event)
 
 
 async def on_chunk_transcribed(event: ChunkTranscribed, session: AsyncSession, resources: Resources) -> None:
-    """A chunk is done; the last one brings the assembly."""
     await JobLifecycle(session, resources).chunk_transcribed(event)
 
 
 async def on_chunk_verified(event: ChunkVerified, session: AsyncSession, resources: Resources) -> None:
-    """A chunk was decoded once more, for somebody who wants to be sure."""
-    await Verifying(session, resources).chunk_verified(event)
+    await Verifications(session, resources).chunk_verified(event)
 
 
 async def on_transcript_ready(event: TranscriptReady, session: AsyncSession, resources: Resources) -> None:
-    """The pointer moves."""
     await JobLifecycle(session, resources).transcript_ready(event)
 
 
 async def on_metadata_enriched(event: MetadataEnriched, session: AsyncSession, resources: Resources) -> None:
-    """The job is complete."""
     await JobLifecycle(session, resources).metadata_enriched(event)
 
 
 async def on_metadata_failed(event: MetadataFailed, session: AsyncSession, resources: Resources) -> None:
-    """The job is complete, with a note."""
     await JobLifecycle(session, resources).metadata_failed(event)
 
 
 async def on_job_expired(event: JobExpired, session: AsyncSession, resources: Resources) -> None:
-    """The retention has ended: the job is deleted."""
     await JobCatalogue(session, resources).expire(event)
 
 
 async def on_reset_requested(event: ResetRequested, session: AsyncSession, resources: Resources) -> None:
-    """All jobs are deleted."""
-    await Reset(session, resources).carry_out(event)
+    await Reset(session, resources).delete_all(event)
 
 
 async def on_user_deleted(event: UserDeleted, session: AsyncSession, resources: Resources) -> None:
-    """All jobs of the account are deleted."""
-    await Reset(session, resources).of_deleted_user(event)
+    await Reset(session, resources).delete_of_user(event)
 
 
 SUBSCRIPTIONS: Subscriptions[Resources] = {

@@ -1,9 +1,9 @@
-"""Log records as lines of text for people."""
+"""Log records as lines of text."""
 
 import json
 from typing import Any
 
-# Where a record comes from; who reads a log over a shoulder does not need it.
+# Keys that a line shows elsewhere, or that identify the origin of the record.
 _ORIGIN = frozenset({"log_id", "timestamp", "level", "event", "service", "instance", "logger", "correlation_id"})
 _HIDDEN = _ORIGIN | {"trace_id", "exception"}
 
@@ -11,7 +11,7 @@ _HIDDEN = _ORIGIN | {"trace_id", "exception"}
 def line_of(record: dict[str, Any]) -> str:
     """`2026-11-22 16:05:01.123 INFO    transcriber chunk decoded chunk=3 …`; an exception follows on indented lines.
 
-    Nothing in a record can begin a line of its own that looks like another record.
+    No value of a record can start a line that looks like another record.
     """
     moment = str(record.get("timestamp", "")).replace("T", " ")[:23]
     level, service = str(record.get("level", "")).upper(), str(record.get("service", ""))
@@ -22,7 +22,7 @@ def line_of(record: dict[str, Any]) -> str:
 
 
 def _plain(value: Any) -> str:
-    """A value without spaces around or inside it, or as JSON."""
+    """Return a value without spaces as it is, any other as JSON."""
     if isinstance(value, str) and value and value.isprintable() and not any(mark in value for mark in ' "='):
         return value
     if isinstance(value, str) and all(mark.isdigit() or mark in "-: ." for mark in value) and value:
@@ -31,5 +31,5 @@ def _plain(value: Any) -> str:
 
 
 def _shown(text: str) -> str:
-    """Text on one line: what would begin a new one, or move the cursor, is spelt out."""
+    """Return text on one line: control characters are escaped."""
     return "".join(mark if mark.isprintable() else mark.encode("unicode_escape").decode() for mark in text)

@@ -1,6 +1,6 @@
-"""The dispatchers: queued jobs get free slots, planned chunks get workers, both in fair turns.
+"""The dispatcher: starts queued jobs in free slots and sends planned chunks to the workers, in fair turns.
 
-Several replicas may run: they take turns by a lock in the database, and each sees what the one before committed.
+Several replicas may run: a lock in the database serialises them, and each sees the commits of the one before.
 """
 
 import asyncio
@@ -12,51 +12,48 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from common.database import Notifications
 from common.events import JobStarted
 from common.messaging import outbox
-
-from . import metrics
-from .administration.concurrency import ConcurrencyStore
-from .fairness import take_turns
-from .repository import DispatchRepository, WorkerRepository
-from .repository.catalogue import WAKE_DISPATCH
-from .repository.dispatch import FULL_CHUNK
-from .service import History, WorkSender, of_job
-from .settings import Settings
-from .tables import Job
+from jobs import metrics
+from jobs.repository import DispatchRepository, WorkerRepository
+from jobs.repository.catalogue import WAKE_DISPATCH
+from jobs.repository.dispatch import FULL_CHUNK
+from jobs.scheduling.fairness import take_turns
+from jobs.service import ConcurrencyLimits, History, WorkSender, of_job
+from jobs.settings import Settings
+from jobs.tables import Job
 
 log = structlog.get_logger(__name__)
 
-# A notification may be lost with its connection; nobody should wait longer than this for that reason.
+# A lost notification delays dispatch by at most this time.
 _POLL_SECONDS = 1.0
-# After a round: what rings meanwhile is answered together, so that a crowd of jobs does not mean a crowd of rounds.
+# Pause after a round, so that many notifications at once cause one round.
 _REST_SECONDS = 0.05
-# Windows per worker that are out besides the chunk in its hands, so that it does not wait for the next one: for two
-# workers and more a full chunk that the first of them takes, for one alone the small first chunks of other jobs. All of
-# it is taken within the time of one chunk, and so is what comes after it: a new job never waits longer than that.
+# Windows per worker in flight besides the chunk in progress, so that no worker waits for the next one: with two workers
+# or more a full chunk that the first free worker takes, with one the small first chunks of other jobs. All of it is
+# taken within the time of one chunk, which bounds the wait of a new job.
 RESERVE = FULL_CHUNK // 2
 
 
 class Dispatcher:
-    """Hands out slots and chunks whenever something has changed."""
+    """Dispatches after each change."""
 
     def __init__(self, engine: AsyncEngine, sessions: async_sessionmaker[AsyncSession], settings: Settings) -> None:
-        """Connects when it runs."""
         self._engine = engine
         self._sessions = sessions
         self._settings = settings
 
     async def run(self) -> None:
-        """Dispatch for ever: when told so by a transaction, and once a second."""
-        async with Notifications(self._engine, WAKE_DISPATCH) as doorbell:
+        """Dispatch for ever: on every notification, and once a second."""
+        async with Notifications(self._engine, WAKE_DISPATCH) as notifications:
             while True:
                 await self.dispatch()
                 await asyncio.sleep(_REST_SECONDS)
-                await doorbell.wait(_POLL_SECONDS)
+                await notifications.wait(_POLL_SECONDS)
 
     async def dispatch(self) -> None:
-        """Hand out what can be handed out now."""
+        """Start jobs and send chunks, as far as there is room."""
         async with self._sessions.begin() as session:
-            await DispatchRepository(session).one_at_a_time()
-            settings = await ConcurrencyStore(session, self._settings).effective()
+            await DispatchRepository(session).lock()
+            settings = await ConcurrencyLimits(session, self._settings).effective()
             await self._start_jobs(session, settings)
             await self._dispatch_chunks(session, settings)
 
@@ -65,10 +62,10 @@ class Dispatcher:
         free = settings.max_concurrent_jobs - await queries.processing()
         if free <= 0:
             return
-        lines = await queries.queued(free)
-        busy = sum(line.busy for line in lines)
-        # A queue's line has no window of its own: an owner alone may use all slots.
-        turns = take_turns(lines, limit=busy + free, window=busy + free)
+        queues = await queries.queued(free)
+        busy = sum(queue.busy for queue in queues)
+        # No window per owner: a single owner may use all slots.
+        turns = take_turns(queues, limit=busy + free, window=busy + free)
         if not turns:
             return
         for job in await queries.start(turns):
@@ -86,16 +83,16 @@ class Dispatcher:
     async def _dispatch_chunks(self, session: AsyncSession, settings: Settings) -> None:
         queries = DispatchRepository(session)
         window = settings.chunks_in_flight_per_job
-        lines_of, now = await queries.chunk_lines(window)
-        if not any(line.waiting for lines in lines_of.values() for line in lines):
+        queues_of, now = await queries.chunk_queues(window)
+        if not any(queue.waiting for queues in queues_of.values() for queue in queues):
             return
         workers = await WorkerRepository(session).live_by_model(self._settings.worker_timeout)
         work = WorkSender(session)
-        for model, lines in lines_of.items():
-            # Without a live worker nothing is known about the fleet, so only the window of each job counts.
+        for model, queues in queues_of.items():
+            # Without a live worker the size of the fleet is unknown, so only the window of each job applies.
             fleet = workers.get(model, 0) * (settings.chunks_in_flight_per_worker * FULL_CHUNK + RESERVE)
-            limit = fleet or len(lines) * window * FULL_CHUNK
-            turns = take_turns(lines, limit=limit, window=window, now=now)
+            limit = fleet or len(queues) * window * FULL_CHUNK
+            turns = take_turns(queues, limit=limit, window=window, now=now)
             for row in await queries.take_chunks(turns) if turns else ():
                 with of_job(row, row.job_id):
                     await work.chunk(row)

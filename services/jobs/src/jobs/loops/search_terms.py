@@ -1,4 +1,4 @@
-"""Writes the search terms of jobs that were created by an older release."""
+"""The migration of search terms: writes those of jobs that an older release created."""
 
 import asyncio
 from typing import Final
@@ -6,17 +6,17 @@ from typing import Final
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
-from .repository import SearchRepository
+from jobs.repository import SearchRepository
 
 log = structlog.get_logger(__name__)
 
-_AT_ONCE: Final = 5  # their rows stay locked meanwhile
-# Replicas of the older release may create jobs as long as an upgrade lasts.
+_BATCH: Final = 5  # rows locked at once
+# Replicas of the older release may create jobs during an upgrade.
 _PAUSE_SECONDS: Final = 30.0
 
 
 async def keep_terms(sessions: async_sessionmaker[AsyncSession]) -> None:
-    """Write missing terms, a few jobs in a transaction, for ever."""
+    """Write missing terms for ever, a few jobs per transaction."""
     while True:
         written = await write_terms(sessions)
         if written:
@@ -25,12 +25,12 @@ async def keep_terms(sessions: async_sessionmaker[AsyncSession]) -> None:
 
 
 async def write_terms(sessions: async_sessionmaker[AsyncSession]) -> int:
-    """Write the terms of all jobs that have none; return how many there were."""
+    """Write the terms of all jobs that have none; return the number of jobs."""
     written = 0
     while True:
         async with sessions.begin() as session:
-            found = await SearchRepository(session).rebuild(_AT_ONCE)
+            found = await SearchRepository(session).rebuild(_BATCH)
         written += found
-        if found < _AT_ONCE:
+        if found < _BATCH:
             return written
         await asyncio.sleep(0)

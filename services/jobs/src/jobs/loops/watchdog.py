@@ -1,6 +1,6 @@
-"""The watchdog: sends work again that shows no progress, and ends jobs whose time is over.
+"""The watchdog: sends work without progress again, ends overdue jobs, and deletes expired rows.
 
-Any number of replicas may run it; one at a time does the work. All times are differences on the database's clock.
+Any number of replicas may run it; a lock lets one work at a time. All times are differences on the database's clock.
 """
 
 import asyncio
@@ -9,54 +9,67 @@ from datetime import timedelta
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
-from . import metrics
-from .repository import IdempotencyRepository, OverdueRepository, OwnerRepository, UsageRepository, WorkerRepository
-from .resources import Resources
-from .service import DAYS_KEPT, KEPT, TOMBSTONE_KEPT, JobLifecycle, Verifying, WorkSender, of_job
-from .states import REASONS, Reason, State
+from jobs import metrics
+from jobs.repository import (
+    IdempotencyRepository,
+    OverdueRepository,
+    OwnerRepository,
+    UsageRepository,
+    WorkerRepository,
+)
+from jobs.service import (
+    DAYS_KEPT,
+    KEYS_KEPT,
+    TOMBSTONES_KEPT,
+    JobLifecycle,
+    Resources,
+    Verifications,
+    WorkSender,
+    of_job,
+)
+from jobs.states import REASONS, Reason, State
 
 log = structlog.get_logger(__name__)
 
-_FORGET_WORKERS_AFTER = timedelta(days=1)
+_WORKERS_KEPT = timedelta(days=1)
 
 
 class Watchdog:
-    """Looks at everything that is out, every few seconds."""
+    """Checks jobs and work in flight every few seconds."""
 
     def __init__(self, sessions: async_sessionmaker[AsyncSession], resources: Resources) -> None:
-        """Connects when it runs."""
         self._sessions = sessions
         self._resources = resources
         self._settings = resources.settings
 
     async def run(self) -> None:
-        """Look for ever."""
+        """Check for ever."""
         while True:
-            await self.look()
+            await self.check()
             await self.measure()
             await asyncio.sleep(self._settings.watchdog_interval_seconds)
 
-    async def look(self) -> None:
-        """End what is past its deadline, send again what is stuck, forget workers long gone."""
+    async def check(self) -> None:
+        """End overdue jobs, send stuck work again, and delete expired rows."""
         async with self._sessions.begin() as session:
-            if not await OverdueRepository(session).sole():
+            if not await OverdueRepository(session).try_lock():
                 return
             await self._end_overdue(session)
             await self._repeat_work(session, self._settings.work_timeout)
-            await Verifying(session, self._resources).break_off()
-            await IdempotencyRepository(session).prune(KEPT)
+            await Verifications(session, self._resources).abort_overdue()
+            await IdempotencyRepository(session).prune(KEYS_KEPT)
             await UsageRepository(session).prune(DAYS_KEPT)
-            await OwnerRepository(session).prune(TOMBSTONE_KEPT)
-            for worker in await WorkerRepository(session).forget(_FORGET_WORKERS_AFTER):
-                log.info("worker forgotten", worker=worker)
+            await OwnerRepository(session).prune(TOMBSTONES_KEPT)
+            for worker in await WorkerRepository(session).prune(_WORKERS_KEPT):
+                log.info("worker removed", worker=worker)
 
     async def repeat_everything(self, session: AsyncSession) -> None:
-        """Send all work that is out once more: the broker has lost it."""
+        """Send all work in flight again, after the broker lost it."""
         while await self._repeat_work(session, timedelta()):
             pass
 
     async def measure(self) -> None:
-        """Set the gauges from the database, so that every replica tells the same."""
+        """Set the gauges from the database, so that they are the same in every replica."""
         async with self._sessions() as session:
             counts = await OverdueRepository(session).counts()
             live = await WorkerRepository(session).live_by_model(self._settings.worker_timeout)
@@ -80,7 +93,7 @@ class Watchdog:
                 await lifecycle.complete(job, Reason.ENRICHMENT_TIMED_OUT, REASONS[Reason.ENRICHMENT_TIMED_OUT])
 
     async def _repeat_work(self, session: AsyncSession, timeout: timedelta) -> int:
-        """Send work again that shows no progress for so long; return how much there was."""
+        """Send work again that had no progress for so long; return the number of messages."""
         overdue = OverdueRepository(session)
         work = WorkSender(session)
         plans = await overdue.take_stale_plans(timeout)

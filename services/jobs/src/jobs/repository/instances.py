@@ -1,61 +1,56 @@
-"""What the control exchange tells about the platform's processes and its storage, kept for administrators."""
+"""Queries on the platform's processes and its storage, as notices of the control exchange reported them."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 
-import structlog
-from pydantic import ValidationError
-from sqlalchemy import delete, func
+from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.events import ServiceHeartbeat, StorageMeasured
+from jobs.tables import Instance, StoredKind
 
-from .tables import Instance, StoredKind
-
-log = structlog.get_logger(__name__)
-
-# Processes that were ended leave their rows behind; the next heartbeat of anybody sweeps them up.
-_FORGET_AFTER = timedelta(hours=1)
+# Three heartbeats.
+_TIMEOUT = timedelta(seconds=35)
+# Ended processes leave their rows behind; the next heartbeat of any process removes them.
+_KEPT = timedelta(hours=1)
 
 
-class Records:
-    """Keeps the last word of everybody; every replica hears it, and writing it twice is harmless."""
+class InstanceRepository:
+    """Stores the latest notice of each process, and of each kind of file."""
 
-    def __init__(self, sessions: async_sessionmaker[AsyncSession]) -> None:
-        """Connects when the first notice comes."""
-        self._sessions = sessions
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
 
-    async def hear(self, key: str, body: bytes) -> None:
-        """Take in one message from the control exchange; other notices are for others."""
-        try:
-            if key == ServiceHeartbeat.name:
-                await self._beat(ServiceHeartbeat.model_validate_json(body))
-            elif key == StorageMeasured.name:
-                await self._measured(StorageMeasured.model_validate_json(body))
-        except ValidationError as error:
-            log.warning("control notice not readable", notice=key, error=str(error))
-
-    async def _beat(self, beat: ServiceHeartbeat) -> None:
+    async def store(self, beat: ServiceHeartbeat) -> None:
+        """Write a heartbeat, and remove processes that ended."""
         values = beat.model_dump(exclude={"event_id", "occurred_at", "correlation_id"})
         statement = insert(Instance).values(**values)
-        async with self._sessions.begin() as session:
-            await session.execute(
-                statement.on_conflict_do_update(
-                    index_elements=[Instance.service, Instance.instance], set_={**values, "last_seen_at": func.now()}
+        await self._session.execute(
+            statement.on_conflict_do_update(
+                index_elements=[Instance.service, Instance.instance], set_={**values, "last_seen_at": func.now()}
+            )
+        )
+        await self._session.execute(delete(Instance).where(Instance.last_seen_at < func.now() - _KEPT))
+
+    async def store_measurement(self, notice: StorageMeasured) -> None:
+        """Write a measurement of the storage, unless a newer one is there."""
+        for kind, use in sorted(notice.kinds.items()):
+            values = {"objects": use.objects, "bytes": use.bytes, "measured_at": notice.measured_at}
+            await self._session.execute(
+                insert(StoredKind)
+                .values(kind=kind, **values)
+                .on_conflict_do_update(
+                    index_elements=[StoredKind.kind], set_=values, where=StoredKind.measured_at < notice.measured_at
                 )
             )
-            await session.execute(delete(Instance).where(Instance.last_seen_at < func.now() - _FORGET_AFTER))
 
-    async def _measured(self, notice: StorageMeasured) -> None:
-        async with self._sessions.begin() as session:
-            for kind, use in sorted(notice.kinds.items()):
-                values = {"objects": use.objects, "bytes": use.bytes, "measured_at": notice.measured_at}
-                await session.execute(
-                    insert(StoredKind)
-                    .values(kind=kind, **values)
-                    .on_conflict_do_update(
-                        index_elements=[StoredKind.kind],
-                        set_=values,
-                        where=StoredKind.measured_at < notice.measured_at,
-                    )
-                )
+    async def all(self) -> Sequence[tuple[Instance, bool]]:
+        """Return every process by service, and whether it is live."""
+        live = Instance.last_seen_at > func.now() - _TIMEOUT
+        rows = await self._session.execute(select(Instance, live).order_by(Instance.service, Instance.instance))
+        return [(instance, is_live) for instance, is_live in rows]
+
+    async def storage(self) -> Sequence[StoredKind]:
+        """Return the storage used by each kind of file."""
+        return (await self._session.scalars(select(StoredKind).order_by(StoredKind.kind))).all()

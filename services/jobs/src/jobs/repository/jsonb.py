@@ -1,16 +1,16 @@
-"""Foreign JSON made fit for PostgreSQL, whose JSON has neither U+0000 nor half a surrogate pair."""
+"""JSON from outside made storable: PostgreSQL's JSON holds neither U+0000 nor unpaired surrogates."""
 
 from collections.abc import Mapping
 from typing import Any
 
 
-def storable(value: Any) -> Any:
-    """Return the value with unstorable characters replaced; what JSON cannot hold becomes its text."""
+def sanitized(value: Any) -> Any:
+    """Return the value with unstorable characters replaced; values that JSON cannot hold become text."""
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, Mapping):
-        return {storable(str(key)): storable(item) for key, item in value.items()}
+        return {sanitized(str(key)): sanitized(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [storable(item) for item in value]
+        return [sanitized(item) for item in value]
     text = value.decode(errors="replace") if isinstance(value, bytes) else str(value)
     return text.encode(errors="replace").decode().replace("\x00", "\N{REPLACEMENT CHARACTER}")

@@ -1,4 +1,4 @@
-"""HTTP in."""
+"""Routes of jobs for users."""
 
 from collections.abc import AsyncIterator
 from typing import Annotated
@@ -7,207 +7,81 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response, status
 from fastapi.responses import StreamingResponse
 
 from common.web import IdentityDep, SessionDep, problems
-from common.web.addresses import from_gateway
 from common.web.answers import Responses
 from common.web.cursors import InvalidCursor
 from common.web.errors import QuotaExceeded
-from common.web.identity import Identity, limited_identity
-
-from .errors import (
+from jobs.errors import (
     AccountGone,
     AttemptNotFound,
-    ForeignSource,
-    IdempotencyKeyInFlight,
     JobActive,
-    JobDeleted,
-    JobIdTaken,
-    JobNotCompleted,
     JobNotFound,
     JobOver,
     LanguageNotKnown,
     ModelNotAvailable,
     TooManyWatchers,
     VerificationNotFound,
-    VerificationRunning,
 )
-from .examples import EVENT_STREAM_EXAMPLE, ONE_EVENT
-from .listing import ListQuery
-from .schemas import (
-    Admission,
-    Claim,
-    CreatedJobs,
-    JobDetail,
-    JobId,
-    JobPage,
-    JobView,
-    NewJob,
-    NewJobs,
-    NewUpload,
-    Reservation,
-    Restart,
-    Usage,
-)
-from .service import JobCatalogue, JobControl, JobCreation, Quotas, Verifying
-from .transcripts import Transcript
-from .verification import VerificationId, VerificationList, VerificationView, Verify
-from .watching import Watchers
+from jobs.schemas.examples import EVENT_STREAM_EXAMPLE, ONE_EVENT
+from jobs.schemas.jobs import JobDetail, JobId, JobPage, JobView, Restart
+from jobs.schemas.listing import ListQuery
+from jobs.schemas.transcripts import Transcript
+from jobs.schemas.usage import Usage
+from jobs.schemas.verifications import VerificationId, VerificationList, VerificationView
+from jobs.service import JobCatalogue, JobControl, Quotas, Verifications, Watchers
 
 router = APIRouter(prefix="/jobs", tags=["jobs"], responses=problems(JobNotFound))
 listing = APIRouter(prefix="/jobs", tags=["jobs"])
-# For the gateway, which stores recordings before it tells of them.
-creation = APIRouter(tags=["internal"], dependencies=[Depends(from_gateway)])
 usage = APIRouter(prefix="/me", tags=["jobs"])
 
 _EVENTS: Responses = {
     200: {
-        "description": "The events, as long as the job goes on.",
+        "description": "The events, until the job ends.",
         "content": {"text/event-stream": {"schema": ONE_EVENT, "example": EVENT_STREAM_EXAMPLE}},
     },
-    204: {"description": "The job is over and the client has seen its end: there is no need to come back."},
+    204: {"description": "The job has ended and the client has its last event: it must not reconnect."},
 }
 
 
 def catalogue(request: Request, session: SessionDep) -> JobCatalogue:
-    """The catalogue inside this request's transaction."""
     return JobCatalogue(session, request.app.state.resources)
 
 
 def control(request: Request, session: SessionDep) -> JobControl:
-    """Stopping and restarting inside this request's transaction."""
     return JobControl(session, request.app.state.resources)
 
 
-def creating(request: Request, session: SessionDep) -> JobCreation:
-    """Creation inside this request's transaction."""
-    return JobCreation(session, request.app.state.resources)
-
-
 def quotas(request: Request, session: SessionDep) -> Quotas:
-    """The quotas inside this request's transaction."""
     return Quotas(session, request.app.state.resources)
 
 
-def verifying(request: Request, session: SessionDep) -> Verifying:
-    """Verifying inside this request's transaction."""
-    return Verifying(session, request.app.state.resources)
+def verifications(request: Request, session: SessionDep) -> Verifications:
+    return Verifications(session, request.app.state.resources)
 
 
 async def watching(request: Request, _: IdentityDep) -> AsyncIterator[Watchers]:
-    """This process's watchers, who outlive any transaction; the request counts as one until its answer has ended."""
+    """The watchers of this process, without a transaction; the request occupies a slot until its answer ends."""
     watchers: Watchers = request.app.state.watchers
-    with watchers.place():
+    with watchers.slot():
         yield watchers
 
 
 CatalogueDep = Annotated[JobCatalogue, Depends(catalogue, scope="function")]
 ControlDep = Annotated[JobControl, Depends(control, scope="function")]
-CreationDep = Annotated[JobCreation, Depends(creating, scope="function")]
 QuotasDep = Annotated[Quotas, Depends(quotas, scope="function")]
-VerifyingDep = Annotated[Verifying, Depends(verifying, scope="function")]
+VerificationsDep = Annotated[Verifications, Depends(verifications, scope="function")]
 WatchersDep = Annotated[Watchers, Depends(watching)]
 
 
-@creation.post(
-    "/jobs",
-    status_code=status.HTTP_201_CREATED,
-    summary="Accept a stored recording as a job.",
-    responses=problems(JobIdTaken, ForeignSource, ModelNotAvailable, QuotaExceeded, AccountGone),
-)
-async def create_job(new: NewJob, identity: IdentityDep, jobs: CreationDep) -> JobView:
-    """Repeating the same request is safe: it returns the same job."""
-    return JobView.of(await jobs.create(identity, new))
-
-
-@creation.post(
-    "/jobs/batch",
-    status_code=status.HTTP_201_CREATED,
-    summary="Accept stored recordings, all or none.",
-    responses=problems(
-        JobIdTaken, ForeignSource, ModelNotAvailable, QuotaExceeded, IdempotencyKeyInFlight, AccountGone
-    ),
-)
-async def create_jobs(new: NewJobs, identity: IdentityDep, jobs: CreationDep) -> CreatedJobs:
-    """Repeating the same request is safe: it returns the same jobs."""
-    return CreatedJobs(items=await jobs.create_all(identity, new))
-
-
-@creation.post(
-    "/jobs/{job_id}/verify",
-    status_code=status.HTTP_202_ACCEPTED,
-    summary="Decode random chunks once more and compare.",
-    responses=problems(
-        JobNotFound, JobNotCompleted, VerificationRunning, ModelNotAvailable, QuotaExceeded, AccountGone
-    ),
-)
-async def verify_job(
-    job_id: JobId, identity: IdentityDep, verifications: VerifyingDep, wanted: Verify | None = None
-) -> VerificationView:
-    """Whether the chunks' audio is still stored is for the gateway to find out."""
-    return VerificationView.of(await verifications.begin(identity, job_id, wanted or Verify()))
-
-
-@creation.post(
-    "/idempotency-keys",
-    summary="Claim a key for a creation, or keep it; or read what the creation under it was answered.",
-    responses=problems(JobDeleted),
-)
-async def claim_key(claim: Claim, identity: IdentityDep, jobs: CreationDep) -> Reservation:
-    return await jobs.reserve(identity, claim)
-
-
-@creation.post(
-    "/idempotency-keys/release", status_code=status.HTTP_204_NO_CONTENT, summary="Give a claimed key back, unused."
-)
-async def release_key(claim: Claim, identity: IdentityDep, jobs: CreationDep) -> None:
-    await jobs.release(identity, claim)
-
-
-@creation.get(
-    "/admissions",
-    status_code=status.HTTP_204_NO_CONTENT,
-    summary="Would this be accepted once it is uploaded? Reserves nothing.",
-    responses=problems(QuotaExceeded, ModelNotAvailable),
-)
-async def ask_admission(
-    wanted: Annotated[Admission, Query()],
-    # A key that may only write asks as well.
-    identity: Annotated[Identity, Depends(limited_identity)],
-    jobs: CreationDep,
-) -> None:
-    await jobs.admit(identity, wanted)
-
-
-@creation.post(
-    "/uploads",
-    status_code=status.HTTP_204_NO_CONTENT,
-    summary="Count the bytes of a resumable upload that begins.",
-    responses=problems(QuotaExceeded, ModelNotAvailable, AccountGone),
-)
-async def begin_upload(new: NewUpload, identity: IdentityDep, jobs: CreationDep) -> None:
-    """They count until a job is created of them, the upload is given up, or its lifetime is over."""
-    await jobs.begin_upload(identity, new)
-
-
-@creation.delete(
-    "/uploads/{job_id}",
-    status_code=status.HTTP_204_NO_CONTENT,
-    summary="Count the bytes of a resumable upload no more.",
-)
-async def end_upload(job_id: JobId, identity: IdentityDep, limits: QuotasDep) -> None:
-    """Unknown ones are fine."""
-    await limits.end_upload(identity, job_id)
-
-
-@usage.get("/usage", summary="How much of what is limited do you have?")
+@usage.get("/usage", summary="Read your usage and your quotas.")
 async def read_usage(identity: IdentityDep, limits: QuotasDep) -> Usage:
     return await limits.usage(identity)
 
 
 @listing.get("", summary="List and search jobs.", responses=problems(InvalidCursor))
 async def list_jobs(identity: IdentityDep, jobs: CatalogueDep, wanted: Annotated[ListQuery, Query()]) -> JobPage:
-    """Your own jobs; administrators may ask for somebody's, or all, with `owner`.
+    """Your own jobs; administrators list those of another user, or all, with `owner`.
 
-    Cursors are stable: what is created or finished meanwhile moves no job from one page to another.
+    Cursors are stable: jobs that are created or finished meanwhile move no job to another page.
     """
     return await jobs.page(identity, wanted)
 
@@ -220,65 +94,64 @@ async def read_job(job_id: JobId, identity: IdentityDep, jobs: CatalogueDep) -> 
 @router.delete(
     "/{job_id}",
     status_code=status.HTTP_204_NO_CONTENT,
-    summary="Delete a job, its recording and its transcript, stopping it if it runs.",
+    summary="Delete a job, its recording and its transcript; a running job is cancelled.",
     responses=problems(JobNotFound),
 )
 async def delete_job(job_id: JobId, identity: IdentityDep, jobs: CatalogueDep) -> None:
     await jobs.delete(identity, job_id)
 
 
-@router.post("/{job_id}/cancel", summary="Stop a job within one chunk.", responses=problems(JobOver))
+@router.post("/{job_id}/cancel", summary="Cancel a job.", responses=problems(JobOver))
 async def cancel_job(job_id: JobId, identity: IdentityDep, jobs: ControlDep) -> JobView:
-    """What is transcribed so far stays readable. Cancelling a cancelled job changes nothing."""
+    """Work stops within one chunk, and the transcript so far stays readable. Cancelling twice changes nothing."""
     return JobView.of(await jobs.cancel(identity, job_id))
 
 
 @router.post(
     "/{job_id}/restart",
     status_code=status.HTTP_202_ACCEPTED,
-    summary="Transcribe a recording once more.",
+    summary="Transcribe a recording again.",
     responses=problems(JobActive, LanguageNotKnown, ModelNotAvailable, QuotaExceeded, AccountGone),
 )
 async def restart_job(job_id: JobId, identity: IdentityDep, jobs: ControlDep, wanted: Restart | None = None) -> JobView:
-    """Under the same options finished chunks are taken over; under others the old transcript stays until the new one
-    is complete."""
+    """With unchanged options finished chunks are reused. The old transcript stays until the new one is complete."""
     return JobView.of(await jobs.restart(identity, job_id, wanted or Restart()))
 
 
-@router.get("/{job_id}/transcript", summary="Read what is transcribed so far.", responses=problems(AttemptNotFound))
+@router.get("/{job_id}/transcript", summary="Read the transcript so far.", responses=problems(AttemptNotFound))
 async def read_transcript(
     job_id: JobId,
     identity: IdentityDep,
     jobs: CatalogueDep,
     attempt: Annotated[
-        int | None, Query(ge=1, lt=2**31, description="Left out: the finished transcript, else the current attempt.")
+        int | None, Query(ge=1, lt=2**31, description="Default: the finished transcript, else the current attempt.")
     ] = None,
 ) -> Transcript:
-    """Segments in the order of the recording, with a gap wherever speech is not transcribed (yet)."""
+    """Segments in the order of the recording, with a gap where speech is not transcribed (yet)."""
     return await jobs.transcript(identity, job_id, attempt)
 
 
-@router.get("/{job_id}/verifications", summary="The verifications of a job's transcripts, the newest first.")
-async def list_verifications(job_id: JobId, identity: IdentityDep, verifications: VerifyingDep) -> VerificationList:
+@router.get("/{job_id}/verifications", summary="List the verifications of a job, the newest first.")
+async def list_verifications(job_id: JobId, identity: IdentityDep, verifications: VerificationsDep) -> VerificationList:
     rows = await verifications.all(identity, job_id)
     return VerificationList(items=[VerificationView.of(row) for row in rows])
 
 
 @router.get(
     "/{job_id}/verifications/{verification_id}",
-    summary="What came of a verification.",
+    summary="Read a verification.",
     responses=problems(JobNotFound, VerificationNotFound),
 )
 async def read_verification(
-    job_id: JobId, verification_id: VerificationId, identity: IdentityDep, verifications: VerifyingDep
+    job_id: JobId, verification_id: VerificationId, identity: IdentityDep, verifications: VerificationsDep
 ) -> VerificationView:
-    """It is over when `finished_at` is there; then `verified` says whether every chunk came out as it was."""
+    """It has ended when `finished_at` is set; then `verified` says whether every chunk matches."""
     return VerificationView.of(await verifications.one(identity, job_id, verification_id))
 
 
 @router.get(
     "/{job_id}/events",
-    summary="Follow a job.",
+    summary="Follow the events of a job.",
     response_class=StreamingResponse,
     responses=_EVENTS | problems(TooManyWatchers),
 )
@@ -287,11 +160,11 @@ async def follow_job(
     identity: IdentityDep,
     watchers: WatchersDep,
     *,
-    after: Annotated[int, Query(ge=0, lt=2**63, description="Number of the last event seen; 0 = from the start.")] = 0,
-    last_event_id: Annotated[str | None, Header(description="The same, as browsers send it.")] = None,
+    after: Annotated[int, Query(ge=0, lt=2**63, description="Number of the last event received; 0 = none.")] = 0,
+    last_event_id: Annotated[str | None, Header(description="The same, as browsers send it on a reconnect.")] = None,
 ) -> Response:
-    """Server-sent events: `state` (the job is in another state), `progress` (more is known about the recording) and
-    `segments` (a chunk's text). Numbers have no gaps, and the stream ends with the job."""
+    """Server-sent events: `state` (a change of state), `progress` (new facts about the recording) and `segments` (the
+    text of a chunk). Numbers have no gaps, and the stream ends with the job."""
     seen = int(last_event_id) if last_event_id and last_event_id.isdecimal() and len(last_event_id) < 19 else after
     if await watchers.is_over(identity, job_id, seen):
         return Response(status_code=status.HTTP_204_NO_CONTENT)

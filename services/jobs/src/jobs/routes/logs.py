@@ -1,4 +1,4 @@
-"""HTTP in: the logs."""
+"""Routes of the log archive."""
 
 from collections.abc import AsyncIterator
 from typing import Annotated
@@ -9,11 +9,14 @@ from fastapi.responses import StreamingResponse
 from common.web import AdminDep, IdentityDep, SessionDep, problems
 from common.web.addresses import from_gateway
 from common.web.answers import Responses
+from jobs.errors import JobNotFound, LogNotFound
+from jobs.logs.reader import log_named, read_page, text_after
+from jobs.repository import LogRepository
+from jobs.repository.logs import of_access, of_job, of_system
+from jobs.schemas.jobs import JobId
+from jobs.schemas.logs import LogPage
 
-from .errors import JobNotFound, LogNotFound
-from .repository.archive import of_access, of_job, of_system
-from .schemas import JobId, LogPage
-from .service.logs import LogReader, log_named, text_after
+from .jobs import CatalogueDep
 
 router = APIRouter(tags=["logs"])
 
@@ -23,26 +26,31 @@ _EXAMPLE = (
 )
 _AS_TEXT: Responses = {200: {"description": "Lines of text.", "content": {"text/plain": {"example": _EXAMPLE}}}}
 
-After = Annotated[int, Query(ge=0, lt=2**63, description="The number of the last line that is known already.")]
+After = Annotated[int, Query(ge=0, lt=2**63, description="Number of the last record that the client has.")]
 Limit = Annotated[int, Query(ge=1, le=2000)]
-Lines = Annotated[int, Query(ge=1, le=100_000, description="How many lines, the newest ones.")]
+Lines = Annotated[int, Query(ge=1, le=100_000, description="Number of lines, the newest ones.")]
 
 
-def reader(session: SessionDep) -> LogReader:
-    """The archive inside this request's transaction."""
-    return LogReader(session)
+def repository(session: SessionDep) -> LogRepository:
+    return LogRepository(session)
 
 
-ReaderDep = Annotated[LogReader, Depends(reader, scope="function")]
+LogsDep = Annotated[LogRepository, Depends(repository, scope="function")]
 
 
 @router.get("/jobs/{job_id}/logs", summary="Read a job's log page by page", responses=problems(JobNotFound))
 async def read_job_logs(
-    job_id: JobId, identity: IdentityDep, logs: ReaderDep, after: After = 0, limit: Limit = 500
+    job_id: JobId,
+    identity: IdentityDep,
+    jobs: CatalogueDep,
+    logs: LogsDep,
+    *,
+    after: After = 0,
+    limit: Limit = 500,
 ) -> LogPage:
-    """The lines of every service that touched the job, for its owner and for administrators."""
-    await logs.require(identity, job_id)
-    return LogPage.of(*await logs.page(of_job(job_id), after=after, limit=limit), limit=limit)
+    """The records of all services about the job, for its owner and for administrators."""
+    await jobs.get(identity, job_id)
+    return LogPage.of(*await read_page(logs, of_job(job_id), after=after, limit=limit), limit=limit)
 
 
 @router.get(
@@ -51,9 +59,9 @@ async def read_job_logs(
     dependencies=[Depends(from_gateway)],
     summary="Read the system log page by page",
 )
-async def read_system_lines(_: AdminDep, logs: ReaderDep, after: After = 0, limit: Limit = 500) -> LogPage:
-    """What the gateway follows for `/ws/logs/system`."""
-    return LogPage.of(*await logs.page(of_system(), after=after, limit=limit), limit=limit)
+async def read_system_lines(_: AdminDep, logs: LogsDep, after: After = 0, limit: Limit = 500) -> LogPage:
+    """The source of the gateway's `/ws/logs/system`."""
+    return LogPage.of(*await read_page(logs, of_system(), after=after, limit=limit), limit=limit)
 
 
 @router.get(
@@ -62,9 +70,9 @@ async def read_system_lines(_: AdminDep, logs: ReaderDep, after: After = 0, limi
     response_class=Response,
     responses=_AS_TEXT | problems(JobNotFound),
 )
-async def read_job_log(job_id: JobId, identity: IdentityDep, logs: ReaderDep, request: Request) -> StreamingResponse:
-    """The lines of every service that touched the job, for its owner and for administrators."""
-    await logs.require(identity, job_id)
+async def read_job_log(job_id: JobId, identity: IdentityDep, jobs: CatalogueDep, request: Request) -> StreamingResponse:
+    """The records of all services about the job, for its owner and for administrators."""
+    await jobs.get(identity, job_id)
     return _text(text_after(request.app.state.sessions, of_job(job_id), 0))
 
 
@@ -72,19 +80,19 @@ async def read_job_log(job_id: JobId, identity: IdentityDep, logs: ReaderDep, re
     "/logs/access",
     summary="Read the log of HTTP requests as text",
     response_class=Response,
-    responses=_AS_TEXT | {404: {"description": "There is none yet; the answer is empty."}},
+    responses=_AS_TEXT | {404: {"description": "The log has no lines yet; the body is empty."}},
 )
-async def read_access_log(_: AdminDep, logs: ReaderDep, request: Request, lines: Lines = 1000) -> Response:
-    """A line for each request and WebSocket that a service answered, the newest last."""
-    if not await logs.any(of_access()):
+async def read_access_log(_: AdminDep, logs: LogsDep, request: Request, lines: Lines = 1000) -> Response:
+    """One line per request and WebSocket of all services, the newest last."""
+    if not await logs.read(of_access(), after=0, upto=await logs.head(), limit=1):
         return Response(status_code=404)
-    return _text(text_after(request.app.state.sessions, of_access(), await logs.start(of_access(), lines)))
+    return _text(text_after(request.app.state.sessions, of_access(), await logs.before_newest(of_access(), lines)))
 
 
 @router.get("/logs/system", summary="Read the system log as text", response_class=Response, responses=_AS_TEXT)
-async def read_system_log(_: AdminDep, logs: ReaderDep, request: Request, lines: Lines = 1000) -> StreamingResponse:
-    """What all services say, with or without a job, except about HTTP requests; the newest last."""
-    return _text(text_after(request.app.state.sessions, of_system(), await logs.start(of_system(), lines)))
+async def read_system_log(_: AdminDep, logs: LogsDep, request: Request, lines: Lines = 1000) -> StreamingResponse:
+    """The records of all services, with or without a job, except those of HTTP requests; the newest last."""
+    return _text(text_after(request.app.state.sessions, of_system(), await logs.before_newest(of_system(), lines)))
 
 
 @router.get(
@@ -94,15 +102,17 @@ async def read_system_log(_: AdminDep, logs: ReaderDep, request: Request, lines:
     responses=_AS_TEXT | problems(LogNotFound),
 )
 async def read_named_log(
-    filename: Annotated[str, Path(max_length=100, description="`jobs.log` and so on.", examples=["jobs.log"])],
+    filename: Annotated[
+        str, Path(max_length=100, description="`<service>.log`, for example `jobs.log`.", examples=["jobs.log"])
+    ],
     _: AdminDep,
-    logs: ReaderDep,
+    logs: LogsDep,
     request: Request,
     lines: Lines = 1000,
 ) -> StreamingResponse:
-    """The archived lines of all instances of a service. The name is looked up in a list and is no path."""
+    """The archived records of all instances of a service. The name is compared with a list, and is not a path."""
     which = log_named(filename)
-    return _text(text_after(request.app.state.sessions, which, await logs.start(which, lines)))
+    return _text(text_after(request.app.state.sessions, which, await logs.before_newest(which, lines)))
 
 
 def _text(lines: AsyncIterator[str]) -> StreamingResponse:

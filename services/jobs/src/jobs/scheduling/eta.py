@@ -1,4 +1,4 @@
-"""When a job will be ready: what is left to transcribe before it, by the speed that was measured lately."""
+"""Estimates of the time until a job is transcribed, from the work before it and the speed measured lately."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What finished jobs have taught; None = nothing has finished lately that could teach it.
+    """Measurements of jobs that finished lately; None = no finished job to measure.
 
     `speed` is seconds of speech per second of one worker, `speech_share` the part of a recording that is speech.
     """
@@ -18,11 +18,11 @@ class Measured:
 
     @property
     def capacity(self) -> float | None:
-        """Seconds of speech that all workers get through in a second; None if unknown or nobody works."""
+        """Seconds of speech that all workers process per second; None if unknown or without workers."""
         return self.speed * self.workers if self.speed and self.workers else None
 
     def speech(self, duration_seconds: float | None, size_bytes: float) -> float | None:
-        """Seconds of speech in a recording: of its duration if that is known, else as many as its bytes suggest."""
+        """Seconds of speech in a recording, from its duration if that is known, else estimated from its size."""
         if duration_seconds is None:
             if self.seconds_per_byte is None:
                 return None
@@ -32,7 +32,7 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A running job in seconds of speech; `speech` is an estimate, the rest is counted."""
+    """A running job in seconds of speech; `speech` is an estimate, `known` and `done` are counted."""
 
     speech: float | None
     known: float
@@ -41,7 +41,7 @@ class Running:
 
     @property
     def left(self) -> float | None:
-        """Seconds of speech that are not transcribed; None if nobody can tell yet."""
+        """Seconds of speech that are not transcribed yet; None if unknown."""
         if self.planned:
             return max(self.known - self.done, 0.0)
         if self.speech is None:
@@ -50,7 +50,7 @@ class Running:
 
 
 def of_running(mine: Running, others: Iterable[Running], measured: Measured) -> float | None:
-    """Seconds until a running job is transcribed: running jobs share the workers, and short ones leave early."""
+    """Seconds until a running job is transcribed: running jobs share the workers, and short ones finish first."""
     left = mine.left
     if left is None or measured.capacity is None:
         return None
@@ -59,7 +59,7 @@ def of_running(mine: Running, others: Iterable[Running], measured: Measured) -> 
 
 
 def of_queued(mine: float | None, ahead: float | None, running: Iterable[Running], measured: Measured) -> float | None:
-    """Seconds until a queued job is transcribed: what runs, what is ahead, and itself, one after the other."""
+    """Seconds until a queued job is transcribed: the running jobs, the jobs ahead and the job itself, in sequence."""
     if mine is None or ahead is None or measured.capacity is None:
         return None
     lefts = [job.left for job in running]

@@ -1,25 +1,27 @@
-"""What a job has cost, all attempts together: the truth about resources, measured where they were spent."""
+"""The costs of a job, all attempts together, measured where they were spent."""
 
 from pydantic import BaseModel, Field
 
-from common.events import ChunkTranscribed
-
-from .tables import Job, PastAttempt
+from jobs.tables import Job, PastAttempt
 
 
 class Costs(BaseModel):
-    """What was spent on a job so far, in seconds unless said otherwise."""
+    """Costs of a job so far, in seconds unless stated otherwise."""
 
-    cpu_seconds: float = Field(description="Of processors: decoding the recording, finding speech, transcribing.")
-    gpu_seconds: float = Field(description="For which a GPU worked for this job alone.")
-    audio_seconds: float = Field(description="Of audio that went through the model; reused results count once.")
-    decode_seconds: float = Field(description="That workers were busy with its chunks, by the clock.")
-    wasted_seconds: float = Field(
-        description="Of those, and of tries that failed in a worker that lives on, that no transcript came of: results"
-        " that came too late or twice. What a killed worker was doing counts as a retry."
+    cpu_seconds: float = Field(
+        description="Processor time: decoding the recording, voice activity detection, transcription."
     )
-    retries: int = Field(description="How often a chunk's work was delivered or sent again.")
-    queue_seconds: float | None = Field(description="That the current attempt waited for a slot; null = it waits.")
+    gpu_seconds: float = Field(description="GPU time spent on this job alone.")
+    audio_seconds: float = Field(description="Audio that the model processed; reused results count once.")
+    decode_seconds: float = Field(description="Wall time that workers spent on the chunks.")
+    wasted_seconds: float = Field(
+        description="Wall time of results that were not used (stale or duplicate) and of failed tries in workers that"
+        " continued. The work of a killed worker counts as a retry."
+    )
+    retries: int = Field(description="Number of redeliveries and repeated dispatches of chunks.")
+    queue_seconds: float | None = Field(
+        description="Time that the current attempt waited for a slot; null = it still waits."
+    )
     rtfx: float | None = Field(description="Seconds of recording per second from start to transcript.")
 
     @classmethod
@@ -36,23 +38,3 @@ class Costs(BaseModel):
             queue_seconds=queue_seconds,
             rtfx=rtfx,
         )
-
-
-def of_result(job: Job, event: ChunkTranscribed, repeated: int) -> dict[str, float]:
-    """Return the columns of a job after a result that is used; `repeated` is how often its work was sent again."""
-    return {
-        "cpu_seconds": job.cpu_seconds + event.cpu_seconds,
-        "gpu_seconds": job.gpu_seconds + event.gpu_seconds,
-        "decoded_seconds": job.decoded_seconds + (event.audio_seconds if event.decode_seconds else 0.0),
-        "wasted_seconds": job.wasted_seconds + event.wasted_seconds,
-        "retries": job.retries + max(0, event.deliveries - 1) + repeated,
-    }
-
-
-def of_wasted_result(event: ChunkTranscribed) -> dict[str, float]:
-    """Return what a result adds to a job that has no use for it."""
-    return {
-        "cpu_seconds": event.cpu_seconds,
-        "gpu_seconds": event.gpu_seconds,
-        "wasted_seconds": event.decode_seconds + event.wasted_seconds,
-    }

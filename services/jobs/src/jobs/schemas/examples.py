@@ -128,7 +128,7 @@ LOG_PAGE_EXAMPLE: Final[dict[str, Any]] = {
     "complete": True,
 }
 
-# OpenAPI 3.1 describes a stream by what each of its events is.
+# OpenAPI 3.1 describes a stream by the schema of its events.
 ONE_EVENT: Final[dict[str, Any]] = {
     "type": "object",
     "required": ["id", "event", "data"],

@@ -1,18 +1,18 @@
-"""How far a job is and how long it took, computed from its row."""
+"""Stage, progress and durations of a job, computed from its row."""
 
 from datetime import datetime
 from typing import Literal
 
 from pydantic import BaseModel
 
-from .states import State
-from .tables import Job
+from jobs.states import State
+from jobs.tables import Job
 
 Stage = Literal["waiting", "planning", "transcribing", "assembling", "enriching", "done"]
 
 
 class Timings(BaseModel):
-    """Durations of a job in seconds; null = that part has not ended."""
+    """Durations of a job in seconds; null = the phase has not ended."""
 
     queue_seconds: float | None
     transcription_seconds: float | None
@@ -22,7 +22,7 @@ class Timings(BaseModel):
 
 
 def stage(job: Job) -> Stage:
-    """Return what is being done for the job at the moment."""
+    """Return the current stage of the job."""
     if job.state == State.QUEUED:
         return "waiting"
     if job.state == State.ENRICHING:
@@ -37,8 +37,8 @@ def stage(job: Job) -> Stage:
 def progress(job: Job) -> float:
     """Return the share of the recording's speech that is transcribed, 0 to 1.
 
-    While the plan still runs, nobody knows how much will follow: at least as much again as is known so far is assumed,
-    so that a job never looks nearly done because its end has not been found yet.
+    While the plan runs, the rest is unknown: at least as much as is known so far is assumed, so that a job does not
+    look nearly done before its end is found.
     """
     if job.state in (State.ENRICHING, State.COMPLETED):
         return 1.0
@@ -49,7 +49,7 @@ def progress(job: Job) -> float:
 
 
 def timings(job: Job) -> Timings:
-    """Return the job's durations, all of them differences of the database's timestamps."""
+    """Return the job's durations, computed from the database's timestamps."""
     transcription = _between(job.started_at, job.transcribed_at)
     return Timings(
         queue_seconds=_between(job.queued_at, job.started_at),
@@ -63,7 +63,7 @@ def timings(job: Job) -> Timings:
 
 
 def clock(seconds: float) -> str:
-    """Return a position in a recording as people write it, e.g. 1:02:09."""
+    """Return a position in a recording as hours, minutes and seconds, e.g. 1:02:09."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}"

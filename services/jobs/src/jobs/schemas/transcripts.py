@@ -1,4 +1,4 @@
-"""The transcript as far as it is there, from the ledger: what is missing is said, never passed over."""
+"""The transcript so far, from the ledger, with explicit gaps."""
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -9,9 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from common.intervals import in_order
 from common.text.joining import joined
-
-from .states import State
-from .tables import Chunk, Job, PastAttempt
+from jobs.states import State
+from jobs.tables import Chunk, Job, PastAttempt
 
 
 class Segment(BaseModel):
@@ -25,7 +24,7 @@ class Segment(BaseModel):
 
 
 class Gap(BaseModel):
-    """Speech that is not transcribed (yet); without an end nobody knows yet how long the recording is."""
+    """Speech without a transcript so far; end is null while the length of the recording is unknown."""
 
     type: Literal["gap"] = "gap"
     start: float
@@ -33,7 +32,7 @@ class Gap(BaseModel):
 
 
 class Transcript(BaseModel):
-    """What is transcribed of a recording so far, in its order, with gaps where something is missing."""
+    """The transcript of a recording so far, in order, with gaps where it is incomplete."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -57,9 +56,9 @@ class Transcript(BaseModel):
     )
 
     job_id: UUID
-    attempt: int = Field(description="The attempt whose text this is; 0 = none has begun.")
-    state: State = Field(description="The job's state, or how a past attempt ended.")
-    complete: bool = Field(description="Nothing is missing: there are no gaps, and none can appear.")
+    attempt: int = Field(description="The attempt that produced the text; 0 = no attempt has started.")
+    state: State = Field(description="The job's state, or the final state of a past attempt.")
+    complete: bool = Field(description="There are no gaps, and none can appear.")
     language: str | None
     task: Literal["transcribe", "translate"]
     duration_seconds: float | None
@@ -67,14 +66,14 @@ class Transcript(BaseModel):
     items: list[Annotated[Segment | Gap, Field(discriminator="type")]]
 
 
-def of_ledger(job: Job, past: PastAttempt | None, attempt: int, lines: Sequence[Chunk]) -> Transcript:
-    """Return the transcript of an attempt; `past` is its record if it is not the current one."""
+def of_ledger(job: Job, past: PastAttempt | None, attempt: int, rows: Sequence[Chunk]) -> Transcript:
+    """Return the transcript of an attempt; `past` is its row if it is not the current one."""
     planned = job.chunks_planned if past is None else past.chunks_planned
-    whole = planned is not None and len(lines) >= planned
-    items = list(_items(lines, job.duration_seconds, whole=whole))
+    whole = planned is not None and len(rows) >= planned
+    items = list(_items(rows, job.duration_seconds, whole=whole))
     segments = [item for item in items if isinstance(item, Segment)]
     task = (job.options if past is None else past.options)["task"]
-    language = next((line.language for line in lines if line.language), job.language)
+    language = next((row.language for row in rows if row.language), job.language)
     return Transcript(
         job_id=job.id,
         attempt=attempt,
@@ -88,42 +87,42 @@ def of_ledger(job: Job, past: PastAttempt | None, attempt: int, lines: Sequence[
     )
 
 
-def chunk_segments(line: Chunk) -> list[dict[str, Any]]:
-    """A finished chunk's segments {start, end, text}; those of older workers come as one piece."""
-    if line.segments is not None:
-        return line.segments
-    if not line.text or line.start_seconds is None or line.end_seconds is None:
+def chunk_segments(row: Chunk) -> list[dict[str, Any]]:
+    """A finished chunk's segments {start, end, text}; results of older workers are one segment."""
+    if row.segments is not None:
+        return row.segments
+    if not row.text or row.start_seconds is None or row.end_seconds is None:
         return []
-    return [{"start": line.start_seconds, "end": line.end_seconds, "text": line.text}]
+    return [{"start": row.start_seconds, "end": row.end_seconds, "text": row.text}]
 
 
-def _items(lines: Sequence[Chunk], duration: float | None, *, whole: bool) -> Iterator[Segment | Gap]:
-    edge, expected = 0.0, 0  # the end of what has been yielded, and the next chunk
+def _items(rows: Sequence[Chunk], duration: float | None, *, whole: bool) -> Iterator[Segment | Gap]:
+    edge, expected = 0.0, 0  # the end of the last item, and the next chunk
     gap: Gap | None = None
-    for line, segments in zip(lines, _segments(lines, duration), strict=True):
-        if line.chunk != expected:
-            # Results may come before the plan's announcements: chunks in between are not known yet.
-            begins = segments[0].start if line.start_seconds is None and segments else line.start_seconds
+    for row, segments in zip(rows, _segments(rows, duration), strict=True):
+        if row.chunk != expected:
+            # Results may arrive before the plan's announcements: chunks in between are not known yet.
+            begins = segments[0].start if row.start_seconds is None and segments else row.start_seconds
             gap = Gap(start=gap.start if gap else edge, end=begins)
-        if line.state != "done":
-            begins = edge if line.start_seconds is None else line.start_seconds
-            gap = Gap(start=gap.start if gap else begins, end=line.end_seconds)
+        if row.state != "done":
+            begins = edge if row.start_seconds is None else row.start_seconds
+            gap = Gap(start=gap.start if gap else begins, end=row.end_seconds)
         elif gap is not None:
             yield gap
             gap = None
         yield from segments
-        edge = max(edge, line.end_seconds or 0.0, *(segment.end for segment in segments))
-        expected = line.chunk + 1
+        edge = max(edge, row.end_seconds or 0.0, *(segment.end for segment in segments))
+        expected = row.chunk + 1
     if not whole:
         gap = Gap(start=gap.start if gap else edge, end=duration if duration and duration > edge else None)
     if gap is not None:
         yield gap
 
 
-def _segments(lines: Sequence[Chunk], duration: float | None) -> Iterator[list[Segment]]:
-    """The segments of each chunk, with the times that they have in the assembled transcript."""
-    spoken = [chunk_segments(line) if line.state == "done" else [] for line in lines]
+def _segments(rows: Sequence[Chunk], duration: float | None) -> Iterator[list[Segment]]:
+    """Yield the segments of each chunk, with their times in the assembled transcript."""
+    spoken = [chunk_segments(row) if row.state == "done" else [] for row in rows]
     times = iter(in_order(((said["start"], said["end"]) for each in spoken for said in each), duration))
-    for line, each in zip(lines, spoken, strict=True):
+    for row, each in zip(rows, spoken, strict=True):
         placed = zip(each, islice(times, len(each)), strict=True)
-        yield [Segment(chunk=line.chunk, start=start, end=end, text=said["text"]) for said, (start, end) in placed]
+        yield [Segment(chunk=row.chunk, start=start, end=end, text=said["text"]) for said, (start, end) in placed]

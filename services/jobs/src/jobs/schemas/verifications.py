@@ -1,4 +1,4 @@
-"""HTTP bodies of verifications, and how a check is judged."""
+"""HTTP bodies of verifications."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -7,18 +7,18 @@ from uuid import UUID
 from fastapi import Path
 from pydantic import BaseModel, ConfigDict, Field
 
-from .tables import Verification
+from jobs.tables import Verification
 
 MOST: int = 20
 
 Outcome = Literal["waiting", "matches", "differs", "altered", "gone", "not_checked"]
 OUTCOMES: dict[Outcome, str] = {
     "waiting": "not decoded again yet",
-    "matches": "decoded again, the same result came out, byte by byte",
-    "differs": "another result came out than the one recorded",
-    "altered": "the stored result is not the one that was recorded when it was made",
-    "gone": "its audio or its result is no longer stored",
-    "not_checked": "the workers gave up on it, or nobody took it",
+    "matches": "decoded again, the result is identical, byte by byte",
+    "differs": "decoded again, the result differs from the recorded one",
+    "altered": "the stored result differs from the one recorded at transcription",
+    "gone": "its audio or its result is not stored any more",
+    "not_checked": "the workers failed, or no worker took it",
 }
 
 _EXAMPLE: dict[str, Any] = {
@@ -49,28 +49,28 @@ VerificationId = Annotated[
 
 
 class Verify(BaseModel):
-    """What shall be verified."""
+    """The choice of chunks to verify."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"chunks": 3, "seed": 7}]})
 
     chunks: int = Field(
-        default=3, ge=1, le=MOST, description="How many chunks, drawn at random; all if there are fewer."
+        default=3, ge=1, le=MOST, description="Number of chunks, drawn at random; all if there are fewer."
     )
     seed: int | None = Field(
-        default=None, ge=0, lt=2**63, description="The same seed draws the same chunks; left out: any."
+        default=None, ge=0, lt=2**63, description="The same seed draws the same chunks. Default: a random seed."
     )
 
 
 class Check(BaseModel):
-    """One chunk, decoded again."""
+    """The comparison of one chunk."""
 
     chunk: int
     outcome: Outcome = Field(description=" ".join(f"{name}: {meaning}." for name, meaning in OUTCOMES.items()))
-    recorded_sha256: str = Field(description="Of the result, when it was made.")
-    stored_sha256: str | None = Field(description="Of the result that is stored now; null = none.")
-    decoded_sha256: str | None = Field(description="Of what came out this time.")
-    worker: str | None = Field(description="Who decoded it this time.")
-    engine: dict[str, str] | None = Field(description="And with what.")
+    recorded_sha256: str = Field(description="Hash of the result at transcription.")
+    stored_sha256: str | None = Field(description="Hash of the result that is stored now; null = none.")
+    decoded_sha256: str | None = Field(description="Hash of the result of this decoding.")
+    worker: str | None = Field(description="The worker that decoded it again.")
+    engine: dict[str, str] | None = Field(description="The engine of that worker.")
 
 
 class VerificationView(BaseModel):
@@ -80,11 +80,11 @@ class VerificationView(BaseModel):
 
     id: UUID
     job_id: UUID
-    attempt: int = Field(description="The attempt whose transcript it is about.")
+    attempt: int = Field(description="The attempt that produced the transcript.")
     seed: int
     created_at: datetime
-    finished_at: datetime | None = Field(description="null = it goes on.")
-    verified: bool | None = Field(description="Whether every check matches; null = it goes on.")
+    finished_at: datetime | None = Field(description="null = it is running.")
+    verified: bool | None = Field(description="Whether every check matches; null = it is running.")
     checks: list[Check] = Field(description="In the order in which the chunks were drawn.")
 
     @classmethod
@@ -107,25 +107,3 @@ class VerificationList(BaseModel):
     """A job's verifications, the newest first."""
 
     items: list[VerificationView]
-
-
-def waiting(chunk: int, recorded_sha256: str) -> dict[str, Any]:
-    """A check that has not begun, as the row keeps it."""
-    return {
-        "chunk": chunk,
-        "outcome": "waiting",
-        "recorded_sha256": recorded_sha256,
-        "stored_sha256": None,
-        "decoded_sha256": None,
-        "worker": None,
-        "engine": None,
-    }
-
-
-def judged(recorded: str, stored: str | None, decoded: str | None) -> Outcome:
-    """Say what three hashes of one chunk's result mean."""
-    if stored is None or decoded is None:
-        return "gone"
-    if stored != recorded:
-        return "altered"
-    return "matches" if decoded == recorded else "differs"

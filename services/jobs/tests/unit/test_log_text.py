@@ -1,6 +1,6 @@
-"""Log records as text: one line each, whatever is in them."""
+"""Log records as text: one line each, for any content."""
 
-from jobs.logtext import line_of
+from jobs.logs.text import line_of
 
 RECORD = {
     "log_id": "0" * 32,
@@ -15,16 +15,16 @@ RECORD = {
 }
 
 
-def test_a_record_is_a_line_for_people() -> None:
+def test_a_record_is_one_readable_line() -> None:
     assert line_of(RECORD) == "2026-11-22 16:05:01.123 INFO    transcriber chunk decoded chunk=3\n"
 
 
-def test_values_that_would_blur_the_line_are_quoted() -> None:
+def test_ambiguous_values_are_quoted() -> None:
     line = line_of(RECORD | {"file": "a talk.mp3", "empty": "", "none": None, "list": [1, "x"]})
     assert line.endswith('chunk=3 file="a talk.mp3" empty="" none=null list=[1,"x"]\n')
 
 
-def test_nothing_in_a_record_can_pass_for_another_line() -> None:
+def test_no_value_can_start_a_new_line() -> None:
     forged = RECORD | {
         "event": "a\n2026 forged",
         "who": "x\r\ny",

@@ -1,4 +1,4 @@
-"""What the broker gives up on: kept, and dead work ends its own job with a reason that names it."""
+"""Dead letters are stored, and dead-lettered work fails its job with a reason that names it."""
 
 import asyncio
 from uuid import UUID
@@ -10,11 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from common.events import AssembleWork, ChunkWork, PlanWork, WorkerHeartbeat
 from common.messaging import RawMessage
 from common.storage import keys
-from jobs.deadletters import DeadLetters
-from jobs.dispatch import Dispatcher
+from jobs.consumers.dead_letters import DeadLetters
+from jobs.loops.dispatch import Dispatcher
 from jobs.repository import WorkerRepository
-from jobs.resources import Resources
-from jobs.service import JobCreation
+from jobs.service import JobCreation, Resources
 from jobs.tables import DeadLetter
 
 from .jobs_harness import (
@@ -58,14 +57,14 @@ async def dispatched(platform: Platform, person: Person, *, poisoned: bool = Fal
     return job_id
 
 
-async def test_dead_work_fails_its_job_and_no_other(platform: Platform) -> None:
+async def test_dead_lettered_work_fails_its_job_and_no_other(platform: Platform) -> None:
     person = platform.person()
     bad = await dispatched(platform, person, poisoned=True)
     good = await dispatched(platform, person)
 
     job = await until(lambda: person.failed(bad), timeout=40)
     assert job["reason_code"] == "work_dead_lettered"
-    assert job["reason"].startswith("Chunk 1 (0:01:00 to 0:02:00) was given up after 3 deliveries")
+    assert job["reason"].startswith("Chunk 1 (0:01:00 to 0:02:00) failed after 3 deliveries")
     (letter,) = await dead_letters(platform.sessions)
     assert (letter.job_id, letter.queue, letter.reason) == (bad, "work.chunk.base", "delivery_limit")
     assert ChunkWork.model_validate_json(letter.body).chunk == 1
@@ -78,7 +77,7 @@ async def test_dead_work_fails_its_job_and_no_other(platform: Platform) -> None:
     await until(goes_on)
 
 
-async def test_replaying_the_dead_chunk_of_a_failed_job_takes_the_job_up_where_it_was(platform: Platform) -> None:
+async def test_replaying_the_chunk_of_a_failed_job_restarts_the_job(platform: Platform) -> None:
     admin, person = platform.person(role="admin"), platform.person()
     job_id = await dispatched(platform, person, poisoned=True)
     await platform.broker.publish(chunk_transcribed(job_id, 0))
@@ -88,7 +87,7 @@ async def test_replaying_the_dead_chunk_of_a_failed_job_takes_the_job_up_where_i
     answer = await admin.http.post(f"/admin/dead-letters/{letter.id}/replay")
     assert (answer.status_code, answer.json()["replayed_by"]) == (200, str(admin.id)), answer.text
     again = await admin.http.post(f"/admin/dead-letters/{letter.id}/replay")
-    assert again.json() == answer.json(), "a second click begins no second attempt"
+    assert again.json() == answer.json(), "a second request starts no second attempt"
     job = await person.reached(job_id, "processing")
     assert [(attempt["attempt"], attempt["state"]) for attempt in job["attempts"]] == [(1, "failed"), (2, "processing")]
 
@@ -100,14 +99,14 @@ async def test_replaying_the_dead_chunk_of_a_failed_job_takes_the_job_up_where_i
         return [work for work in platform.workers.of(job_id, ChunkWork) if work.attempt == 2]
 
     (work,) = await until(dispatched_anew)
-    assert work.chunk == 1, "what was transcribed before the failure is not transcribed again"
+    assert work.chunk == 1, "chunks finished before the failure are reused"
     await platform.broker.publish(chunk_transcribed(job_id, 1, attempt=2))
     await platform.complete(person, job_id, attempt=2)
     (assembly,) = platform.workers.of(job_id, AssembleWork)
     assert assembly.result_keys == [keys.result(job_id, 1, 0), keys.result(job_id, 2, 1)]
 
 
-async def test_dead_work_of_a_job_that_was_stopped_or_went_on_is_not_replayed(platform: Platform) -> None:
+async def test_unneeded_work_is_not_replayed(platform: Platform) -> None:
     admin, person = platform.person(role="admin"), platform.person()
     job_id = await dispatched(platform, person, poisoned=True)
     await until(lambda: person.failed(job_id), timeout=40)
@@ -119,7 +118,7 @@ async def test_dead_work_of_a_job_that_was_stopped_or_went_on_is_not_replayed(pl
     assert (await person.job(job_id))["state"] == "cancelled"
 
 
-async def test_a_dead_copy_of_finished_work_fails_nothing(platform: Platform, resources: Resources) -> None:
+async def test_a_dead_lettered_copy_of_finished_work_fails_nothing(platform: Platform, resources: Resources) -> None:
     person = platform.person()
     job_id = await dispatched(platform, person)
     await platform.broker.publish(chunk_transcribed(job_id, 0))
@@ -137,7 +136,7 @@ async def test_a_dead_copy_of_finished_work_fails_nothing(platform: Platform, re
     assert len(await dead_letters(platform.sessions)) == 2
 
 
-async def test_dead_events_and_noise_are_kept_as_they_were(
+async def test_dead_lettered_events_and_noise_are_stored_unchanged(
     sessions: async_sessionmaker[AsyncSession], resources: Resources
 ) -> None:
     noise = _dead(
@@ -166,7 +165,7 @@ def _dead(queue: str, body: bytes, headers: dict[str, object] | None = None) -> 
     )
 
 
-async def test_work_that_a_worker_still_holds_does_not_fail_its_job(
+async def test_work_in_progress_does_not_fail_its_job(
     sessions: async_sessionmaker[AsyncSession], resources: Resources, engine: AsyncEngine
 ) -> None:
     async with sessions.begin() as session:
@@ -183,9 +182,9 @@ async def test_work_that_a_worker_still_holds_does_not_fail_its_job(
     judging = asyncio.create_task(DeadLetters(sessions, patient).store([letter]))
     await asyncio.sleep(1)
     async with sessions.begin() as session:
-        await WorkerRepository(session).heard(beat)
+        await WorkerRepository(session).store(beat)
     await judging
     assert (await read_job(sessions, job.id)).state == "processing"
 
     await DeadLetters(sessions, resources).store([letter])
-    assert (await read_job(sessions, job.id)).state == "failed", "nobody says so any more"
+    assert (await read_job(sessions, job.id)).state == "failed", "no heartbeat lists the work any more"

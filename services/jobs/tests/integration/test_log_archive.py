@@ -1,4 +1,4 @@
-"""The log archive: every line of a job once, in order, readable by its owner, and gone in time."""
+"""The log archive: every record once, in order, readable by the owner, and pruned."""
 
 import json
 from datetime import UTC, datetime
@@ -12,9 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from common import context, logging
 from common.messaging import ArchivedLines, RawMessage
-from jobs.logarchive import LogArchive
+from jobs.logs.archive import LogArchive
 from jobs.settings import Settings
-from jobs.tables import LogLine
+from jobs.tables import LogRecord
 
 from .jobs_harness import Person, Platform, until
 
@@ -24,13 +24,13 @@ Sessions = async_sessionmaker[AsyncSession]
 
 
 class Watchers:
-    """Notes what the archive tells."""
+    """Records what the archive publishes."""
 
     def __init__(self) -> None:
-        self.heard: list[ArchivedLines] = []
+        self.published: list[ArchivedLines] = []
 
     async def __call__(self, lines: ArchivedLines) -> None:
-        self.heard.append(lines)
+        self.published.append(lines)
 
 
 def line(job_id: UUID | str, event: str, **keys: Any) -> RawMessage:
@@ -54,7 +54,7 @@ def access_line(path: str) -> RawMessage:
 
 async def archived(sessions: Sessions) -> list[dict[str, Any]]:
     async with sessions() as session:
-        return list((await session.scalars(select(LogLine.record).order_by(LogLine.seq))).all())
+        return list((await session.scalars(select(LogRecord.record).order_by(LogRecord.seq))).all())
 
 
 async def events_of(person: Person, job_id: UUID) -> list[str]:
@@ -62,7 +62,7 @@ async def events_of(person: Person, job_id: UUID) -> list[str]:
     return [item["record"]["event"] for item in page["items"]]
 
 
-async def test_a_jobs_own_log_reaches_its_owner(platform: Platform, logging_restored: None) -> None:
+async def test_a_job_log_is_readable_by_its_owner(platform: Platform, logging_restored: None) -> None:
     logging.configure(platform.settings, "jobs")
     structlog.configure(cache_logger_on_first_use=False)  # or what logs meanwhile would stay as it is now
     person = platform.person()
@@ -87,7 +87,7 @@ async def test_a_jobs_own_log_reaches_its_owner(platform: Platform, logging_rest
     assert end["items"] == []
 
 
-async def test_repeated_lines_are_kept_once_and_every_new_one_is_told_with_its_number(
+async def test_repeated_records_are_stored_once_and_new_ones_are_published(
     sessions: Sessions, settings: Settings
 ) -> None:
     watchers = Watchers()
@@ -99,14 +99,14 @@ async def test_repeated_lines_are_kept_once_and_every_new_one_is_told_with_its_n
     await archive.store([*batch, line(job_id, "third")])
     events = ["first", "of no job", "request answered", "second", "third"]
     assert [record["event"] for record in await archived(sessions)] == events
-    one, two = watchers.heard
-    assert [json.loads(told.text)["event"] for told in one.lines] == ["first", "of no job", "second"]
-    assert [told.job_id for told in one.lines] == [str(job_id), None, str(job_id)]
-    assert [json.loads(told.text)["cursor"] for told in one.lines] == [told.cursor for told in one.lines]
+    one, two = watchers.published
+    assert [json.loads(line.text)["event"] for line in one.lines] == ["first", "of no job", "second"]
+    assert [line.job_id for line in one.lines] == [str(job_id), None, str(job_id)]
+    assert [json.loads(line.text)["cursor"] for line in one.lines] == [line.cursor for line in one.lines]
     assert (one.previous, one.upto, two.previous) == (0, one.lines[-1].cursor, one.upto)
 
 
-async def test_one_bad_line_does_not_spoil_the_batch(sessions: Sessions, settings: Settings) -> None:
+async def test_an_unreadable_record_does_not_affect_the_batch(sessions: Sessions, settings: Settings) -> None:
     archive = LogArchive(sessions, settings, Watchers())
     job_id = uuid4()
     good = line(job_id, "good", text="a\x00b", half="\ud800", number=float("nan"))
@@ -117,7 +117,7 @@ async def test_one_bad_line_does_not_spoil_the_batch(sessions: Sessions, setting
     assert (record["event"], record["text"], record["half"], record["number"]) == ("good", "a�b", "?", "NaN")
 
 
-async def test_lines_go_by_age_and_by_number(sessions: Sessions, settings: Settings) -> None:
+async def test_records_are_pruned_by_age_and_by_number(sessions: Sessions, settings: Settings) -> None:
     archive = LogArchive(sessions, settings.model_copy(update={"log_retention_lines": 3}), Watchers())
     await archive.store([line(uuid4(), f"line {number}") for number in range(5)])
     assert not await archive.prune()
@@ -131,7 +131,7 @@ async def test_lines_go_by_age_and_by_number(sessions: Sessions, settings: Setti
     assert [record["event"] for record in await archived(sessions)] == ["line 3", "line 4"]
 
 
-async def test_each_kind_of_line_has_limits_of_its_own(sessions: Sessions, settings: Settings) -> None:
+async def test_each_kind_of_record_has_its_own_limits(sessions: Sessions, settings: Settings) -> None:
     limits = {"log_retention_lines": 4, "system_log_retention_lines": 2}
     archive = LogArchive(sessions, settings.model_copy(update=limits), Watchers())
     for number in range(5):
@@ -148,8 +148,8 @@ async def test_deleting_a_job_deletes_its_log(platform: Platform, settings: Sett
     await archive.store([line(job_id, "mine"), line(other, "another's")])
     assert (await person.http.delete(f"/jobs/{job_id}")).status_code == 204
     async with platform.sessions() as session:
-        # The line that tells of the deletion itself may come later; retention takes it.
-        mine = LogLine.record["event"].astext == "mine"
-        left = await session.scalar(select(func.count()).where(LogLine.job_id == job_id, mine))
+        # The record of the deletion itself may arrive later; retention removes it.
+        mine = LogRecord.record["event"].astext == "mine"
+        left = await session.scalar(select(func.count()).where(LogRecord.job_id == job_id, mine))
     assert left == 0
     assert "another's" in await events_of(person, other)
