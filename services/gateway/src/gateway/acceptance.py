@@ -176,7 +176,7 @@ def _described(recording: Recording) -> dict[str, Any]:
 async def _post(request: Request, jobs: Upstream, body: dict[str, Any]) -> httpx.Response:
     """The jobs service's clear answer; raises Undecided when it may have accepted the job without saying so."""
     try:
-        answer = await jobs.send(request, "POST", "/jobs/batch", json=body)
+        answer = await jobs.send(request, "POST", "/jobs", json=body)
     except BadUpstreamAnswer as error:
         raise Undecided(error) from error
     except ServiceUnavailable as error:

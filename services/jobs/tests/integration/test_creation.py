@@ -30,18 +30,18 @@ def batch(holder: UUID | None, *names: str) -> dict[str, Any]:
 
 async def test_several_recordings_become_jobs_in_one_request(platform: Platform) -> None:
     person = platform.person()
-    answer = await person.http.post("/jobs/batch", json=batch(None, "a.mp3", "b.mp3"))
+    answer = await person.http.post("/jobs", json=batch(None, "a.mp3", "b.mp3"))
     assert answer.status_code == 201
     assert [job["file_name"] for job in answer.json()["items"]] == ["a.mp3", "b.mp3"]
     bad = batch(None, "c.mp3", "d.mp3")
     bad["jobs"][1]["source_key"] = "uploads/x/source"
-    assert (await person.http.post("/jobs/batch", json=bad)).json()["code"] == "foreign_source"
+    assert (await person.http.post("/jobs", json=bad)).json()["code"] == "foreign_source"
     assert len(await sent(platform.sessions, JobCreated)) == 2, "all or none"
 
 
 async def test_recordings_of_one_form_are_queued_in_its_order(platform: Platform) -> None:
     names = [f"{number}.mp3" for number in range(8)]
-    await platform.person().http.post("/jobs/batch", json=batch(None, *names))
+    await platform.person().http.post("/jobs", json=batch(None, *names))
     async with platform.sessions() as session:
         assert list(await session.scalars(select(Job.file_name).order_by(Job.turn_at, Job.id))) == names
 
@@ -54,9 +54,9 @@ async def test_a_key_creates_once_and_belongs_to_its_owner(platform: Platform) -
     assert (await claimed(person, other))["state"] == "in_flight"
     assert (await claimed(stranger, other))["state"] == "held"
     body = batch(holder, "a.mp3")
-    created = await person.http.post("/jobs/batch", json=body)
+    created = await person.http.post("/jobs", json=body)
     assert created.status_code == 201
-    assert (await person.http.post("/jobs/batch", json=body)).json() == created.json(), "the answer was lost: again"
+    assert (await person.http.post("/jobs", json=body)).json() == created.json(), "the answer was lost: again"
     reservation = await claimed(person, other)
     assert (reservation["state"], reservation["fingerprint"]) == ("answered", PRINT)
     assert reservation["answer"] == created.json()
@@ -72,7 +72,7 @@ async def test_a_released_or_expired_lease_is_free_again(platform: Platform) -> 
     async with platform.sessions.begin() as session:
         await session.execute(update(IdempotencyKey).values(leased_until=text("now() - interval '1 second'")))
     assert (await claimed(person, third))["state"] == "held", "its gateway died"
-    answer = await person.http.post("/jobs/batch", json=batch(second, "late.mp3"))
+    answer = await person.http.post("/jobs", json=batch(second, "late.mp3"))
     assert (answer.status_code, answer.json()["code"]) == (409, "idempotency_key_in_flight")
     assert await sent(platform.sessions, JobCreated) == []
 
@@ -80,7 +80,7 @@ async def test_a_released_or_expired_lease_is_free_again(platform: Platform) -> 
 async def test_a_key_expires_after_a_day(platform: Platform) -> None:
     person, first, second = platform.person(), uuid4(), uuid4()
     await claimed(person, first)
-    await person.http.post("/jobs/batch", json=batch(first, "a.mp3"))
+    await person.http.post("/jobs", json=batch(first, "a.mp3"))
     async with platform.sessions.begin() as session:
         await session.execute(update(IdempotencyKey).values(created_at=text("now() - interval '25 hours'")))
     assert (await claimed(person, second))["state"] == "held"
@@ -91,7 +91,7 @@ async def test_a_repetition_reports_a_deleted_job(platform: Platform) -> None:
     holder = uuid4()
     await claimed(person, holder)
     body = batch(holder, "a.mp3", "b.mp3")
-    first, second = (job["id"] for job in (await person.http.post("/jobs/batch", json=body)).json()["items"])
+    first, second = (job["id"] for job in (await person.http.post("/jobs", json=body)).json()["items"])
     assert (await claimed(person, uuid4()))["state"] == "answered"
     await person.http.delete(f"/jobs/{first}")
     again = await person.http.post("/idempotency-keys", json={"key": "k-1", "holder": str(uuid4())})

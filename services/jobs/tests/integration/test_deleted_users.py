@@ -46,9 +46,7 @@ async def test_a_deleted_account_cannot_start_anything(platform: Platform) -> No
     await platform.transcribe(other, kept, "one")
     for who in (person, admin):
         await delete(platform, who)
-        new = a_new_job().model_dump(mode="json")
-        gone(await who.http.post("/jobs", json=new))
-        gone(await who.http.post("/jobs/batch", json={"jobs": [new], "claim": None}))
+        gone(await who.post(a_new_job()))
         begun = {"job_id": str(uuid4()), "size_bytes": 10, "lifetime_seconds": 3600}
         gone(await who.http.post("/uploads", json=begun))
         gone(await who.http.post(f"/jobs/{kept}/restart", json={}))
@@ -79,7 +77,7 @@ async def test_a_concurrent_creation_is_committed_and_then_deleted(platform: Pla
     async with platform.sessions.begin() as blocking:
         # The creation writes its first event after its check: there it stops.
         await blocking.execute(text("LOCK TABLE job_events IN ACCESS EXCLUSIVE MODE"))
-        creating = asyncio.create_task(person.http.post("/jobs", json=new.model_dump(mode="json")))
+        creating = asyncio.create_task(person.post(new))
 
         async def stuck() -> bool:
             async with platform.sessions() as session:
@@ -108,7 +106,7 @@ async def test_no_concurrent_creation_survives_the_deletion(platform: Platform) 
     person = platform.person()
 
     async def create() -> httpx.Response:
-        return await person.http.post("/jobs", json=a_new_job().model_dump(mode="json"))
+        return await person.post(a_new_job())
 
     first = [asyncio.create_task(create()) for _ in range(10)]
     await platform.broker.publish(UserDeleted(user_id=person.id, deleted_by=uuid4()))

@@ -20,9 +20,9 @@ pytestmark = pytest.mark.integration
 async def test_a_new_job_is_queued_and_published(platform: Platform) -> None:
     person = platform.person()
     new = a_new_job(language="de", word_timestamps=True)
-    answer = await person.http.post("/jobs", json=new.model_dump(mode="json"))
+    answer = await person.post(new)
     assert answer.status_code == 201
-    job = answer.json()
+    (job,) = answer.json()["items"]
     assert job["id"] == str(new.job_id)
     assert job["owner_id"] == str(person.id)
     assert (job["state"], job["stage"], job["progress"], job["attempt"]) == ("queued", "waiting", 0.0, 0)
@@ -35,26 +35,24 @@ async def test_a_new_job_is_queued_and_published(platform: Platform) -> None:
 
 async def test_repeating_the_request_returns_the_same_job(platform: Platform) -> None:
     person = platform.person()
-    body = a_new_job().model_dump(mode="json")
-    first = await person.http.post("/jobs", json=body)
-    again = await person.http.post("/jobs", json=body)
+    new = a_new_job()
+    first = await person.post(new)
+    again = await person.post(new)
     assert (first.status_code, again.status_code) == (201, 201)
-    assert first.json()["created_at"] == again.json()["created_at"]
+    assert first.json()["items"][0]["created_at"] == again.json()["items"][0]["created_at"]
     assert len(await sent(platform.sessions, JobCreated)) == 1
 
 
 async def test_the_same_id_with_other_values_or_owner_is_refused(platform: Platform) -> None:
     person, stranger = platform.person(), platform.person()
-    body = a_new_job().model_dump(mode="json")
-    await person.http.post("/jobs", json=body)
-    for who, what in ((person, body | {"sha256": "00" * 32}), (stranger, body)):
-        answer = await who.http.post("/jobs", json=what)
+    new = a_new_job()
+    await person.post(new)
+    for answer in (await person.post(new, sha256="00" * 32), await stranger.post(new)):
         assert (answer.status_code, answer.json()["code"]) == (409, "job_id_taken")
 
 
 async def test_the_recording_of_another_job_is_refused(platform: Platform) -> None:
-    body = a_new_job().model_dump(mode="json") | {"source_key": f"uploads/{uuid4()}/source"}
-    answer = await platform.person().http.post("/jobs", json=body)
+    answer = await platform.person().post(a_new_job(), source_key=f"uploads/{uuid4()}/source")
     assert (answer.status_code, answer.json()["code"]) == (422, "foreign_source")
 
 
@@ -144,7 +142,7 @@ async def test_a_model_that_no_live_worker_serves_is_refused_by_name(platform: P
     await platform.broker.broadcast(beat)
 
     async def refused() -> httpx.Response | None:
-        answer = await person.http.post("/jobs", json=a_new_job(model="large-v3").model_dump(mode="json"))
+        answer = await person.post(a_new_job(model="large-v3"))
         return answer if answer.status_code == 422 else None
 
     answer = await until(refused)
@@ -152,7 +150,7 @@ async def test_a_model_that_no_live_worker_serves_is_refused_by_name(platform: P
     assert (problem["code"], problem["available"]) == ("model_not_available", ["base", "tiny"])
     assert "large-v3" in problem["detail"]
     await person.create(a_new_job(model="tiny"))
-    repeated = await person.http.post("/jobs", json=new.model_dump(mode="json"))
+    repeated = await person.post(new)
     assert repeated.status_code == 201, "a job that was accepted stays accepted"
 
 

@@ -19,8 +19,8 @@ from jobs.errors import (
     ModelNotAvailable,
     VerificationRunning,
 )
-from jobs.schemas.creation import Admission, Claim, CreatedJobs, NewJob, NewJobs, NewUpload, Reservation
-from jobs.schemas.jobs import JobId, JobView
+from jobs.schemas.creation import Admission, Claim, CreatedJobs, NewJobs, NewUpload, Reservation
+from jobs.schemas.jobs import JobId
 from jobs.schemas.verifications import VerificationView, Verify
 from jobs.service import JobCreation
 
@@ -38,17 +38,6 @@ CreationDep = Annotated[JobCreation, Depends(creation, scope="function")]
 
 @router.post(
     "/jobs",
-    status_code=status.HTTP_201_CREATED,
-    summary="Create a job from a stored recording.",
-    responses=problems(JobIdTaken, ForeignSource, ModelNotAvailable, QuotaExceeded, AccountGone),
-)
-async def create_job(new: NewJob, identity: IdentityDep, jobs: CreationDep) -> JobView:
-    """Repeating the request is safe: it returns the same job."""
-    return JobView.of(await jobs.create(identity, new))
-
-
-@router.post(
-    "/jobs/batch",
     status_code=status.HTTP_201_CREATED,
     summary="Create jobs from stored recordings, all or none.",
     responses=problems(
