@@ -96,9 +96,9 @@ class Issuer:
         self._server.server_close()
 
 
-def somebody(user_id: UUID | None = None) -> Identity:
+def an_identity(user_id: UUID | None = None) -> Identity:
     """Return the identity in a verified token."""
-    return Identity(user_id or uuid4(), "somebody", "user", "a-token")
+    return Identity(user_id or uuid4(), "ann", "user", "a-token")
 
 
 def a_new_job(job_id: UUID | None = None, **choices: Any) -> NewJob:

@@ -123,13 +123,13 @@ async def test_concurrency_applies_at_once_and_survives_a_restart(start: StartPl
 
 async def test_paused_workers_are_broadcast_repeatedly(platform: Platform) -> None:
     admin = platform.person(role="admin")
-    heard: list[list[str]] = []
+    announced: list[list[str]] = []
 
-    async def hear(key: str, body: bytes) -> None:
+    async def consume(key: str, body: bytes) -> None:
         if key == PauseWorkers.name:
-            heard.append(PauseWorkers.model_validate_json(body).workers)
+            announced.append(PauseWorkers.model_validate_json(body).workers)
 
-    listener = await platform.broker.listen("control", ["#"], hear)
+    listener = await platform.broker.listen("control", ["#"], consume)
     unknown = await admin.http.put("/admin/concurrency", json={"paused_workers": ["w1"]})
     assert (unknown.status_code, unknown.json()["code"]) == (422, "worker_not_known")
     await platform.broker.broadcast(a_heartbeat("w1"))
@@ -141,7 +141,7 @@ async def test_paused_workers_are_broadcast_repeatedly(platform: Platform) -> No
     await until(accepted)
 
     async def twice() -> bool:
-        return heard.count(["w1"]) >= 2
+        return announced.count(["w1"]) >= 2
 
     await until(twice)
     await listener.close()
@@ -158,11 +158,11 @@ async def test_instances_and_storage_are_shown_as_reported(platform: Platform) -
         notice = StorageMeasured(measured_at=measured_at, kinds={"uploads": StorageUse(objects=objects, bytes=50)})
         await platform.broker.broadcast(notice)
 
-    async def told() -> Any:
+    async def reported() -> Any:
         stats = await get(admin, "/admin/stats")
         return stats if {"metadata", "jobs"} <= {each["service"] for each in stats["instances"]} else None
 
-    stats = await until(told)
+    stats = await until(reported)
     (metadata,) = (each for each in stats["instances"] if each["service"] == "metadata")
     assert (metadata["cpu_percent"], metadata["memory_bytes"], metadata["alive"]) == (12.5, 1000, True)
     (own,) = (each for each in stats["instances"] if each["service"] == "jobs")
@@ -291,26 +291,26 @@ async def test_dead_lettered_work_that_is_needed_is_replayed(platform: Platform)
 
 
 async def test_reset_deletes_all_earlier_jobs_and_publishes_each(platform: Platform) -> None:
-    people = [platform.person() for _ in range(2)]
-    before = [await person.create() for person in people for _ in range(2)]
+    users = [platform.person() for _ in range(2)]
+    before = [await person.create() for person in users for _ in range(2)]
     await platform.broker.publish(ResetRequested(requested_by=uuid4(), occurred_at=datetime.now(UTC)))
 
-    async def gone() -> bool:
+    async def deleted() -> bool:
         return {event.job_id for event in await sent(platform.sessions, JobDeleted)} == set(before)
 
-    await until(gone)
-    later = await people[0].create()
-    assert (await people[0].job(later))["id"] == str(later)
+    await until(deleted)
+    later = await users[0].create()
+    assert (await users[0].job(later))["id"] == str(later)
     async with platform.sessions() as session:
         assert list(await session.scalars(select(Job.id))) == [later]
-    await platform.broker.publish(chunk_planned(before[0], 0))  # what comes late changes nothing
+    await platform.broker.publish(chunk_planned(before[0], 0))  # a late event changes nothing
     assert not platform.workers.of(before[0], ChunkWork)
 
 
 async def test_only_the_jobs_of_a_deleted_account_are_deleted(platform: Platform) -> None:
-    gone, other = platform.person(), platform.person()
-    theirs, kept = [await gone.create() for _ in range(2)], await other.create()
-    await platform.broker.publish(UserDeleted(user_id=gone.id, deleted_by=uuid4()))
+    person, other = platform.person(), platform.person()
+    theirs, kept = [await person.create() for _ in range(2)], await other.create()
+    await platform.broker.publish(UserDeleted(user_id=person.id, deleted_by=uuid4()))
 
     async def deleted() -> bool:
         return {event.job_id for event in await sent(platform.sessions, JobDeleted)} == set(theirs)

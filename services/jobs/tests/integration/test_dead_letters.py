@@ -20,12 +20,12 @@ from .jobs_harness import (
     Person,
     Platform,
     a_new_job,
+    an_identity,
     audio_planned,
     chunk_planned,
     chunk_transcribed,
     read_job,
     sent,
-    somebody,
     until,
 )
 
@@ -169,7 +169,7 @@ async def test_work_in_progress_does_not_fail_its_job(
     sessions: async_sessionmaker[AsyncSession], resources: Resources, engine: AsyncEngine
 ) -> None:
     async with sessions.begin() as session:
-        job = await JobCreation(session, resources).create(somebody(), a_new_job())
+        job = await JobCreation(session, resources).create(an_identity(), a_new_job())
     await Dispatcher(engine, sessions, resources.settings).dispatch()
     (work,) = await sent(sessions, PlanWork)
     patient = Resources(resources.settings.model_copy(update={"dead_work_grace_seconds": 10}), resources.cancellations)

@@ -22,14 +22,14 @@ async def delete(platform: Platform, person: Person) -> None:
     """Publish the deletion of the account, and wait for its tombstone."""
     await platform.broker.publish(UserDeleted(user_id=person.id, deleted_by=uuid4()))
 
-    async def buried() -> bool:
+    async def has_tombstone() -> bool:
         async with platform.sessions() as session:
             return await session.get(DeletedUser, person.id) is not None
 
-    await until(buried)
+    await until(has_tombstone)
 
 
-def gone(answer: httpx.Response) -> None:
+def refused(answer: httpx.Response) -> None:
     assert (answer.status_code, answer.json()["code"]) == (401, "account_gone"), answer.text
 
 
@@ -46,11 +46,11 @@ async def test_a_deleted_account_cannot_start_anything(platform: Platform) -> No
     await platform.transcribe(other, kept, "one")
     for who in (person, admin):
         await delete(platform, who)
-        gone(await who.post(a_new_job()))
+        refused(await who.post(a_new_job()))
         begun = {"job_id": str(uuid4()), "size_bytes": 10, "lifetime_seconds": 3600}
-        gone(await who.http.post("/uploads", json=begun))
-        gone(await who.http.post(f"/jobs/{kept}/restart", json={}))
-        gone(await who.http.post(f"/jobs/{kept}/verify", json={}))
+        refused(await who.http.post("/uploads", json=begun))
+        refused(await who.http.post(f"/jobs/{kept}/restart", json={}))
+        refused(await who.http.post(f"/jobs/{kept}/verify", json={}))
     assert {event.job_id for event in await sent(platform.sessions, JobCreated)} == {kept}
     assert (await other.job(await other.create()))["state"]
 
@@ -127,8 +127,8 @@ async def test_tombstones_are_deleted_after_the_life_of_any_token(platform: Plat
         long_ago = update(DeletedUser).where(DeletedUser.user_id == old.id)
         await session.execute(long_ago.values(deleted_at=func.now() - TOMBSTONES_KEPT))
 
-    async def forgotten() -> bool:
+    async def pruned() -> bool:
         async with platform.sessions() as session:
             return list(await session.scalars(select(DeletedUser.user_id))) == [recent.id]
 
-    await until(forgotten)
+    await until(pruned)

@@ -18,7 +18,7 @@ from jobs.service import JobCreation, JobLifecycle, Resources
 from jobs.settings import Settings
 from jobs.tables import Job
 
-from .jobs_harness import a_new_job, chunk_planned, chunk_transcribed, read_job, sent, somebody
+from .jobs_harness import a_new_job, an_identity, chunk_planned, chunk_transcribed, read_job, sent
 
 pytestmark = pytest.mark.integration
 
@@ -39,7 +39,7 @@ async def queue(
         async with sessions.begin() as session:
             with context.bound(correlation_id="from-the-request"):
                 created.append(
-                    (await JobCreation(session, resources).create(somebody(owner), a_new_job(priority=priority))).id
+                    (await JobCreation(session, resources).create(an_identity(owner), a_new_job(priority=priority))).id
                 )
     return created
 
@@ -184,7 +184,7 @@ async def test_a_short_job_behind_a_long_one_starts_within_one_chunk(
             await finish(sessions, resources, work)
         assert clock < 40
     assert begun[short][0] - arrived <= 4, "windows of a full chunk"
-    assert len(begun[long]) >= 3 * workers, "nobody was idle meanwhile"
+    assert len(begun[long]) >= 3 * workers, "no worker was idle"
 
 
 async def test_replicas_dispatch_everything_once(

@@ -187,11 +187,11 @@ async def test_a_silent_recording_completes_with_a_reason(platform: Platform) ->
 
 async def test_a_rejected_recording_fails_with_the_transcribers_reason(platform: Platform) -> None:
     person = platform.person()
-    heard: list[bytes] = []
+    cancelled: list[bytes] = []
 
     async def listen(key: str, body: bytes) -> None:
         if key == CancelJob.name:
-            heard.append(body)
+            cancelled.append(body)
 
     listener = await platform.broker.listen("control", ["#"], listen)
     job_id = await started(platform, person)
@@ -205,10 +205,10 @@ async def test_a_rejected_recording_fails_with_the_transcribers_reason(platform:
     (failed,) = await sent(platform.sessions, JobFailed)
     assert (failed.job_id, failed.reason_code) == (job_id, "too_long")
 
-    async def told() -> bool:
-        return [CancelJob.model_validate_json(body).job_id for body in heard] == [job_id]
+    async def is_cancelled() -> bool:
+        return [CancelJob.model_validate_json(body).job_id for body in cancelled] == [job_id]
 
-    await until(told)
+    await until(is_cancelled)
     await listener.close()
     # What is still under way changes nothing any more.
     before = await but_for_costs(person, job_id)
@@ -256,11 +256,11 @@ async def test_failed_metadata_does_not_fail_the_job(platform: Platform) -> None
 async def test_deleting_a_running_job_leaves_no_rows(start: StartPlatform) -> None:
     platform = await start(max_concurrent_jobs=1)
     person, broker = platform.person(), platform.broker
-    heard: list[UUID] = []
+    cancelled: list[UUID] = []
 
     async def listen(key: str, body: bytes) -> None:
         if key == CancelJob.name:
-            heard.append(CancelJob.model_validate_json(body).job_id)
+            cancelled.append(CancelJob.model_validate_json(body).job_id)
 
     listener = await broker.listen("control", ["#"], listen)
     job_id = await started(platform, person)
@@ -278,12 +278,12 @@ async def test_deleting_a_running_job_leaves_no_rows(start: StartPlatform) -> No
     facts = await sent(platform.sessions, JobCancelled, JobDeleted)
     assert [(type(fact), fact.job_id) for fact in facts] == [(JobCancelled, job_id), (JobDeleted, job_id)]
 
-    async def told() -> bool:
-        return heard == [job_id]
+    async def is_cancelled() -> bool:
+        return cancelled == [job_id]
 
-    await until(told)
+    await until(is_cancelled)
     await listener.close()
-    # Its slot is free, and the worker's late result finds nobody.
+    # Its slot is free, and the worker's late result is ignored.
     await in_state(person, next_id, "processing")
     await broker.publish(chunk_transcribed(job_id, 0))
     await broker.publish(AudioRejected(job_id=next_id, attempt=1, reason_code="no_audio", reason="None."))
@@ -300,10 +300,10 @@ async def test_an_expired_job_is_deleted_and_an_unfinished_one_is_not(platform: 
     for job_id in (over, running):
         await broker.publish(JobExpired(job_id=job_id, owner_id=person.id, finished_at=finished_at))
 
-    async def gone() -> bool:
+    async def deleted() -> bool:
         return (await person.http.get(f"/jobs/{over}")).status_code == 404
 
-    await until(gone)
+    await until(deleted)
     await settled(platform)
     assert (await person.job(running))["state"] == "processing"
     assert [fact.job_id for fact in await sent(platform.sessions, JobDeleted)] == [over]

@@ -1,6 +1,6 @@
 """The listing reads indexes, whatever is asked of it, with 100,000 jobs in the catalogue.
 
-What is counted is the pages that the database touches: seconds would tell of the machine as much as of the query.
+The tests count the pages that the database reads, because seconds depend on the machine.
 """
 
 import asyncio

@@ -18,10 +18,10 @@ Sessions = async_sessionmaker[AsyncSession]
 
 
 async def store(platform: Platform, *messages: object) -> None:
-    async def nobody(_: ArchivedLines) -> None:
-        """Nobody watches."""
+    async def discard(_: ArchivedLines) -> None:
+        """Publish nothing."""
 
-    await LogArchive(platform.sessions, platform.settings, nobody).store(messages)  # type: ignore[arg-type]
+    await LogArchive(platform.sessions, platform.settings, discard).store(messages)  # type: ignore[arg-type]
 
 
 async def text(person: Person, path: str, **params: int) -> Sequence[str]:

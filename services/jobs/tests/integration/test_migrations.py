@@ -31,7 +31,7 @@ async def test_migrating_twice_changes_nothing(migrated_url: str, engine: AsyncE
 
 
 async def test_service_runs_on_the_schema_of_the_next_release(start: StartPlatform, engine: AsyncEngine) -> None:
-    """What that release may add (decision 0023) is in nobody's way."""
+    """The additions that decision 0023 allows do not disturb this release."""
     async with engine.begin() as connection:
         for table in ("jobs", "chunks", "outbox", "inbox", "job_events"):
             await connection.execute(text(f"ALTER TABLE {table} ADD COLUMN invented int NOT NULL DEFAULT 7"))

@@ -42,8 +42,8 @@ def refused(answer: httpx.Response, limit: str) -> dict[str, Any]:
 async def idle(start: StartPlatform) -> Platform:
     """Start a service whose only slot is in use, so that jobs stay queued."""
     platform = await start(max_concurrent_jobs=1, quota_queued_jobs=3, quota_stored_bytes=GIB)
-    somebody = platform.person()
-    await somebody.reached(await somebody.create(), "processing")
+    first = platform.person()
+    await first.reached(await first.create(), "processing")
     return platform
 
 
@@ -54,7 +54,7 @@ async def test_concurrent_creations_do_not_exceed_the_limit(idle: Platform) -> N
     problem = refused(next(answer for answer in answers if answer.is_error), "queued_jobs")
     assert (problem["used"], problem["allowed"], problem["resets_at"]) == (3, 3, None)
     assert (await usage(person))["queued_jobs"] == {"used": 3, "allowed": 3, "resets_at": None}
-    assert (await tried(other)).status_code == 201, "one user's queue is nobody else's"
+    assert (await tried(other)).status_code == 201, "quotas are per user"
     assert len(await sent(idle.sessions, JobCreated)) == 5, "what is refused leaves nothing behind"
 
 

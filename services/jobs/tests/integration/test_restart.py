@@ -50,13 +50,13 @@ async def half_done(platform: Platform, person: Person) -> UUID:
 
 async def test_cancelling_stops_the_workers_and_keeps_the_text(platform: Platform) -> None:
     person = platform.person()
-    told: list[CancelJob] = []
+    notices: list[CancelJob] = []
 
-    async def hear(key: str, body: bytes) -> None:
+    async def consume(key: str, body: bytes) -> None:
         if key == CancelJob.name:
-            told.append(CancelJob.model_validate_json(body))
+            notices.append(CancelJob.model_validate_json(body))
 
-    listener = await platform.broker.listen("control", ["#"], hear)
+    listener = await platform.broker.listen("control", ["#"], consume)
     job_id = await half_done(platform, person)
     for _ in range(2):
         answer = await person.http.post(f"/jobs/{job_id}/cancel")
@@ -67,10 +67,10 @@ async def test_cancelling_stops_the_workers_and_keeps_the_text(platform: Platfor
         )
     assert len(await sent(platform.sessions, JobCancelled)) == 1
 
-    async def heard() -> bool:
-        return [(notice.job_id, notice.attempt) for notice in told] == [(job_id, 1)]
+    async def consumed() -> bool:
+        return [(notice.job_id, notice.attempt) for notice in notices] == [(job_id, 1)]
 
-    await until(heard)
+    await until(consumed)
     await listener.close()
     transcript = (await person.http.get(f"/jobs/{job_id}/transcript")).json()
     assert (transcript["complete"], transcript["text"]) == (False, "text of chunk 0")

@@ -101,7 +101,7 @@ async def test_requests_need_a_valid_token(platform: Platform) -> None:
 async def test_listing_pages_through_all_jobs_newest_first(platform: Platform) -> None:
     person = platform.person()
     created = [str(await person.create()) for _ in range(5)]
-    # Equal times are told apart by the id.
+    # The id orders jobs of equal times.
     async with platform.sessions.begin() as session:
         first = datetime.fromisoformat((await person.job(UUID(created[0])))["created_at"])
         await session.execute(update(Job).where(Job.id.in_(created[:3])).values(created_at=first))

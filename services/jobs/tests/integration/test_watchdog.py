@@ -15,12 +15,12 @@ from jobs.settings import Settings
 
 from .jobs_harness import (
     a_new_job,
+    an_identity,
     audio_planned,
     chunk_planned,
     chunk_transcribed,
     read_job,
     sent,
-    somebody,
     transcript_ready,
 )
 
@@ -38,7 +38,7 @@ def watchdog(sessions: Sessions, resources: Resources) -> Watchdog:
 async def job_id(engine: AsyncEngine, sessions: Sessions, settings: Settings, resources: Resources) -> UUID:
     """Return a job whose plan was sent."""
     async with sessions.begin() as session:
-        job = await JobCreation(session, resources).create(somebody(), a_new_job())
+        job = await JobCreation(session, resources).create(an_identity(), a_new_job())
     await Dispatcher(engine, sessions, settings).dispatch()
     return job.id
 
@@ -196,7 +196,7 @@ async def test_waiting_for_metadata_times_out(
     assert (job.state, job.reason_code) == ("completed", "enrichment_timed_out")
     (completed,) = await sent(sessions, JobCompleted)
     assert completed.note == job.reason
-    # The metadata that comes after all takes the note back.
+    # Late metadata removes the note.
     async with sessions.begin() as session:
         await JobLifecycle(session, resources).metadata_enriched(
             MetadataEnriched(job_id=job_id, attempt=1, metadata_key="k")

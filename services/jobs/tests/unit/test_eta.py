@@ -25,7 +25,7 @@ def test_capacity_is_the_sum_of_all_workers() -> None:
         Measured(speed=None, seconds_per_byte=0.001, speech_share=0.5, workers=2),
         Measured(speed=10.0, seconds_per_byte=0.001, speech_share=0.5, workers=0),
     ],
-    ids=["nothing was measured", "nobody works"],
+    ids=["nothing was measured", "no workers"],
 )
 def test_no_estimate_without_a_measured_speed_or_a_worker(measured: Measured) -> None:
     assert measured.capacity is None
@@ -49,7 +49,7 @@ def test_speech_is_estimated_from_the_duration_or_else_from_the_size() -> None:
         (Running(speech=80.0, known=100.0, done=40.0, planned=False), 60.0),
         (Running(speech=None, known=100.0, done=40.0, planned=False), None),
     ],
-    ids=["counted", "more than counted", "estimated", "more known than estimated", "nobody can tell"],
+    ids=["counted", "more than counted", "estimated", "more known than estimated", "unknown"],
 )
 def test_remaining_speech_is_counted_after_the_plan(job: Running, left: float | None) -> None:
     assert job.left == left
