@@ -40,7 +40,7 @@ from .settings import Settings
 from .tables import Inbox, Outbox
 
 MIGRATIONS = "jobs.migrations"
-# How long a log line waits for company on its way into the archive: people are watching.
+# Time that a log record waits for others before its batch is stored; short, because viewers wait for it.
 _LOG_LINGER_SECONDS = 0.02
 
 
