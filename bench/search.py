@@ -28,12 +28,10 @@ from bench import report
 from common import database
 from common.settings import DatabaseSettings
 from common.web.identity import Identity
-from jobs.cancellations import Cancellations
-from jobs.listing import ListQuery
 from jobs.repository import SearchRepository
-from jobs.resources import Resources
+from jobs.schemas.listing import ListQuery
 from jobs.search import DICTIONARIES, marker, name_grams, shown, spoken_terms
-from jobs.service import JobCatalogue
+from jobs.service import Cancellations, JobCatalogue, Resources
 from jobs.settings import Settings
 from jobs.tables import Job
 from native import postgres

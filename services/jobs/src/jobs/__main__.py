@@ -3,7 +3,7 @@
 from common import cli
 
 from .app import MIGRATIONS, create_app
-from .reannouncing import reannounce
+from .service.work import reannounce
 from .settings import Settings
 
 if __name__ == "__main__":

@@ -13,27 +13,25 @@ from common.service import open_service
 from common.web import build_app
 from common.web.addresses import FromGateway
 
-from .administration.concurrency import Announcer
-from .administration.records import Records
-from .administration.routes import router as administration
-from .cancellations import Cancellations
-from .consumers import SUBSCRIPTIONS
-from .deadletters import DeadLetters
-from .dispatch import Dispatcher
-from .log_routes import router as log_router
-from .logarchive import LogArchive, announce
-from .reindexing import keep_terms
-from .resources import Resources
-from .routes import creation, listing, router, usage
+from .consumers.control import Heartbeats, Records
+from .consumers.dead_letters import DeadLetters
+from .consumers.events import SUBSCRIPTIONS
+from .logs.archive import LogArchive, publish
+from .loops.concurrency import Announcer
+from .loops.dispatch import Dispatcher
+from .loops.search_terms import keep_terms
+from .loops.watchdog import Watchdog
+from .routes.administration import router as administration
+from .routes.creation import router as creation
+from .routes.jobs import listing, router, usage
+from .routes.logs import router as log_router
+from .service import Cancellations, Resources, Watchers
 from .settings import Settings
 from .tables import Inbox, Outbox
-from .watchdog import Watchdog
-from .watching import Watchers
-from .workers import Heartbeats
 
 NAME = "jobs"
 MIGRATIONS = "jobs.migrations"
-# How long a log record waits for others on its way into the archive: people are watching.
+# Time that a log record waits for others before its batch is stored; short, because viewers wait for it.
 _LOG_LINGER_SECONDS = 0.02
 
 
@@ -47,7 +45,7 @@ def create_app(settings: Settings) -> FastAPI:
             app.state.broker = broker
             app.state.resources = resources = Resources(settings, Cancellations())
             app.state.watchers = watchers = Watchers(engine, sessions, resources, service.readiness)
-            archive = LogArchive(sessions, settings, partial(announce, broker))
+            archive = LogArchive(sessions, settings, partial(publish, broker))
             watchdog = Watchdog(sessions, resources)
             service.start("cancellations", partial(resources.cancellations.run, broker))
             service.start("concurrency", Announcer(engine, sessions, broker, settings).run)
@@ -56,13 +54,13 @@ def create_app(settings: Settings) -> FastAPI:
             service.start("search terms", partial(keep_terms, sessions))
             service.start("event watchers", watchers.run)
             service.start("log retention", archive.run)
-            service.start("log heartbeat", archive.tell_head)
+            service.start("log heartbeat", archive.publish_head)
 
             heartbeats, records = Heartbeats(sessions), Records(sessions)
 
             async def on_control(key: str, body: bytes) -> None:
-                await heartbeats.hear(key, body)
-                await records.hear(key, body)
+                await heartbeats.consume(key, body)
+                await records.consume(key, body)
 
             notices = [notice.name for notice in (WorkerHeartbeat, ServiceHeartbeat, StorageMeasured)]
             await service.listen("control", notices, on_control)

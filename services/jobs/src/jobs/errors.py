@@ -1,67 +1,68 @@
-"""What can go wrong in the job catalogue, as typed problems with stable codes."""
+"""Errors of the jobs service, as typed problems with stable codes."""
 
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 from uuid import UUID
 
-from common.web.errors import Conflict, Gone, Invalid, NotFound, Unauthorized, Unavailable
+from common.web.errors import Conflict, Forbidden, Gone, Invalid, NotFound, Unauthorized, Unavailable
 
 
 class JobNotFound(NotFound):
-    """No such job, or it belongs to somebody else: both read the same from outside."""
+    """The job does not exist, or belongs to another user; the answer is the same for both."""
 
     code = "job_not_found"
     title = "Job not found"
 
 
 class AccountGone(Unauthorized):
-    """The token is genuine, but its account was deleted since."""
+    """The token is valid, but its account has been deleted."""
 
     code = "account_gone"
     title = "Account no longer active"
 
 
 class JobIdTaken(Conflict):
-    """The id in the request belongs to a job with another owner or another body."""
+    """The id in the request belongs to a job with another owner or other values."""
 
     code = "job_id_taken"
     title = "Job id taken"
 
 
 class ForeignSource(Invalid):
-    """The recording named in the request is not the one that was uploaded for this job."""
+    """The object key in the request is not the key of this job's recording."""
 
     code = "foreign_source"
     title = "Recording of another job"
 
 
 class ModelNotAvailable(Invalid):
-    """Workers are alive, and none of them serves the model that was asked for."""
+    """Workers are live, and none of them serves the requested model."""
 
     code = "model_not_available"
     title = "Model not available"
 
     def __init__(self, model: str, served: Sequence[str]) -> None:
-        """Name the model and those that are served at the moment."""
-        super().__init__(f"no worker serves the model {model}; served: {', '.join(served)}", available=list(served))
+        super().__init__(
+            f"No worker serves the model {model}. Choose one of: {', '.join(served)}.", available=list(served)
+        )
 
 
 class LogNotFound(NotFound):
-    """No log has this name."""
+    """No log has the requested name."""
 
     code = "log_not_found"
     title = "Log not found"
 
 
 class JobActive(Conflict):
-    """The job is not over; cancel it before you restart it."""
+    """The job has not ended; cancel it before the restart."""
 
     code = "job_active"
     title = "Job not over"
 
 
 class JobOver(Conflict):
-    """The job has ended by itself, so there is nothing left to cancel."""
+    """The job has already ended, so it cannot be cancelled."""
 
     code = "job_over"
     title = "Job over"
@@ -75,7 +76,7 @@ class JobNotCompleted(Conflict):
 
 
 class VerificationRunning(Conflict):
-    """The job is being verified already; wait for the outcome."""
+    """A verification of the job is running; wait until it ends."""
 
     code = "verification_running"
     title = "Verification still running"
@@ -89,14 +90,14 @@ class VerificationNotFound(NotFound):
 
 
 class AttemptNotFound(NotFound):
-    """The job has not had this attempt."""
+    """The job has no such attempt."""
 
     code = "attempt_not_found"
     title = "Attempt not found"
 
 
 class IdempotencyKeyInFlight(Conflict):
-    """The first request with this Idempotency-Key has not ended yet; repeat it in a moment."""
+    """The first request with this Idempotency-Key has not ended; retry later."""
 
     code = "idempotency_key_in_flight"
     title = "Request still running"
@@ -104,14 +105,14 @@ class IdempotencyKeyInFlight(Conflict):
 
 
 class LanguageNotKnown(Invalid):
-    """The model does not know the language; choose another model, or leave the language out."""
+    """The model does not support the language; choose another model, or omit the language."""
 
     code = "unsupported_language"
     title = "Language not known to the model"
 
 
 class JobDeleted(Gone):
-    """The Idempotency-Key created jobs that were deleted since: `deleted` and `existing` name them."""
+    """The Idempotency-Key created jobs that have been deleted; `deleted` and `existing` list their ids."""
 
     code = "job_deleted"
     title = "Job deleted"
@@ -119,18 +120,56 @@ class JobDeleted(Gone):
     def __init__(self, deleted: Sequence[UUID], existing: Sequence[UUID]) -> None:
         super().__init__(
             "The first request with this Idempotency-Key created jobs that have been deleted since"
-            f" ({len(deleted)} of {len(deleted) + len(existing)}); use a new key to upload again.",
+            f" ({len(deleted)} of {len(deleted) + len(existing)}). Use a new key to upload again.",
             deleted=deleted,
             existing=existing,
         )
 
 
 class TooManyWatchers(Unavailable):
-    """This replica streams events to as many clients as it may."""
+    """The replica has reached its limit of event streams."""
 
     code = "too_many_watchers"
     title = "Too many event streams"
 
 
+class DeadLetterNotFound(NotFound):
+    """The dead letter does not exist; it may have been discarded."""
+
+    code = "dead_letter_not_found"
+    title = "Dead letter not found"
+
+
+class ReplayImpossible(Conflict):
+    """The message cannot be replayed: it is not readable, or its job does not wait for it."""
+
+    code = "replay_impossible"
+    title = "Cannot be replayed"
+
+
+class WorkerNotKnown(Invalid):
+    """No known worker has the requested name."""
+
+    code = "worker_not_known"
+    title = "No such worker"
+
+    def __init__(self, unknown: Sequence[str], known: Sequence[str]) -> None:
+        super().__init__(f"No worker is named {', '.join(unknown)}. GET /admin/workers lists them.", known=list(known))
+
+
+class ServerControlDisabled(Forbidden):
+    """The API can end processes only where ENABLE_SERVER_CONTROL is set."""
+
+    code = "server_control_disabled"
+    title = "Server control is switched off"
+
+
+class BusUnreachable(Unavailable):
+    """The service has no connection to the message broker, which carries the request to the other processes."""
+
+    code = "bus_unreachable"
+    title = "The message bus cannot be reached"
+
+
 class IllegalTransition(RuntimeError):
-    """The state machine was asked for a step that its table does not have: an error in this service."""
+    """The transition is not in the table of states: a defect in this service."""

@@ -1,12 +1,12 @@
-"""What this service counts and measures, each named once."""
+"""Metrics of the jobs service."""
 
 from prometheus_client import Counter, Gauge, Histogram
 
-JOBS_CREATED = Counter("verbatim_jobs_created_total", "Jobs accepted.")
-JOBS_RESTARTED = Counter("verbatim_jobs_restarted_total", "Jobs that were queued once more after their end.")
-JOBS_FINISHED = Counter("verbatim_jobs_finished_total", "Jobs that came to an end.", ["state", "reason_code"])
+JOBS_CREATED = Counter("verbatim_jobs_created_total", "Jobs created.")
+JOBS_RESTARTED = Counter("verbatim_jobs_restarted_total", "Jobs restarted.")
+JOBS_FINISHED = Counter("verbatim_jobs_finished_total", "Jobs that ended.", ["state", "reason_code"])
 JOBS_UNFINISHED = Gauge("verbatim_jobs_unfinished", "Jobs by unfinished state.", ["state"])
-OLDEST_QUEUED = Gauge("verbatim_jobs_oldest_queued_seconds", "How long the oldest queued job has waited.")
+OLDEST_QUEUED = Gauge("verbatim_jobs_oldest_queued_seconds", "Wait of the oldest queued job.")
 QUEUE_SECONDS = Histogram(
     "verbatim_job_queue_seconds",
     "From a job's creation to the start of its attempt.",
@@ -20,15 +20,17 @@ TRANSCRIPTION_SECONDS = Histogram(
 AUDIO_SECONDS = Counter("verbatim_job_audio_seconds_total", "Seconds of recordings transcribed.")
 DECODE_SECONDS = Counter("verbatim_job_decode_seconds_total", "Seconds that workers spent on chunk results.")
 STALE_RESULTS = Counter(
-    "verbatim_stale_results_total", "Results ignored because the job is gone, over, or at another attempt.", ["event"]
+    "verbatim_stale_results_total",
+    "Results ignored because the job is deleted, has ended, or is in another attempt.",
+    ["event"],
 )
 WORK_DISPATCHED = Counter("verbatim_work_dispatched_total", "Work sent to the transcribers.", ["work"])
 WORK_REPEATED = Counter("verbatim_work_repeated_total", "Work sent again because it showed no progress.", ["work"])
-CHUNKS_IN_FLIGHT = Gauge("verbatim_chunks_in_flight", "Chunks with the workers.")
-CHUNKS_REUSED = Counter("verbatim_chunks_reused_total", "Chunks that a restart did not have to decode again.")
-EVENT_WATCHERS = Gauge("verbatim_event_watchers", "Clients that follow a job's events now.")
-LIVE_WORKERS = Gauge("verbatim_workers_live", "Workers heard lately, by a model they serve.", ["model"])
-DEAD_LETTERS = Counter("verbatim_dead_letters_total", "Messages the broker gave up on.", ["queue"])
-LOG_LINES = Counter("verbatim_log_lines_archived_total", "Log lines taken into the archive.")
-LOG_LINES_UNREADABLE = Counter("verbatim_log_lines_unreadable_total", "Log messages that were no log records.")
-QUOTA_REFUSALS = Counter("verbatim_quota_refusals_total", "Jobs refused because a user has enough.", ["limit"])
+CHUNKS_IN_FLIGHT = Gauge("verbatim_chunks_in_flight", "Chunks in flight.")
+CHUNKS_REUSED = Counter("verbatim_chunks_reused_total", "Chunks whose result a restart reused.")
+EVENT_WATCHERS = Gauge("verbatim_event_watchers", "Open event streams.")
+LIVE_WORKERS = Gauge("verbatim_workers_live", "Live workers per model.", ["model"])
+DEAD_LETTERS = Counter("verbatim_dead_letters_total", "Dead-lettered messages.", ["queue"])
+LOG_LINES = Counter("verbatim_log_lines_archived_total", "Log records archived.")
+LOG_LINES_UNREADABLE = Counter("verbatim_log_lines_unreadable_total", "Log messages that were not readable.")
+QUOTA_REFUSALS = Counter("verbatim_quota_refusals_total", "Requests refused by a quota.", ["limit"])

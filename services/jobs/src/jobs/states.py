@@ -1,4 +1,4 @@
-"""The states of a job, the one table of transitions between them, and the reasons that are told to people."""
+"""The states of a job, the table of transitions between them, and the reason codes with their sentences."""
 
 from enum import StrEnum
 
@@ -6,7 +6,7 @@ from .errors import IllegalTransition
 
 
 class State(StrEnum):
-    """Where a job is in its life; each state has a sentence for people in SENTENCES."""
+    """State of a job; SENTENCES describes each for users."""
 
     QUEUED = "queued"
     PROCESSING = "processing"
@@ -17,7 +17,7 @@ class State(StrEnum):
 
     @property
     def final(self) -> bool:
-        """The job is over, unless somebody restarts it."""
+        """Whether the job has ended; only a restart leaves a final state."""
         return self in _FINAL
 
 
@@ -26,10 +26,10 @@ _FINAL = frozenset({State.COMPLETED, State.FAILED, State.CANCELLED})
 SENTENCES: dict[State, str] = {
     State.QUEUED: "The recording is stored and waits for a free slot.",
     State.PROCESSING: "An attempt runs: the recording is cut into chunks, transcribed and assembled.",
-    State.ENRICHING: "The transcript can be read; its metadata is being computed.",
-    State.COMPLETED: "Nothing is left to do.",
-    State.FAILED: "The job ended without a transcript; the reason says why.",
-    State.CANCELLED: "The job was stopped on request.",
+    State.ENRICHING: "The transcript is readable; its metadata is being computed.",
+    State.COMPLETED: "The transcript is complete.",
+    State.FAILED: "The job ended without a transcript; see the reason.",
+    State.CANCELLED: "The job was cancelled on request.",
 }
 
 ALLOWED: dict[State, frozenset[State]] = {
@@ -46,13 +46,13 @@ ACTIVE = tuple(state for state in State if not state.final)
 
 
 def require(current: State, following: State) -> None:
-    """Raise IllegalTransition unless the table allows `following` right after `current`."""
+    """Raise IllegalTransition unless the table allows the transition from `current` to `following`."""
     if following not in ALLOWED[current]:
-        raise IllegalTransition(f"a job cannot go from {current} to {following}")
+        raise IllegalTransition(f"no transition from {current} to {following}")
 
 
 class Reason(StrEnum):
-    """Reason codes that jobs itself gives; a rejected recording brings the transcriber's own code."""
+    """Reason codes of the jobs service; a rejected recording has a code of the transcriber."""
 
     CANCELLED = "cancelled"
     NO_SPEECH = "no_speech"
@@ -63,10 +63,10 @@ class Reason(StrEnum):
 
 
 REASONS: dict[Reason, str] = {
-    Reason.CANCELLED: "The job was stopped on request.",
+    Reason.CANCELLED: "The job was cancelled on request.",
     Reason.NO_SPEECH: "No speech was found in the recording, so the transcript is empty.",
     Reason.TIMED_OUT: "The job was not finished within the time limit of {limit}.",
-    Reason.WORK_DEAD_LETTERED: "{work} was given up after {count} deliveries to the workers ({why}).",
+    Reason.WORK_DEAD_LETTERED: "{work} failed after {count} deliveries to the workers ({why}).",
     Reason.ENRICHMENT_FAILED: "The transcript is complete, but its metadata could not be computed: {why}",
     Reason.ENRICHMENT_TIMED_OUT: "The transcript is complete, but its metadata was not computed in time.",
 }

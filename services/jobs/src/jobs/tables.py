@@ -1,4 +1,4 @@
-"""The rows: jobs and their chunk ledger, workers, the log archive, dead letters, and messaging's bookkeeping."""
+"""Tables: jobs and the chunk ledger, workers, the log archive, dead letters, outbox and inbox."""
 
 from datetime import date, datetime
 from typing import Any, ClassVar
@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy import (
     ARRAY,
     BigInteger,
+    Boolean,
     CheckConstraint,
     DateTime,
     ForeignKey,
@@ -17,6 +18,7 @@ from sqlalchemy import (
     false,
     func,
     text,
+    true,
 )
 from sqlalchemy.dialects.postgresql import JSONB, TSVECTOR
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -25,7 +27,7 @@ from common import database
 from common.database import InboxMixin, OutboxMixin
 from common.events import JobOptions
 
-from .priorities import PRIORITIES
+from .scheduling.fairness import PRIORITIES
 from .states import State
 
 
@@ -42,25 +44,25 @@ class Base(DeclarativeBase):
 
 
 class Outbox(OutboxMixin, Base):
-    """Facts and work on their way to the broker."""
+    """Events and commands to publish."""
 
 
 class Inbox(InboxMixin, Base):
-    """Events whose effect is committed."""
+    """Events that were applied."""
 
 
 def _one_of(column: str, values: list[str]) -> str:
     return f"{column} IN ({', '.join(repr(value) for value in values)})"
 
 
-# What a listing sorts and filters by, as its queries and its indexes spell it; what is unknown has a place too.
+# Sort and filter expressions of the listing, shared by its queries and its indexes; unknown values sort too.
 FINISHED = text("coalesce(finished_at, '9999-12-31 00:00:00+00'::timestamptz)")
 DURATION = text("coalesce(duration_seconds, '-1'::double precision)")
 MODEL = text("(options ->> 'model')")
 
 
 class Job(Base):
-    """One recording to transcribe; counters and seconds are of the current attempt."""
+    """One recording to transcribe; counters and seconds are those of the current attempt."""
 
     __tablename__ = "jobs"
     __table_args__ = (
@@ -72,7 +74,7 @@ class Job(Base):
         Index("jobs_owner_model_created_idx", "owner_id", MODEL, text("created_at DESC"), text("id DESC")),
         Index("jobs_owner_finished_idx", "owner_id", FINISHED, "id"),
         Index("jobs_owner_duration_idx", "owner_id", DURATION, "id"),
-        # The same for administrators, who may list everybody's jobs.
+        # The same for administrators, who may list the jobs of all users.
         Index("jobs_created_idx", text("created_at DESC"), text("id DESC")),
         Index("jobs_finished_idx", FINISHED, "id"),
         Index("jobs_duration_idx", DURATION, "id"),
@@ -80,12 +82,12 @@ class Job(Base):
         Index("jobs_grams_idx", "grams", postgresql_using="gin"),
         Index("jobs_not_shown_idx", "id", postgresql_where=text("shown IS NULL")),
         Index("jobs_tags_idx", "tags", postgresql_using="gin"),
-        # What the owner's recordings take up, without reading the rows.
+        # Sum of the sizes of the owner's recordings, from the index alone.
         Index("jobs_owner_size_idx", "owner_id", postgresql_include=["size_bytes"]),
-        # Whether the owner has sent the same recording before.
+        # Duplicates of a recording of the same owner.
         Index("jobs_owner_sha256_idx", "owner_id", "sha256", "created_at"),
         Index("jobs_duplicate_of_idx", "duplicate_of", postgresql_where=text("duplicate_of IS NOT NULL")),
-        # Dispatch: who waits, next in line first per owner; whose last turn was when; what is alive.
+        # Dispatch: queued jobs per owner in order, the last turn of each owner, and running jobs.
         Index("jobs_queued_idx", "owner_id", "turn_at", "id", postgresql_where=text("state = 'queued'")),
         Index("jobs_owner_started_idx", "owner_id", "started_at", postgresql_where=text("started_at IS NOT NULL")),
         Index("jobs_running_idx", "state", "id", postgresql_where=text("state IN ('processing', 'enriching')")),
@@ -99,10 +101,10 @@ class Job(Base):
     sha256: Mapped[str]
     source_key: Mapped[str]
     options: Mapped[dict[str, Any]]
-    # The request that created the job; dispatch continues its trace although it runs on its own.
+    # Trace of the request that created the job; dispatch continues it.
     correlation_id: Mapped[str]
     traceparent: Mapped[str | None]
-    owner_name: Mapped[str | None]  # as the owner's token said; null in rows older than the column
+    owner_name: Mapped[str | None]  # user name in the owner's token; null in rows older than the column
     priority: Mapped[str] = mapped_column(server_default="normal")
     tags: Mapped[list[str]] = mapped_column(server_default=text("'{}'"))
     callback_url: Mapped[str | None]
@@ -120,13 +122,13 @@ class Job(Base):
     transcribed_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
 
-    # Plan or assembly work that is out, when it was last sent, how often; and when the attempt last moved.
+    # Plan or assembly work in flight: when it was last sent and how often; and the attempt's last progress.
     assembling_at: Mapped[datetime | None]
     work_dispatched_at: Mapped[datetime | None]
     work_dispatches: Mapped[int] = mapped_column(server_default="0")
     progressed_at: Mapped[datetime | None]
 
-    chunks_planned: Mapped[int | None]  # as announced at the end of the plan; null while it runs
+    chunks_planned: Mapped[int | None]  # number announced at the end of the plan; null while it runs
     chunks_known: Mapped[int] = mapped_column(server_default="0")
     chunks_done: Mapped[int] = mapped_column(server_default="0")
     seconds_known: Mapped[float] = mapped_column(server_default="0")
@@ -140,7 +142,7 @@ class Job(Base):
     source: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))  # an AudioSource
     warnings: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, server_default=text("'[]'"))  # [{code, text}]
 
-    # The pointer to the visible transcript; it moves last.
+    # The pointer to the visible transcript; it is updated last.
     transcript_attempt: Mapped[int | None]
     transcript_sha256: Mapped[str | None]
     formats: Mapped[list[str]] = mapped_column(server_default=text("'{}'"))
@@ -148,40 +150,40 @@ class Job(Base):
     words: Mapped[int | None]
     keywords: Mapped[list[str]] = mapped_column(server_default=text("'{}'"))
 
-    # What all attempts together have cost; see costs.py.
+    # Costs of all attempts together; see schemas/costs.py.
     cpu_seconds: Mapped[float] = mapped_column(server_default="0")
     gpu_seconds: Mapped[float] = mapped_column(server_default="0")
     decoded_seconds: Mapped[float] = mapped_column(server_default="0")  # of audio
     wasted_seconds: Mapped[float] = mapped_column(server_default="0")
     retries: Mapped[int] = mapped_column(server_default="0")
 
-    # Number of the newest line in the job's history of events.
+    # Number of the newest event of the job.
     last_event: Mapped[int] = mapped_column(BigInteger, server_default="0")
-    # How jobs are found, see search/: file name and tags as they are compared (null = not written yet by a service that
-    # knows the column), their sequences of characters, and the terms of keywords and transcript. They are large, so no
-    # other query reads them along with the rest.
+    # Search terms, see search/: the comparable form of file name and tags (null = not written yet by a release that
+    # has the column), their character sequences, and the terms of keywords and transcript. They are large, so they are
+    # loaded only on request.
     shown: Mapped[str | None] = mapped_column(deferred=True)
     grams: Mapped[Any] = mapped_column(TSVECTOR, server_default=text("''::tsvector"), deferred=True)
     search: Mapped[Any] = mapped_column(TSVECTOR, server_default=text("''::tsvector"), deferred=True)
 
     @property
     def choices(self) -> JobOptions:
-        """The options as the message catalogue knows them."""
+        """The options as the type of the message catalogue."""
         return JobOptions.model_validate(self.options)
 
     @property
     def spoken_language(self) -> str | None:
-        """The language of the transcript, which is not always that of the recording."""
+        """The language of the transcript, which differs from the recording's after a translation."""
         return "en" if self.choices.task == "translate" else self.language
 
     @property
     def plan_complete(self) -> bool:
-        """The plan has ended and every chunk it announced is in the ledger."""
+        """Whether the plan has ended and every announced chunk is in the ledger."""
         return self.chunks_planned is not None and self.chunks_known >= self.chunks_planned
 
 
 class Chunk(Base):
-    """One line of the chunk ledger."""
+    """One row of the chunk ledger."""
 
     __tablename__ = "chunks"
     __table_args__ = (
@@ -194,7 +196,7 @@ class Chunk(Base):
     chunk: Mapped[int] = mapped_column(primary_key=True)
     state: Mapped[str] = mapped_column(server_default="planned")
     seconds: Mapped[float]  # of audio to decode
-    # Null when the result came in before the plan's announcement.
+    # Null when the result arrived before the plan's announcement.
     start_seconds: Mapped[float | None]
     end_seconds: Mapped[float | None]
     windows: Mapped[int | None]
@@ -208,13 +210,13 @@ class Chunk(Base):
     segments: Mapped[list[dict[str, Any]] | None] = mapped_column(JSONB)  # [{start, end, text}]
     decode_seconds: Mapped[float | None]
     worker: Mapped[str | None]
-    deliveries: Mapped[int] = mapped_column(server_default="1")  # of the work that gave the result
-    # The earlier attempt whose result this is; null = decoded in this one.
+    deliveries: Mapped[int] = mapped_column(server_default="1")  # of the work that produced the result
+    # The earlier attempt whose result is reused; null = decoded in this attempt.
     reused_from: Mapped[int | None]
 
 
 class PastAttempt(Base):
-    """An attempt that a restart left behind, as the job's row described it at that moment."""
+    """An attempt that a restart replaced: a copy of the job's columns at that moment."""
 
     __tablename__ = "past_attempts"
 
@@ -235,7 +237,7 @@ class PastAttempt(Base):
 
 
 class Verification(Base):
-    """Somebody's wish to have some chunks of a transcript decoded again, and what came of it."""
+    """A request to decode some chunks of a transcript again, and the results."""
 
     __tablename__ = "verifications"
     __table_args__ = (
@@ -249,12 +251,12 @@ class Verification(Base):
     seed: Mapped[int] = mapped_column(BigInteger)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     finished_at: Mapped[datetime | None]
-    # By chunk number, in the order in which they were drawn; see verification.py.
+    # One check per chunk, in the order in which they were drawn; see schemas/verifications.py.
     checks: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
 
 
 class JobEvent(Base):
-    """Something that people who watch a job hear of, written with the change it tells of; `seq` has no gaps."""
+    """An event for clients that follow a job, written in the transaction of its change; `seq` has no gaps."""
 
     __tablename__ = "job_events"
 
@@ -266,22 +268,22 @@ class JobEvent(Base):
 
 
 class IdempotencyKey(Base):
-    """A creation that a client named, so that repeating it does not create twice; a null answer = not ended yet."""
+    """An Idempotency-Key and the answer to its creation; a null answer = the creation has not ended."""
 
     __tablename__ = "idempotency_keys"
 
     owner_id: Mapped[UUID] = mapped_column(primary_key=True)
     key: Mapped[str] = mapped_column(primary_key=True)
-    holder: Mapped[UUID]  # the request that may end it, while its lease lasts
+    holder: Mapped[UUID]  # the request that holds the lease
     leased_until: Mapped[datetime]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now(), index=True)
     fingerprint: Mapped[str | None]
-    # A missing answer is no value, not the JSON value null.
+    # A missing answer is SQL NULL, not the JSON value null.
     answer: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
 
 
 class AudioDay(Base):
-    """How much audio an owner's finished plans held on a day (UTC)."""
+    """Seconds of audio in an owner's finished plans on a day (UTC)."""
 
     __tablename__ = "audio_days"
 
@@ -291,7 +293,7 @@ class AudioDay(Base):
 
 
 class UploadBegun(Base):
-    """A resumable upload that is no job yet: all its bytes count as stored, until it is given up or has expired."""
+    """A resumable upload without a job yet: its bytes count as stored until it is aborted or expires."""
 
     __tablename__ = "uploads_begun"
 
@@ -302,7 +304,7 @@ class UploadBegun(Base):
 
 
 class DeletedUser(Base):
-    """An account that is gone: nothing may begin in its name, whatever token still says that it exists."""
+    """Tombstone of a deleted account: its tokens, even those still valid, cannot create or start anything."""
 
     __tablename__ = "deleted_users"
 
@@ -311,7 +313,7 @@ class DeletedUser(Base):
 
 
 class Worker(Base):
-    """A transcriber as its last heartbeat described it."""
+    """A transcriber, from its last heartbeat."""
 
     __tablename__ = "workers"
 
@@ -331,8 +333,8 @@ class Worker(Base):
     last_seen_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
-class LogLine(Base):
-    """A log record; `seq` grows in the order in which lines became visible."""
+class LogRecord(Base):
+    """An archived log record; `seq` grows in the order in which records became visible."""
 
     __tablename__ = "log_lines"
     __table_args__ = (
@@ -345,7 +347,7 @@ class LogLine(Base):
     seq: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     kind: Mapped[str]
     service: Mapped[str]
-    # No foreign key: the gateway speaks about a job before its row exists.
+    # No foreign key: the gateway logs with a job id before the row exists.
     job_id: Mapped[UUID | None]
     log_id: Mapped[UUID] = mapped_column(unique=True)
     received_at: Mapped[datetime] = mapped_column(server_default=func.now())
@@ -353,12 +355,12 @@ class LogLine(Base):
 
 
 class DeadLetter(Base):
-    """A message that the broker gave up on, kept as it was."""
+    """A dead-lettered message, unchanged."""
 
     __tablename__ = "dead_letters"
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
-    # Dead-lettering is at least once; the same letter has the same fingerprint.
+    # Dead-lettering is at least once; equal messages have equal fingerprints.
     fingerprint: Mapped[str] = mapped_column(unique=True)
     received_at: Mapped[datetime] = mapped_column(server_default=func.now(), index=True)
     queue: Mapped[str]
@@ -368,3 +370,59 @@ class DeadLetter(Base):
     job_id: Mapped[UUID | None]
     headers: Mapped[dict[str, Any]]
     body: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class Concurrency(Base):
+    """At most one row: an administrator's overrides of the settings; null = the setting applies."""
+
+    __tablename__ = "concurrency"
+    __table_args__ = (CheckConstraint("only_row", name="only_row"),)
+
+    only_row: Mapped[bool] = mapped_column(Boolean, primary_key=True, server_default=true())
+    max_concurrent_jobs: Mapped[int | None]
+    chunks_in_flight_per_job: Mapped[int | None]
+    chunks_in_flight_per_worker: Mapped[int | None]
+    paused_workers: Mapped[list[str]] = mapped_column(server_default=text("'{}'"))
+    changed_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    changed_by: Mapped[UUID]
+
+
+class Instance(Base):
+    """A service process, from its last heartbeat."""
+
+    __tablename__ = "instances"
+
+    service: Mapped[str] = mapped_column(primary_key=True)
+    instance: Mapped[str] = mapped_column(primary_key=True)
+    host: Mapped[str]
+    pid: Mapped[int]
+    version: Mapped[str]
+    started_at: Mapped[datetime]
+    cpu_percent: Mapped[float]
+    memory_bytes: Mapped[int] = mapped_column(BigInteger)
+    last_seen_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class StoredKind(Base):
+    """Storage used by one kind of file, at cleanup's last measurement."""
+
+    __tablename__ = "stored_kinds"
+
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    objects: Mapped[int] = mapped_column(BigInteger)
+    bytes: Mapped[int] = mapped_column(BigInteger)
+    measured_at: Mapped[datetime]
+
+
+class Replay(Base):
+    """The replay of a dead letter; a dead letter is replayed once."""
+
+    __tablename__ = "replays"
+
+    letter_id: Mapped[int] = mapped_column(
+        BigInteger, ForeignKey("dead_letters.id", ondelete="CASCADE"), primary_key=True
+    )
+    replayed_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    replayed_by: Mapped[UUID]
+    # Id of the new message; null when the job was restarted instead, which sends its own work.
+    message_id: Mapped[UUID | None]

@@ -1,4 +1,4 @@
-"""A migrated database, people with tokens, and a whole jobs service on a broker of its own."""
+"""Fixtures: a migrated database, users with tokens, and a jobs service with its own broker."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
@@ -16,13 +16,12 @@ from common.messaging import Broker
 from common.settings import BrokerSettings
 from common.web.addresses import INTERNAL_HEADER
 from jobs.app import MIGRATIONS, create_app
-from jobs.cancellations import Cancellations
-from jobs.resources import Resources
+from jobs.service import Cancellations, Resources
 from jobs.settings import Settings
 
 from .jobs_harness import Issuer, Person, Platform, Workers
 
-INTERNAL_TOKEN = SecretStr("what the gateway shows in these tests")
+INTERNAL_TOKEN = SecretStr("internal token of these tests")
 StartPlatform = Callable[..., Awaitable[Platform]]
 
 
@@ -40,14 +39,14 @@ def migrated_url(migrated_database: Callable[[str], str]) -> str:
 
 @pytest.fixture
 def settings(migrated_url: str, issuer: Issuer) -> Settings:
-    """Settings of a service whose broker is not there."""
+    """Settings without a reachable broker."""
     return Settings(
         environment="test",
         db_url=migrated_url,
         broker_url="amqp://127.0.0.1:1/",
         jwks_url=issuer.jwks_url,
         internal_token=INTERNAL_TOKEN,
-        dead_work_grace_seconds=0,  # nobody here sends heartbeats
+        dead_work_grace_seconds=0,  # these tests send no heartbeats
     )
 
 
@@ -70,7 +69,7 @@ def resources(settings: Settings) -> Resources:
 
 @pytest.fixture
 async def start(settings: Settings, broker_settings: BrokerSettings, issuer: Issuer) -> AsyncIterator[StartPlatform]:
-    """Starts the service, several times for several replicas, and a test's own connection to the same broker."""
+    """Starts replicas of the service, and a connection of the test to the same broker."""
     async with AsyncExitStack() as stack:
 
         async def platform(**changes: Any) -> Platform:

@@ -1,4 +1,4 @@
-"""What the tests of jobs build with: people with tokens, new jobs, and the events that other services would send."""
+"""Test support: users with tokens, new jobs, and the events of the other services."""
 
 import asyncio
 import base64
@@ -37,7 +37,7 @@ from common.events import (
 )
 from common.messaging import Broker, Delivery, WorkConsumer
 from common.web.identity import Identity
-from jobs.schemas import NewJob
+from jobs.schemas.creation import NewJob
 from jobs.settings import Settings
 from jobs.tables import Job, Outbox
 
@@ -46,7 +46,7 @@ async def until(condition: Callable[[], Awaitable[Any]], timeout: float = 60.0) 
     """Poll until the condition is truthy and return it; fails after the timeout in seconds."""
     deadline = time.monotonic() + timeout
     while not (value := await condition()):
-        assert time.monotonic() < deadline, "it never came true"
+        assert time.monotonic() < deadline, "the condition did not become true in time"
         await asyncio.sleep(0.02)
     return value
 
@@ -67,7 +67,7 @@ class Issuer:
                 self.wfile.write(document)
 
             def log_message(self, *args: object) -> None:
-                """Be quiet."""
+                """Log nothing."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.jwks_url = f"http://127.0.0.1:{self._server.server_port}/jwks.json"
@@ -90,19 +90,19 @@ class Issuer:
         return jwt.encode(claims, self._key, algorithm="EdDSA", headers={"kid": "k1", "typ": "at+jwt"})
 
     def stop(self) -> None:
-        """Serve no more."""
+        """Stop the server."""
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
 
 
-def somebody(user_id: UUID | None = None) -> Identity:
-    """A user as a verified token describes one."""
-    return Identity(user_id or uuid4(), "somebody", "user", "a-token")
+def an_identity(user_id: UUID | None = None) -> Identity:
+    """Return the identity in a verified token."""
+    return Identity(user_id or uuid4(), "ann", "user", "a-token")
 
 
 def a_new_job(job_id: UUID | None = None, **choices: Any) -> NewJob:
-    """A recording that was just uploaded; choices are options of the transcription or fields of the request."""
+    """Return a request for a new job; choices are transcription options or fields of the request."""
     job_id = job_id or uuid4()
     options = {name: choices.pop(name) for name in set(choices) & set(JobOptions.model_fields)}
     sent: dict[str, Any] = {"file_name": "talk.mp3", "sha256": "ab" * 32} | choices
@@ -117,7 +117,7 @@ def a_new_job(job_id: UUID | None = None, **choices: Any) -> NewJob:
 
 
 def chunk_planned(job_id: UUID, chunk: int, *, attempt: int = 1, seconds: float = 60.0) -> ChunkPlanned:
-    """What a transcriber says when a chunk's audio is stored."""
+    """Return the event of a transcriber that stored a chunk's audio."""
     return ChunkPlanned(
         job_id=job_id,
         attempt=attempt,
@@ -131,7 +131,7 @@ def chunk_planned(job_id: UUID, chunk: int, *, attempt: int = 1, seconds: float 
 
 
 def audio_planned(job_id: UUID, chunks: int, *, attempt: int = 1, seconds: float = 60.0) -> AudioPlanned:
-    """What a transcriber says when the plan has ended."""
+    """Return the event of a transcriber at the end of the plan."""
     return AudioPlanned(
         job_id=job_id,
         attempt=attempt,
@@ -147,7 +147,7 @@ def audio_planned(job_id: UUID, chunks: int, *, attempt: int = 1, seconds: float
 def chunk_transcribed(
     job_id: UUID, chunk: int, *, attempt: int = 1, seconds: float = 60.0, said: str = ""
 ) -> ChunkTranscribed:
-    """What a transcriber says when a chunk's result is stored."""
+    """Return the event of a transcriber that stored a chunk's result."""
     said = said or f"text of chunk {chunk}"
     begins = chunk * seconds
     return ChunkTranscribed(
@@ -165,7 +165,7 @@ def chunk_transcribed(
 
 
 def transcript_ready(job_id: UUID, *, attempt: int = 1, words: int = 250) -> TranscriptReady:
-    """What a transcriber says when all formats are stored."""
+    """Return the event of a transcriber that stored all formats."""
     return TranscriptReady(
         job_id=job_id,
         attempt=attempt,
@@ -180,7 +180,7 @@ def transcript_ready(job_id: UUID, *, attempt: int = 1, words: int = 250) -> Tra
 
 
 async def read_job(sessions: async_sessionmaker[AsyncSession], job_id: UUID) -> Job:
-    """Return the row of a job as it is committed."""
+    """Return the committed row of a job."""
     async with sessions() as session:
         job = await session.get(Job, job_id)
     assert job is not None
@@ -198,24 +198,24 @@ async def sent(sessions: async_sessionmaker[AsyncSession], *kinds: type[Event] |
 
 @dataclass
 class Workers:
-    """Stands where the transcribers stand: takes their work, notes it, and fails on the poisoned."""
+    """Replaces the transcribers: consumes and records their work, and fails on poisoned work."""
 
     taken: list[Command] = field(default_factory=list)
     poisoned: set[str] = field(default_factory=set)
 
     async def take(self, work: Command, _delivery: Delivery) -> None:
-        """Note a piece of work."""
+        """Record a command."""
         if work.key in self.poisoned:
             raise RuntimeError("this work kills its worker")
         self.taken.append(work)
 
     def of(self, job_id: UUID, kind: type[Command]) -> list[Any]:
-        """Return the work of a kind that came for a job."""
+        """Return the recorded work of a type for a job."""
         return [work for work in self.taken if isinstance(work, kind) and getattr(work, "job_id", None) == job_id]
 
     @asynccontextmanager
     async def working(self, broker: Broker, model: str = "base") -> AsyncIterator[None]:
-        """Take work from all queues while the block lasts."""
+        """Consume all work queues while the block runs."""
         consumers: list[WorkConsumer[Any]] = [
             WorkConsumer(broker, queue="work.plan", command=PlanWork, handler=self.take),
             WorkConsumer(broker, queue=f"work.chunk.{model}", command=ChunkWork, handler=self.take),
@@ -232,15 +232,19 @@ class Workers:
 
 @dataclass
 class Person:
-    """Somebody with a token."""
+    """A user with a token."""
 
     id: UUID
     http: httpx.AsyncClient
 
+    async def post(self, new: NewJob, **changes: Any) -> httpx.Response:
+        """Send the request to create a job; changes replace fields of its JSON."""
+        return await self.http.post("/jobs", json={"jobs": [new.model_dump(mode="json") | changes]})
+
     async def create(self, new: NewJob | None = None) -> UUID:
         """Create a job and return its id."""
         new = new or a_new_job()
-        answer = await self.http.post("/jobs", json=new.model_dump(mode="json"))
+        answer = await self.post(new)
         assert answer.status_code == 201, answer.text
         return new.job_id
 
@@ -255,7 +259,7 @@ class Person:
         return job
 
     async def failed(self, job_id: UUID) -> dict[str, Any] | None:
-        """The job if it has failed."""
+        """Return the job if it has failed."""
         job = await self.job(job_id)
         return job if job["state"] == "failed" else None
 
@@ -269,7 +273,7 @@ class Person:
 
 @dataclass
 class Platform:
-    """A running jobs service with a broker connection beside it, on which the test plays all other services."""
+    """A running jobs service, and a broker connection on which the test replaces all other services."""
 
     settings: Settings
     sessions: async_sessionmaker[AsyncSession]
@@ -278,7 +282,7 @@ class Platform:
     person: Callable[..., Person]
 
     async def transcribe(self, person: Person, job_id: UUID, *said: str, attempt: int = 1) -> None:
-        """Play the transcribers and metadata for a job whose chunks say this, up to its completion."""
+        """Replace transcribers and metadata for a job with these chunk texts, up to its completion."""
         await person.reached(job_id, "processing")
         for chunk, text in enumerate(said):
             await self.broker.publish(chunk_planned(job_id, chunk, attempt=attempt))
@@ -287,7 +291,7 @@ class Platform:
         await self.complete(person, job_id, attempt=attempt)
 
     async def complete(self, person: Person, job_id: UUID, *, attempt: int = 1, keywords: Sequence[str] = ()) -> None:
-        """Assemble and enrich as soon as the assembly is ordered."""
+        """Assemble and enrich as soon as the assembly is sent."""
 
         async def ordered() -> bool:
             return any(work.attempt == attempt for work in self.workers.of(job_id, AssembleWork))

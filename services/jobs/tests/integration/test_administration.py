@@ -1,4 +1,4 @@
-"""What administrators see and steer, over HTTP on a running service."""
+"""The API for administrators on a running service."""
 
 import os
 from datetime import UTC, datetime, timedelta
@@ -43,7 +43,7 @@ ROUTES = [
 
 
 def a_heartbeat(worker: str = "w1", **changes: Any) -> WorkerHeartbeat:
-    """What a transcriber says about itself."""
+    """Return a heartbeat of a transcriber."""
     values = {"host": "h", "pid": 1, "device": "cpu", "engine": "canned", "models": ["base"], "version": "1"}
     return WorkerHeartbeat(worker=worker, **(values | changes))
 
@@ -56,7 +56,7 @@ async def get(person: Person, path: str, **params: Any) -> Any:
 
 
 async def a_dead_letter(platform: Platform, queue: str, body: bytes, job_id: UUID | None = None) -> int:
-    """A message that the broker gave up on."""
+    """Store a dead letter."""
     async with platform.sessions.begin() as session:
         letter = DeadLetter(
             fingerprint=uuid4().hex,
@@ -73,14 +73,14 @@ async def a_dead_letter(platform: Platform, queue: str, body: bytes, job_id: UUI
         return letter.id
 
 
-async def test_every_route_is_for_administrators_alone(platform: Platform) -> None:
+async def test_every_route_requires_an_administrator(platform: Platform) -> None:
     user = platform.person()
     for method, path in ROUTES:
         refused = await user.http.request(method, path, json={})
         assert (refused.status_code, refused.json()["code"]) == (403, "admin_only"), path
 
 
-async def test_workers_say_what_they_are_and_do(platform: Platform) -> None:
+async def test_workers_are_listed_from_their_heartbeats(platform: Platform) -> None:
     admin = platform.person(role="admin")
     gpu = {"name": "Tesla T4", "memory_used_bytes": 1, "memory_total_bytes": 2, "busy_percent": 50.0}
     tuning = {"version": "4.8.5", "compute_type": "int8", "threads": 2, "batch_windows": 8}
@@ -98,7 +98,7 @@ async def test_workers_say_what_they_are_and_do(platform: Platform) -> None:
     assert [each["worker"] for each in (await get(admin, "/admin/stats"))["gpus"]] == ["w1"]
 
 
-async def test_concurrency_counts_at_once_and_outlives_the_process(start: StartPlatform) -> None:
+async def test_concurrency_applies_at_once_and_survives_a_restart(start: StartPlatform) -> None:
     platform = await start(max_concurrent_jobs=1)
     admin, person = platform.person(role="admin"), platform.person()
     jobs = [await person.create() for _ in range(3)]
@@ -121,15 +121,15 @@ async def test_concurrency_counts_at_once_and_outlives_the_process(start: StartP
     assert (await admin.http.put("/admin/concurrency", json={})).json()["max_concurrent_jobs"] == 1
 
 
-async def test_paused_workers_are_told_again_and_again(platform: Platform) -> None:
+async def test_paused_workers_are_broadcast_repeatedly(platform: Platform) -> None:
     admin = platform.person(role="admin")
-    heard: list[list[str]] = []
+    announced: list[list[str]] = []
 
-    async def hear(key: str, body: bytes) -> None:
+    async def consume(key: str, body: bytes) -> None:
         if key == PauseWorkers.name:
-            heard.append(PauseWorkers.model_validate_json(body).workers)
+            announced.append(PauseWorkers.model_validate_json(body).workers)
 
-    listener = await platform.broker.listen("control", ["#"], hear)
+    listener = await platform.broker.listen("control", ["#"], consume)
     unknown = await admin.http.put("/admin/concurrency", json={"paused_workers": ["w1"]})
     assert (unknown.status_code, unknown.json()["code"]) == (422, "worker_not_known")
     await platform.broker.broadcast(a_heartbeat("w1"))
@@ -141,13 +141,13 @@ async def test_paused_workers_are_told_again_and_again(platform: Platform) -> No
     await until(accepted)
 
     async def twice() -> bool:
-        return heard.count(["w1"]) >= 2
+        return announced.count(["w1"]) >= 2
 
     await until(twice)
     await listener.close()
 
 
-async def test_instances_and_storage_are_told_as_they_were_heard(platform: Platform) -> None:
+async def test_instances_and_storage_are_shown_as_reported(platform: Platform) -> None:
     admin = platform.person(role="admin")
     beat = ServiceHeartbeat(
         service="metadata", instance="m1", host="h", pid=7, version="1", started_at=datetime.now(UTC),
@@ -158,11 +158,11 @@ async def test_instances_and_storage_are_told_as_they_were_heard(platform: Platf
         notice = StorageMeasured(measured_at=measured_at, kinds={"uploads": StorageUse(objects=objects, bytes=50)})
         await platform.broker.broadcast(notice)
 
-    async def told() -> Any:
+    async def reported() -> Any:
         stats = await get(admin, "/admin/stats")
         return stats if {"metadata", "jobs"} <= {each["service"] for each in stats["instances"]} else None
 
-    stats = await until(told)
+    stats = await until(reported)
     (metadata,) = (each for each in stats["instances"] if each["service"] == "metadata")
     assert (metadata["cpu_percent"], metadata["memory_bytes"], metadata["alive"]) == (12.5, 1000, True)
     (own,) = (each for each in stats["instances"] if each["service"] == "jobs")
@@ -197,7 +197,7 @@ async def test_figures_are_computed_from_the_jobs(platform: Platform) -> None:
     assert kpis["failures"] == {"no_audio": 1}
 
 
-async def test_the_queue_counts_the_audio_that_is_known_to_wait(start: StartPlatform) -> None:
+async def test_the_queue_counts_waiting_audio(start: StartPlatform) -> None:
     platform = await start(max_concurrent_jobs=1)
     admin, person = platform.person(role="admin"), platform.person()
     running = await person.create()
@@ -243,7 +243,7 @@ async def test_dead_letters_are_listed_inspected_and_discarded(platform: Platfor
         assert (answer.status_code, answer.json()["code"]) == (404, "dead_letter_not_found")
 
 
-async def test_a_dead_event_is_sent_again_once_under_a_new_id_and_takes_effect(platform: Platform) -> None:
+async def test_a_dead_lettered_event_is_replayed_once_under_a_new_id(platform: Platform) -> None:
     admin, person = platform.person(role="admin"), platform.person()
     job_id = await person.create()
 
@@ -268,7 +268,7 @@ async def test_a_dead_event_is_sent_again_once_under_a_new_id_and_takes_effect(p
     assert (await get(admin, "/admin/stats"))["queue"]["dead_letters"] == 0
 
 
-async def test_dead_work_that_is_still_wanted_goes_out_again(platform: Platform) -> None:
+async def test_dead_lettered_work_that_is_needed_is_replayed(platform: Platform) -> None:
     admin, person = platform.person(role="admin"), platform.person()
     job_id = await person.create()
 
@@ -290,27 +290,27 @@ async def test_dead_work_that_is_still_wanted_goes_out_again(platform: Platform)
         assert (refused.status_code, refused.json()["code"]) == (409, "replay_impossible")
 
 
-async def test_reset_deletes_all_jobs_there_were_and_tells_of_each(platform: Platform) -> None:
-    people = [platform.person() for _ in range(2)]
-    before = [await person.create() for person in people for _ in range(2)]
+async def test_reset_deletes_all_earlier_jobs_and_publishes_each(platform: Platform) -> None:
+    users = [platform.person() for _ in range(2)]
+    before = [await person.create() for person in users for _ in range(2)]
     await platform.broker.publish(ResetRequested(requested_by=uuid4(), occurred_at=datetime.now(UTC)))
 
-    async def gone() -> bool:
+    async def deleted() -> bool:
         return {event.job_id for event in await sent(platform.sessions, JobDeleted)} == set(before)
 
-    await until(gone)
-    later = await people[0].create()
-    assert (await people[0].job(later))["id"] == str(later)
+    await until(deleted)
+    later = await users[0].create()
+    assert (await users[0].job(later))["id"] == str(later)
     async with platform.sessions() as session:
         assert list(await session.scalars(select(Job.id))) == [later]
-    await platform.broker.publish(chunk_planned(before[0], 0))  # what comes late changes nothing
+    await platform.broker.publish(chunk_planned(before[0], 0))  # a late event changes nothing
     assert not platform.workers.of(before[0], ChunkWork)
 
 
-async def test_the_jobs_of_a_deleted_account_go_and_no_others(platform: Platform) -> None:
-    gone, other = platform.person(), platform.person()
-    theirs, kept = [await gone.create() for _ in range(2)], await other.create()
-    await platform.broker.publish(UserDeleted(user_id=gone.id, deleted_by=uuid4()))
+async def test_only_the_jobs_of_a_deleted_account_are_deleted(platform: Platform) -> None:
+    person, other = platform.person(), platform.person()
+    theirs, kept = [await person.create() for _ in range(2)], await other.create()
+    await platform.broker.publish(UserDeleted(user_id=person.id, deleted_by=uuid4()))
 
     async def deleted() -> bool:
         return {event.job_id for event in await sent(platform.sessions, JobDeleted)} == set(theirs)
@@ -320,7 +320,7 @@ async def test_the_jobs_of_a_deleted_account_go_and_no_others(platform: Platform
         assert list(await session.scalars(select(Job.id))) == [kept]
 
 
-async def test_processes_are_ended_only_where_that_is_allowed(start: StartPlatform) -> None:
+async def test_processes_are_ended_only_where_enabled(start: StartPlatform) -> None:
     platform = await start()
     admin = platform.person(role="admin")
     for path in ("/admin/shutdown", "/admin/restart"):

@@ -1,4 +1,4 @@
-"""Creating several jobs at once, and only once under a client's key."""
+"""Creation of several jobs at once, and only once per Idempotency-Key."""
 
 from typing import Any
 from uuid import UUID, uuid4
@@ -28,25 +28,25 @@ def batch(holder: UUID | None, *names: str) -> dict[str, Any]:
     return {"jobs": [a_new_job(file_name=name).model_dump(mode="json") for name in names], "claim": claim}
 
 
-async def test_several_recordings_become_jobs_together(platform: Platform) -> None:
+async def test_several_recordings_become_jobs_in_one_request(platform: Platform) -> None:
     person = platform.person()
-    answer = await person.http.post("/jobs/batch", json=batch(None, "a.mp3", "b.mp3"))
+    answer = await person.http.post("/jobs", json=batch(None, "a.mp3", "b.mp3"))
     assert answer.status_code == 201
     assert [job["file_name"] for job in answer.json()["items"]] == ["a.mp3", "b.mp3"]
     bad = batch(None, "c.mp3", "d.mp3")
     bad["jobs"][1]["source_key"] = "uploads/x/source"
-    assert (await person.http.post("/jobs/batch", json=bad)).json()["code"] == "foreign_source"
+    assert (await person.http.post("/jobs", json=bad)).json()["code"] == "foreign_source"
     assert len(await sent(platform.sessions, JobCreated)) == 2, "all or none"
 
 
-async def test_recordings_of_one_form_take_their_turns_in_its_order(platform: Platform) -> None:
+async def test_recordings_of_one_form_are_queued_in_its_order(platform: Platform) -> None:
     names = [f"{number}.mp3" for number in range(8)]
-    await platform.person().http.post("/jobs/batch", json=batch(None, *names))
+    await platform.person().http.post("/jobs", json=batch(None, *names))
     async with platform.sessions() as session:
         assert list(await session.scalars(select(Job.file_name).order_by(Job.turn_at, Job.id))) == names
 
 
-async def test_a_key_is_answered_once_and_for_its_owner_only(platform: Platform) -> None:
+async def test_a_key_creates_once_and_belongs_to_its_owner(platform: Platform) -> None:
     person, stranger = platform.person(), platform.person()
     holder, other = uuid4(), uuid4()
     assert (await claimed(person, holder))["state"] == "held"
@@ -54,15 +54,15 @@ async def test_a_key_is_answered_once_and_for_its_owner_only(platform: Platform)
     assert (await claimed(person, other))["state"] == "in_flight"
     assert (await claimed(stranger, other))["state"] == "held"
     body = batch(holder, "a.mp3")
-    created = await person.http.post("/jobs/batch", json=body)
+    created = await person.http.post("/jobs", json=body)
     assert created.status_code == 201
-    assert (await person.http.post("/jobs/batch", json=body)).json() == created.json(), "the answer was lost: again"
+    assert (await person.http.post("/jobs", json=body)).json() == created.json(), "the answer was lost: again"
     reservation = await claimed(person, other)
     assert (reservation["state"], reservation["fingerprint"]) == ("answered", PRINT)
     assert reservation["answer"] == created.json()
 
 
-async def test_a_released_or_abandoned_key_is_free_again(platform: Platform) -> None:
+async def test_a_released_or_expired_lease_is_free_again(platform: Platform) -> None:
     person, first, second, third = platform.person(), uuid4(), uuid4(), uuid4()
     await claimed(person, first)
     await person.http.post("/idempotency-keys/release", json={"key": "k-1", "holder": str(second)})
@@ -72,26 +72,26 @@ async def test_a_released_or_abandoned_key_is_free_again(platform: Platform) -> 
     async with platform.sessions.begin() as session:
         await session.execute(update(IdempotencyKey).values(leased_until=text("now() - interval '1 second'")))
     assert (await claimed(person, third))["state"] == "held", "its gateway died"
-    answer = await person.http.post("/jobs/batch", json=batch(second, "late.mp3"))
+    answer = await person.http.post("/jobs", json=batch(second, "late.mp3"))
     assert (answer.status_code, answer.json()["code"]) == (409, "idempotency_key_in_flight")
     assert await sent(platform.sessions, JobCreated) == []
 
 
-async def test_a_key_is_forgotten_after_a_day(platform: Platform) -> None:
+async def test_a_key_expires_after_a_day(platform: Platform) -> None:
     person, first, second = platform.person(), uuid4(), uuid4()
     await claimed(person, first)
-    await person.http.post("/jobs/batch", json=batch(first, "a.mp3"))
+    await person.http.post("/jobs", json=batch(first, "a.mp3"))
     async with platform.sessions.begin() as session:
         await session.execute(update(IdempotencyKey).values(created_at=text("now() - interval '25 hours'")))
     assert (await claimed(person, second))["state"] == "held"
 
 
-async def test_a_repetition_hears_that_the_job_was_deleted(platform: Platform) -> None:
+async def test_a_repetition_reports_a_deleted_job(platform: Platform) -> None:
     person = platform.person()
     holder = uuid4()
     await claimed(person, holder)
     body = batch(holder, "a.mp3", "b.mp3")
-    first, second = (job["id"] for job in (await person.http.post("/jobs/batch", json=body)).json()["items"])
+    first, second = (job["id"] for job in (await person.http.post("/jobs", json=body)).json()["items"])
     assert (await claimed(person, uuid4()))["state"] == "answered"
     await person.http.delete(f"/jobs/{first}")
     again = await person.http.post("/idempotency-keys", json={"key": "k-1", "holder": str(uuid4())})

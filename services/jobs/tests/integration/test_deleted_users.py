@@ -1,4 +1,4 @@
-"""An account that is deleted: everything of it goes, and nothing begins in its name, however late the request is."""
+"""Deleted accounts: their rows are deleted, and later requests are refused."""
 
 import asyncio
 from uuid import UUID, uuid4
@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import func, select, text, update
 
 from common.events import JobCreated, JobDeleted, UserDeleted
-from jobs.service import TOMBSTONE_KEPT
+from jobs.service import TOMBSTONES_KEPT
 from jobs.tables import AudioDay, DeletedUser, IdempotencyKey, Job, UploadBegun
 
 from .jobs_harness import Person, Platform, a_new_job, sent, until
@@ -19,17 +19,17 @@ _WAITING = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND N
 
 
 async def delete(platform: Platform, person: Person) -> None:
-    """Have the account deleted and wait for its tombstone."""
+    """Publish the deletion of the account, and wait for its tombstone."""
     await platform.broker.publish(UserDeleted(user_id=person.id, deleted_by=uuid4()))
 
-    async def buried() -> bool:
+    async def has_tombstone() -> bool:
         async with platform.sessions() as session:
             return await session.get(DeletedUser, person.id) is not None
 
-    await until(buried)
+    await until(has_tombstone)
 
 
-def gone(answer: httpx.Response) -> None:
+def refused(answer: httpx.Response) -> None:
     assert (answer.status_code, answer.json()["code"]) == (401, "account_gone"), answer.text
 
 
@@ -40,24 +40,22 @@ async def begin_upload(person: Person) -> UUID:
     return upload
 
 
-async def test_nothing_begins_in_the_name_of_a_deleted_account(platform: Platform) -> None:
+async def test_a_deleted_account_cannot_start_anything(platform: Platform) -> None:
     person, other, admin = platform.person(), platform.person(), platform.person(role="admin")
     kept = await other.create()
     await platform.transcribe(other, kept, "one")
     for who in (person, admin):
         await delete(platform, who)
-        new = a_new_job().model_dump(mode="json")
-        gone(await who.http.post("/jobs", json=new))
-        gone(await who.http.post("/jobs/batch", json={"jobs": [new], "claim": None}))
+        refused(await who.post(a_new_job()))
         begun = {"job_id": str(uuid4()), "size_bytes": 10, "lifetime_seconds": 3600}
-        gone(await who.http.post("/uploads", json=begun))
-        gone(await who.http.post(f"/jobs/{kept}/restart", json={}))
-        gone(await who.http.post(f"/jobs/{kept}/verify", json={}))
+        refused(await who.http.post("/uploads", json=begun))
+        refused(await who.http.post(f"/jobs/{kept}/restart", json={}))
+        refused(await who.http.post(f"/jobs/{kept}/verify", json={}))
     assert {event.job_id for event in await sent(platform.sessions, JobCreated)} == {kept}
     assert (await other.job(await other.create()))["state"]
 
 
-async def test_what_is_kept_beside_jobs_goes_too_and_uploads_are_given_up(platform: Platform) -> None:
+async def test_other_rows_and_uploads_of_the_account_are_deleted(platform: Platform) -> None:
     person, other = platform.person(), platform.person()
     upload, theirs = await begin_upload(person), await begin_upload(other)
     for who in (person, other):
@@ -72,14 +70,14 @@ async def test_what_is_kept_beside_jobs_goes_too_and_uploads_are_given_up(platfo
         assert list(await session.scalars(select(AudioDay.owner_id))) == []
 
 
-async def test_creation_that_is_under_way_is_committed_first_and_then_deleted(platform: Platform) -> None:
-    """The creation has found the account present: the deletion waits for it, and takes its job along."""
+async def test_a_concurrent_creation_is_committed_and_then_deleted(platform: Platform) -> None:
+    """The creation found the account present: the deletion waits for it, and deletes its job."""
     person = platform.person()
     new = a_new_job()
     async with platform.sessions.begin() as blocking:
         # The creation writes its first event after its check: there it stops.
         await blocking.execute(text("LOCK TABLE job_events IN ACCESS EXCLUSIVE MODE"))
-        creating = asyncio.create_task(person.http.post("/jobs", json=new.model_dump(mode="json")))
+        creating = asyncio.create_task(person.post(new))
 
         async def stuck() -> bool:
             async with platform.sessions() as session:
@@ -104,11 +102,11 @@ async def test_creation_that_is_under_way_is_committed_first_and_then_deleted(pl
         assert list(await session.scalars(select(Job.id))) == []
 
 
-async def test_of_many_creations_at_the_moment_of_the_deletion_none_survives(platform: Platform) -> None:
+async def test_no_concurrent_creation_survives_the_deletion(platform: Platform) -> None:
     person = platform.person()
 
     async def create() -> httpx.Response:
-        return await person.http.post("/jobs", json=a_new_job().model_dump(mode="json"))
+        return await person.post(a_new_job())
 
     first = [asyncio.create_task(create()) for _ in range(10)]
     await platform.broker.publish(UserDeleted(user_id=person.id, deleted_by=uuid4()))
@@ -121,16 +119,16 @@ async def test_of_many_creations_at_the_moment_of_the_deletion_none_survives(pla
         assert list(await session.scalars(select(Job.id))) == []
 
 
-async def test_tombstones_go_when_no_token_of_theirs_can_live(platform: Platform) -> None:
+async def test_tombstones_are_deleted_after_the_life_of_any_token(platform: Platform) -> None:
     old, recent = platform.person(), platform.person()
     for who in (old, recent):
         await delete(platform, who)
     async with platform.sessions.begin() as session:
         long_ago = update(DeletedUser).where(DeletedUser.user_id == old.id)
-        await session.execute(long_ago.values(deleted_at=func.now() - TOMBSTONE_KEPT))
+        await session.execute(long_ago.values(deleted_at=func.now() - TOMBSTONES_KEPT))
 
-    async def forgotten() -> bool:
+    async def pruned() -> bool:
         async with platform.sessions() as session:
             return list(await session.scalars(select(DeletedUser.user_id))) == [recent.id]
 
-    await until(forgotten)
+    await until(pruned)

@@ -11,15 +11,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from common import context
 from common.events import ChunkWork, JobStarted, PlanWork, WorkerHeartbeat
-from jobs.dispatch import Dispatcher
-from jobs.priorities import Priority
+from jobs.loops.dispatch import Dispatcher
 from jobs.repository import WorkerRepository
-from jobs.resources import Resources
-from jobs.service import JobCreation, JobLifecycle
+from jobs.scheduling.fairness import Priority
+from jobs.service import JobCreation, JobLifecycle, Resources
 from jobs.settings import Settings
 from jobs.tables import Job
 
-from .jobs_harness import a_new_job, chunk_planned, chunk_transcribed, read_job, sent, somebody
+from .jobs_harness import a_new_job, an_identity, chunk_planned, chunk_transcribed, read_job, sent
 
 pytestmark = pytest.mark.integration
 
@@ -34,13 +33,13 @@ def dispatcher(engine: AsyncEngine, sessions: Sessions, settings: Settings) -> D
 async def queue(
     sessions: Sessions, resources: Resources, owner: UUID, count: int = 1, priority: Priority = "normal"
 ) -> list[UUID]:
-    """Create jobs, each later than the one before."""
+    """Create jobs with increasing times."""
     created = []
     for _ in range(count):
         async with sessions.begin() as session:
             with context.bound(correlation_id="from-the-request"):
                 created.append(
-                    (await JobCreation(session, resources).create(somebody(owner), a_new_job(priority=priority))).id
+                    (await JobCreation(session, resources).create(an_identity(owner), a_new_job(priority=priority))).id
                 )
     return created
 
@@ -59,14 +58,12 @@ async def finish(sessions: Sessions, resources: Resources, work: ChunkWork) -> N
 
 async def heartbeat(sessions: Sessions, worker: str) -> None:
     async with sessions.begin() as session:
-        await WorkerRepository(session).heard(
+        await WorkerRepository(session).store(
             WorkerHeartbeat(worker=worker, host="h", pid=1, device="cpu", engine="canned", models=["base"], version="1")
         )
 
 
-async def test_slots_go_round_the_owners_however_many_jobs_one_has(
-    sessions: Sessions, resources: Resources, dispatcher: Dispatcher
-) -> None:
+async def test_owners_take_turns_for_slots(sessions: Sessions, resources: Resources, dispatcher: Dispatcher) -> None:
     ann, bob = uuid4(), uuid4()
     of_ann = await queue(sessions, resources, ann, 5)
     of_bob = await queue(sessions, resources, bob, 1)
@@ -79,7 +76,7 @@ async def test_slots_go_round_the_owners_however_many_jobs_one_has(
     assert {work.correlation_id for work in plans} == {"from-the-request"}
 
 
-async def test_a_freed_slot_goes_to_the_owner_who_waited_longest(
+async def test_a_free_slot_goes_to_the_owner_with_the_longest_wait(
     engine: AsyncEngine, sessions: Sessions, resources: Resources, settings: Settings
 ) -> None:
     dispatcher = Dispatcher(engine, sessions, settings.model_copy(update={"max_concurrent_jobs": 1}))
@@ -95,7 +92,7 @@ async def test_a_freed_slot_goes_to_the_owner_who_waited_longest(
     assert started == [of_ann[0], of_bob[0], of_ann[1], of_bob[1], of_ann[2]]
 
 
-async def test_a_long_job_never_has_more_than_its_window_out(
+async def test_a_long_job_never_exceeds_its_window(
     sessions: Sessions, resources: Resources, dispatcher: Dispatcher
 ) -> None:
     (long,) = await queue(sessions, resources, uuid4())
@@ -110,10 +107,10 @@ async def test_a_long_job_never_has_more_than_its_window_out(
     assert [work.chunk for work in await sent(sessions, ChunkWork)] == [0, 1, 2, 3, 4]
 
 
-async def test_chunks_of_two_owners_take_turns_as_workers_get_free(
+async def test_chunks_of_two_owners_alternate_as_workers_become_free(
     sessions: Sessions, resources: Resources, dispatcher: Dispatcher
 ) -> None:
-    """One worker, hence room for three half chunks: three jobs of one owner get no more of it than one of another."""
+    """One worker leaves room for three half chunks: three jobs of one owner get as much as one of another."""
     ann, bob = uuid4(), uuid4()
     jobs = await queue(sessions, resources, ann, 3) + await queue(sessions, resources, bob, 1)
     await heartbeat(sessions, "w1")
@@ -152,10 +149,10 @@ async def test_more_workers_get_more_chunks(sessions: Sessions, resources: Resou
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3])
-async def test_a_short_job_behind_a_long_one_begins_within_the_time_of_one_chunk(
+async def test_a_short_job_behind_a_long_one_starts_within_one_chunk(
     workers: int, sessions: Sessions, resources: Resources, dispatcher: Dispatcher
 ) -> None:
-    """The workers take chunks in the order of the queue, each for as long as it is: time is counted in windows."""
+    """The workers take chunks in the order of the queue; time is counted in windows."""
     (long,) = await queue(sessions, resources, uuid4())
     for number in range(workers):
         await heartbeat(sessions, f"w{number}")
@@ -187,7 +184,7 @@ async def test_a_short_job_behind_a_long_one_begins_within_the_time_of_one_chunk
             await finish(sessions, resources, work)
         assert clock < 40
     assert begun[short][0] - arrived <= 4, "windows of a full chunk"
-    assert len(begun[long]) >= 3 * workers, "nobody was idle meanwhile"
+    assert len(begun[long]) >= 3 * workers, "no worker was idle"
 
 
 async def test_replicas_dispatch_everything_once(
@@ -206,7 +203,7 @@ async def test_replicas_dispatch_everything_once(
     assert out == {(job_id, chunk): 1 for job_id in plans for chunk in range(3)}
 
 
-async def test_a_chunk_that_is_being_written_to_is_left_for_the_next_round(
+async def test_a_locked_chunk_is_left_for_the_next_round(
     sessions: Sessions, resources: Resources, dispatcher: Dispatcher
 ) -> None:
     (job_id,) = await queue(sessions, resources, uuid4())
@@ -240,7 +237,7 @@ async def test_a_commit_wakes_the_dispatcher_at_once(
     assert sorted(delays)[1] < 0.4, f"polling alone would take half a second on average: {delays}"
 
 
-async def test_priority_orders_an_owners_queue_and_gives_way_with_time(
+async def test_priority_orders_a_queue_and_loses_effect_with_time(
     engine: AsyncEngine, sessions: Sessions, resources: Resources, settings: Settings
 ) -> None:
     dispatcher = Dispatcher(engine, sessions, settings.model_copy(update={"max_concurrent_jobs": 1}))

@@ -1,4 +1,4 @@
-"""A job's life, with the test in the place of the transcribers and of metadata."""
+"""The life of a job; the test replaces the transcribers and metadata."""
 
 from typing import Any
 from uuid import UUID, uuid4
@@ -40,7 +40,7 @@ pytestmark = pytest.mark.integration
 
 
 async def started(platform: Platform, person: Person) -> UUID:
-    """Create a job and wait until its plan is ordered."""
+    """Create a job and wait until its plan is sent."""
     job_id = await person.create()
 
     async def ordered() -> bool:
@@ -58,7 +58,7 @@ async def in_state(person: Person, job_id: UUID, state: str) -> None:
 
 
 async def settled(platform: Platform) -> None:
-    """Wait until all that was published before is handled: a marker goes through the same queue."""
+    """Wait until all earlier events are handled: a marker passes through the same queue."""
     person = platform.person()
     job_id = await person.create()
     await in_state(person, job_id, "processing")
@@ -133,7 +133,7 @@ async def test_a_recording_becomes_a_transcript(platform: Platform) -> None:
     ]
 
 
-async def test_reports_may_come_in_any_order_and_twice(platform: Platform) -> None:
+async def test_events_are_applied_in_any_order_and_once(platform: Platform) -> None:
     person, broker, workers = platform.person(), platform.broker, platform.workers
     job_id = await started(platform, person)
     reports = [
@@ -166,7 +166,7 @@ async def test_reports_may_come_in_any_order_and_twice(platform: Platform) -> No
     assert (row.seconds_known, row.seconds_done) == (120.0, 120.0)
 
 
-async def test_a_silent_recording_completes_and_says_so(platform: Platform) -> None:
+async def test_a_silent_recording_completes_with_a_reason(platform: Platform) -> None:
     person, broker, workers = platform.person(), platform.broker, platform.workers
     job_id = await started(platform, person)
     await broker.publish(audio_planned(job_id, 0))
@@ -187,11 +187,11 @@ async def test_a_silent_recording_completes_and_says_so(platform: Platform) -> N
 
 async def test_a_rejected_recording_fails_with_the_transcribers_reason(platform: Platform) -> None:
     person = platform.person()
-    heard: list[bytes] = []
+    cancelled: list[bytes] = []
 
     async def listen(key: str, body: bytes) -> None:
         if key == CancelJob.name:
-            heard.append(body)
+            cancelled.append(body)
 
     listener = await platform.broker.listen("control", ["#"], listen)
     job_id = await started(platform, person)
@@ -205,10 +205,10 @@ async def test_a_rejected_recording_fails_with_the_transcribers_reason(platform:
     (failed,) = await sent(platform.sessions, JobFailed)
     assert (failed.job_id, failed.reason_code) == (job_id, "too_long")
 
-    async def told() -> bool:
-        return [CancelJob.model_validate_json(body).job_id for body in heard] == [job_id]
+    async def is_cancelled() -> bool:
+        return [CancelJob.model_validate_json(body).job_id for body in cancelled] == [job_id]
 
-    await until(told)
+    await until(is_cancelled)
     await listener.close()
     # What is still under way changes nothing any more.
     before = await but_for_costs(person, job_id)
@@ -219,11 +219,11 @@ async def test_a_rejected_recording_fails_with_the_transcribers_reason(platform:
 
 
 async def but_for_costs(person: Person, job_id: UUID) -> dict[str, Any]:
-    """The job without what it cost: that counts work done for nothing as well."""
+    """Return the job without its costs, which also count unused work."""
     return {name: value for name, value in (await person.job(job_id)).items() if name != "costs"}
 
 
-async def test_reports_of_another_attempt_are_ignored(platform: Platform) -> None:
+async def test_events_of_another_attempt_are_ignored(platform: Platform) -> None:
     person, broker = platform.person(), platform.broker
     job_id = await started(platform, person)
     before = await but_for_costs(person, job_id)
@@ -253,14 +253,14 @@ async def test_failed_metadata_does_not_fail_the_job(platform: Platform) -> None
     assert completed.note == job["reason"]
 
 
-async def test_a_running_job_can_be_deleted_and_leaves_nothing(start: StartPlatform) -> None:
+async def test_deleting_a_running_job_leaves_no_rows(start: StartPlatform) -> None:
     platform = await start(max_concurrent_jobs=1)
     person, broker = platform.person(), platform.broker
-    heard: list[UUID] = []
+    cancelled: list[UUID] = []
 
     async def listen(key: str, body: bytes) -> None:
         if key == CancelJob.name:
-            heard.append(CancelJob.model_validate_json(body).job_id)
+            cancelled.append(CancelJob.model_validate_json(body).job_id)
 
     listener = await broker.listen("control", ["#"], listen)
     job_id = await started(platform, person)
@@ -278,12 +278,12 @@ async def test_a_running_job_can_be_deleted_and_leaves_nothing(start: StartPlatf
     facts = await sent(platform.sessions, JobCancelled, JobDeleted)
     assert [(type(fact), fact.job_id) for fact in facts] == [(JobCancelled, job_id), (JobDeleted, job_id)]
 
-    async def told() -> bool:
-        return heard == [job_id]
+    async def is_cancelled() -> bool:
+        return cancelled == [job_id]
 
-    await until(told)
+    await until(is_cancelled)
     await listener.close()
-    # Its slot is free, and the worker's late result finds nobody.
+    # Its slot is free, and the worker's late result is ignored.
     await in_state(person, next_id, "processing")
     await broker.publish(chunk_transcribed(job_id, 0))
     await broker.publish(AudioRejected(job_id=next_id, attempt=1, reason_code="no_audio", reason="None."))
@@ -300,10 +300,10 @@ async def test_an_expired_job_is_deleted_and_an_unfinished_one_is_not(platform: 
     for job_id in (over, running):
         await broker.publish(JobExpired(job_id=job_id, owner_id=person.id, finished_at=finished_at))
 
-    async def gone() -> bool:
+    async def deleted() -> bool:
         return (await person.http.get(f"/jobs/{over}")).status_code == 404
 
-    await until(gone)
+    await until(deleted)
     await settled(platform)
     assert (await person.job(running))["state"] == "processing"
     assert [fact.job_id for fact in await sent(platform.sessions, JobDeleted)] == [over]

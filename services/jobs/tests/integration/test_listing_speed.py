@@ -1,6 +1,6 @@
 """The listing reads indexes, whatever is asked of it, with 100,000 jobs in the catalogue.
 
-What is counted is the pages that the database touches: seconds would tell of the machine as much as of the query.
+The tests count the pages that the database reads, because seconds depend on the machine.
 """
 
 import asyncio
@@ -16,10 +16,10 @@ from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from jobs.app import MIGRATIONS
-from jobs.dispatch import Dispatcher
-from jobs.listing import COUNTED, ListQuery
+from jobs.loops.dispatch import Dispatcher
 from jobs.repository import ListingRepository, QueueRepository
 from jobs.repository.listing import position
+from jobs.schemas.listing import COUNTED, ListQuery
 from jobs.settings import Settings
 from jobs.tables import Job
 from native.testing import PostgresServer
@@ -52,7 +52,7 @@ Sessions = async_sessionmaker[AsyncSession]
 
 @pytest.fixture(scope="module")
 def migrated_url(postgres_server: PostgresServer) -> Iterator[str]:
-    """The filled catalogue, one for all tests here; only the last of them changes it."""
+    """The filled catalogue, shared by all tests here; only the last one changes it."""
     url = postgres_server.create_migrated(MIGRATIONS)
     asyncio.run(_fill(url))
     yield url
@@ -74,7 +74,7 @@ def full(engine: AsyncEngine) -> AsyncEngine:
 ORDERS = ("desc", "asc")
 
 
-async def test_a_page_far_down_is_read_from_the_index(full: AsyncEngine, sessions: Sessions) -> None:
+async def test_a_late_page_is_read_from_the_index(full: AsyncEngine, sessions: Sessions) -> None:
     orders: list[dict[str, Any]] = [
         {"sort": sort, "order": order} for sort in ("created_at", "finished_at", "duration") for order in ORDERS
     ]
@@ -105,9 +105,7 @@ async def test_a_page_far_down_is_read_from_the_index(full: AsyncEngine, session
             assert _pages([plan]) < await _table_pages(full) / 10, (params, owner)
 
 
-async def test_words_are_found_without_reading_the_catalogue_whether_rare_or_everywhere(
-    full: AsyncEngine, sessions: Sessions
-) -> None:
+async def test_rare_and_frequent_words_are_found_without_a_scan(full: AsyncEngine, sessions: Sessions) -> None:
     words = (
         *("rare", "every", "every thing", "seldom w100", "lk-7777", "alk", "t", "-9", "77 rare", "rar", '"rare"'),
         *("every -rare", "-seldom", "nowhere or rare", "talk-77777.mp3", "99%"),
@@ -127,9 +125,7 @@ async def test_words_are_found_without_reading_the_catalogue_whether_rare_or_eve
             assert _pages(plans) < await _table_pages(full) / 5, (params, owner)
 
 
-async def test_a_place_in_a_long_queue_is_found_without_reading_the_catalogue(
-    full: AsyncEngine, sessions: Sessions
-) -> None:
+async def test_a_position_in_a_long_queue_is_found_without_a_scan(full: AsyncEngine, sessions: Sessions) -> None:
     async with sessions() as session:
         last = await session.scalar(text("SELECT id FROM jobs WHERE state = 'queued' ORDER BY turn_at DESC LIMIT 1"))
         job = await session.get(Job, last)
@@ -145,7 +141,7 @@ async def test_a_place_in_a_long_queue_is_found_without_reading_the_catalogue(
     assert _pages(await _plans(full, statements)) < await _table_pages(full) * 3 / 4
 
 
-async def test_dispatch_does_not_read_the_backlog(full: AsyncEngine, sessions: Sessions, settings: Settings) -> None:
+async def test_dispatch_does_not_scan_the_backlog(full: AsyncEngine, sessions: Sessions, settings: Settings) -> None:
     dispatcher = Dispatcher(full, sessions, settings)
     with _statements(full) as statements:
         await dispatcher.dispatch()
@@ -157,7 +153,7 @@ async def test_dispatch_does_not_read_the_backlog(full: AsyncEngine, sessions: S
 
 @contextmanager
 def _statements(full: AsyncEngine) -> Iterator[list[tuple[str, Any]]]:
-    """What is asked of the jobs' table meanwhile, with its parameters, and how it is to be planned."""
+    """Record the statements on the jobs table while the block runs."""
     statements: list[tuple[str, Any]] = []
 
     def note(_c: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, _many: bool) -> None:
@@ -170,7 +166,7 @@ def _statements(full: AsyncEngine) -> Iterator[list[tuple[str, Any]]]:
 
 
 async def _plans(full: AsyncEngine, statements: list[tuple[str, Any]]) -> list[dict[str, Any]]:
-    """How the database carries the statements out; what they write is taken back."""
+    """Return the plans of the statements; their changes are rolled back."""
     plans = []
     async with full.connect() as connection:
         for statement, parameters in statements:

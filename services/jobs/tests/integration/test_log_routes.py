@@ -1,4 +1,4 @@
-"""The logs over HTTP: who may read which, as pages and as text."""
+"""The logs over HTTP: permissions, pages and text."""
 
 from collections.abc import Sequence
 from uuid import UUID, uuid4
@@ -7,10 +7,10 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from common.events.archive import ArchivedLines
-from jobs.logarchive import LogArchive
+from jobs.logs.archive import LogArchive
 
 from .jobs_harness import Person, Platform
-from .test_logarchive import access_line, line
+from .test_log_archive import access_line, line
 
 pytestmark = pytest.mark.integration
 
@@ -18,10 +18,10 @@ Sessions = async_sessionmaker[AsyncSession]
 
 
 async def store(platform: Platform, *messages: object) -> None:
-    async def nobody(_: ArchivedLines) -> None:
-        """Nobody watches."""
+    async def discard(_: ArchivedLines) -> None:
+        """Publish nothing."""
 
-    await LogArchive(platform.sessions, platform.settings, nobody).store(messages)  # type: ignore[arg-type]
+    await LogArchive(platform.sessions, platform.settings, discard).store(messages)  # type: ignore[arg-type]
 
 
 async def text(person: Person, path: str, **params: int) -> Sequence[str]:
@@ -31,7 +31,7 @@ async def text(person: Person, path: str, **params: int) -> Sequence[str]:
     return answer.text.splitlines()
 
 
-async def test_a_jobs_log_is_its_owners_and_every_administrators(platform: Platform) -> None:
+async def test_a_job_log_is_readable_by_owner_and_administrators(platform: Platform) -> None:
     owner, stranger, administrator = platform.person(), platform.person(), platform.person(role="admin")
     job_id = await owner.create()
     await store(platform, line(job_id, "said of the job", service="transcriber"), line(uuid4(), "of another"))
@@ -46,14 +46,14 @@ async def test_a_jobs_log_is_its_owners_and_every_administrators(platform: Platf
         assert (answer.status_code, answer.json()["code"]) == (404, "job_not_found")
 
 
-async def test_the_other_logs_are_for_administrators(platform: Platform) -> None:
+async def test_the_other_logs_require_an_administrator(platform: Platform) -> None:
     person = platform.person()
     for path in ("/logs/access", "/logs/system", "/logs/jobs.log", "/log-lines"):
         answer = await person.http.get(path)
         assert (answer.status_code, answer.json()["code"]) == (403, "admin_only"), path
 
 
-async def test_no_access_log_yet_is_an_empty_404(platform: Platform) -> None:
+async def test_an_empty_access_log_is_a_404(platform: Platform) -> None:
     administrator = platform.person(role="admin")
     answer = await administrator.http.get("/logs/access")
     assert (answer.status_code, answer.content) == (404, b"")
@@ -75,7 +75,7 @@ async def test_the_system_log_has_lines_with_and_without_a_job(platform: Platfor
     assert "of no job" in [item["record"]["event"] for item in rest["items"]]
 
 
-async def test_a_file_name_stands_for_a_services_lines_and_is_no_path(platform: Platform) -> None:
+async def test_a_log_file_name_is_not_a_path(platform: Platform) -> None:
     administrator = platform.person(role="admin")
     await store(platform, line(uuid4(), "decoded", service="transcriber"), access_line("/jobs"))
     shown = await text(administrator, "/logs/transcriber.log")
@@ -86,7 +86,7 @@ async def test_a_file_name_stands_for_a_services_lines_and_is_no_path(platform: 
     assert "jobs.log" in (await administrator.http.get("/logs/nothing.log")).json()["names"]
 
 
-async def test_a_long_log_comes_whole_and_in_order(platform: Platform) -> None:
+async def test_a_long_log_is_complete_and_ordered(platform: Platform) -> None:
     owner = platform.person()
     job_id: UUID = await owner.create()
     for start in range(0, 2500, 500):

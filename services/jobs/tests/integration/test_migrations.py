@@ -1,4 +1,4 @@
-"""The schema: migrations lead to the tables, and the service refuses to run on an older one."""
+"""Migrations produce the tables, and the service refuses to run on an older schema."""
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -30,10 +30,8 @@ async def test_migrating_twice_changes_nothing(migrated_url: str, engine: AsyncE
     await database.require_current(engine, MIGRATIONS)
 
 
-async def test_service_serves_on_the_schema_of_the_release_after_its_own(
-    start: StartPlatform, engine: AsyncEngine
-) -> None:
-    """What that release may add (decision 0023) is in nobody's way."""
+async def test_service_runs_on_the_schema_of_the_next_release(start: StartPlatform, engine: AsyncEngine) -> None:
+    """The additions that decision 0023 allows do not disturb this release."""
     async with engine.begin() as connection:
         for table in ("jobs", "chunks", "outbox", "inbox", "job_events"):
             await connection.execute(text(f"ALTER TABLE {table} ADD COLUMN invented int NOT NULL DEFAULT 7"))

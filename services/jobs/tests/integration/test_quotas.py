@@ -1,4 +1,4 @@
-"""What one user may have waiting, stored and transcribed; and that nobody squeezes past a limit."""
+"""Quotas of a user, also under concurrent requests."""
 
 import asyncio
 from typing import Any
@@ -21,8 +21,7 @@ GIB = 1024**3
 async def tried(person: Person, **choices: Any) -> httpx.Response:
     """Try to create a job."""
     size = choices.pop("size_bytes", 1234)
-    body = a_new_job(**choices).model_dump(mode="json") | {"size_bytes": size}
-    return await person.http.post("/jobs", json=body)
+    return await person.post(a_new_job(**choices), size_bytes=size)
 
 
 async def usage(person: Person) -> dict[str, Any]:
@@ -33,7 +32,7 @@ async def usage(person: Person) -> dict[str, Any]:
 
 
 def refused(answer: httpx.Response, limit: str) -> dict[str, Any]:
-    """The problem of a refusal by this limit."""
+    """Return the problem of a refusal by this limit."""
     problem: dict[str, Any] = answer.json()
     assert (answer.status_code, problem["code"], problem["limit"]) == (429, "quota_exceeded", limit), answer.text
     return problem
@@ -41,40 +40,40 @@ def refused(answer: httpx.Response, limit: str) -> dict[str, Any]:
 
 @pytest.fixture
 async def idle(start: StartPlatform) -> Platform:
-    """A service whose one slot is taken, so that the jobs of people stay in the queue."""
+    """Start a service whose only slot is in use, so that jobs stay queued."""
     platform = await start(max_concurrent_jobs=1, quota_queued_jobs=3, quota_stored_bytes=GIB)
-    somebody = platform.person()
-    await somebody.reached(await somebody.create(), "processing")
+    first = platform.person()
+    await first.reached(await first.create(), "processing")
     return platform
 
 
-async def test_of_many_at_once_just_as_many_get_in_as_there_are_places(idle: Platform) -> None:
+async def test_concurrent_creations_do_not_exceed_the_limit(idle: Platform) -> None:
     person, other = idle.person(), idle.person()
     answers = await asyncio.gather(*(tried(person) for _ in range(12)))
     assert sorted(answer.status_code for answer in answers) == [201] * 3 + [429] * 9
     problem = refused(next(answer for answer in answers if answer.is_error), "queued_jobs")
     assert (problem["used"], problem["allowed"], problem["resets_at"]) == (3, 3, None)
     assert (await usage(person))["queued_jobs"] == {"used": 3, "allowed": 3, "resets_at": None}
-    assert (await tried(other)).status_code == 201, "one user's queue is nobody else's"
+    assert (await tried(other)).status_code == 201, "quotas are per user"
     assert len(await sent(idle.sessions, JobCreated)) == 5, "what is refused leaves nothing behind"
 
 
 async def test_a_repeated_request_is_answered_even_when_the_queue_is_full(idle: Platform) -> None:
     person = idle.person()
-    bodies = [a_new_job().model_dump(mode="json") for _ in range(3)]
-    first = [await person.http.post("/jobs", json=body) for body in bodies]
-    again = await person.http.post("/jobs", json=bodies[0])
-    assert (again.status_code, again.json()["id"]) == (201, first[0].json()["id"])
+    jobs = [a_new_job() for _ in range(3)]
+    first = [await person.post(new) for new in jobs]
+    again = await person.post(jobs[0])
+    assert (again.status_code, again.json()) == (201, first[0].json())
 
 
 async def test_several_recordings_are_accepted_together_or_not_at_all(idle: Platform) -> None:
     person = idle.person()
     body = {"jobs": [a_new_job().model_dump(mode="json") for _ in range(4)]}
-    refused(await person.http.post("/jobs/batch", json=body), "queued_jobs")
+    refused(await person.http.post("/jobs", json=body), "queued_jobs")
     assert (await usage(person))["queued_jobs"]["used"] == 0
 
 
-async def test_stored_bytes_are_given_back_with_the_jobs(idle: Platform) -> None:
+async def test_deleting_jobs_frees_stored_bytes(idle: Platform) -> None:
     person = idle.person()
     kept = (await tried(person, size_bytes=GIB - 1)).json()["id"]
     problem = refused(await tried(person, size_bytes=2), "stored_bytes")
@@ -107,7 +106,7 @@ async def test_hours_of_audio_are_counted_from_finished_plans_and_end_at_midnigh
     assert (await tried(person)).status_code == 201
 
 
-async def test_the_same_work_is_counted_once_however_often_a_job_is_restarted(start: StartPlatform) -> None:
+async def test_restarts_with_the_same_options_are_counted_once(start: StartPlatform) -> None:
     platform = await start()
     person = platform.person()
     job_id = await person.create()
@@ -122,7 +121,7 @@ async def test_the_same_work_is_counted_once_however_often_a_job_is_restarted(st
     assert (await usage(person))["audio_hours_per_day"]["used"] == pytest.approx(2 * first, abs=0.002)
 
 
-async def test_administrators_are_exempt_unless_told_otherwise(start: StartPlatform) -> None:
+async def test_administrators_are_exempt_by_default(start: StartPlatform) -> None:
     lenient = await start(quota_stored_bytes=1000)
     admin = lenient.person(role="admin")
     assert (await tried(admin, size_bytes=2000)).status_code == 201
@@ -131,7 +130,7 @@ async def test_administrators_are_exempt_unless_told_otherwise(start: StartPlatf
     refused(await tried(strict.person(role="admin", user_id=uuid4()), size_bytes=2000), "stored_bytes")
 
 
-async def test_zero_means_any_number(start: StartPlatform) -> None:
+async def test_zero_means_unlimited(start: StartPlatform) -> None:
     platform = await start(quota_queued_jobs=0, quota_stored_bytes=0, quota_audio_hours_per_day=0)
     person = platform.person()
     assert (await tried(person, size_bytes=2**50)).status_code == 201

@@ -1,4 +1,4 @@
-"""Stopping jobs and starting them again: what is kept, what is reused, and what readers see meanwhile."""
+"""Cancelling and restarting jobs: kept text, reused chunks, and the visible transcript."""
 
 from uuid import UUID
 
@@ -48,15 +48,15 @@ async def half_done(platform: Platform, person: Person) -> UUID:
     return job_id
 
 
-async def test_cancelling_stops_the_workers_and_keeps_what_is_there(platform: Platform) -> None:
+async def test_cancelling_stops_the_workers_and_keeps_the_text(platform: Platform) -> None:
     person = platform.person()
-    told: list[CancelJob] = []
+    notices: list[CancelJob] = []
 
-    async def hear(key: str, body: bytes) -> None:
+    async def consume(key: str, body: bytes) -> None:
         if key == CancelJob.name:
-            told.append(CancelJob.model_validate_json(body))
+            notices.append(CancelJob.model_validate_json(body))
 
-    listener = await platform.broker.listen("control", ["#"], hear)
+    listener = await platform.broker.listen("control", ["#"], consume)
     job_id = await half_done(platform, person)
     for _ in range(2):
         answer = await person.http.post(f"/jobs/{job_id}/cancel")
@@ -67,17 +67,17 @@ async def test_cancelling_stops_the_workers_and_keeps_what_is_there(platform: Pl
         )
     assert len(await sent(platform.sessions, JobCancelled)) == 1
 
-    async def heard() -> bool:
-        return [(notice.job_id, notice.attempt) for notice in told] == [(job_id, 1)]
+    async def consumed() -> bool:
+        return [(notice.job_id, notice.attempt) for notice in notices] == [(job_id, 1)]
 
-    await until(heard)
+    await until(consumed)
     await listener.close()
     transcript = (await person.http.get(f"/jobs/{job_id}/transcript")).json()
     assert (transcript["complete"], transcript["text"]) == (False, "text of chunk 0")
     assert [item["type"] for item in transcript["items"]] == ["segment", "gap"]
 
 
-async def test_what_is_over_cannot_be_cancelled_and_what_runs_cannot_be_restarted(platform: Platform) -> None:
+async def test_ended_jobs_cannot_be_cancelled_and_running_ones_cannot_be_restarted(platform: Platform) -> None:
     person = platform.person()
     job_id = await person.create()
     answer = await person.http.post(f"/jobs/{job_id}/restart")
@@ -186,7 +186,7 @@ async def test_a_restart_with_the_same_options_reuses_finished_chunks(platform: 
     assert transcript["text"] == "text of chunk 0 text of chunk 1"
 
 
-async def test_a_completed_job_restarted_as_it_was_decodes_nothing(platform: Platform) -> None:
+async def test_a_restart_of_a_completed_job_with_the_same_options_decodes_nothing(platform: Platform) -> None:
     person = platform.person()
     job_id = await person.create()
     await platform.transcribe(person, job_id, "one", "two")
@@ -226,7 +226,7 @@ async def test_another_plan_or_other_options_reuse_nothing(platform: Platform) -
     assert (work.options.initial_prompt, work.options.hotwords) == ("Names: Zoë.", "Krzysztof")
 
 
-async def test_the_old_transcript_stays_until_another_models_is_complete(platform: Platform) -> None:
+async def test_the_old_transcript_stays_until_the_new_one_is_complete(platform: Platform) -> None:
     person = platform.person()
     job_id = await person.create()
     await platform.transcribe(person, job_id, "old words")
@@ -276,7 +276,7 @@ async def test_late_results_of_a_cancelled_attempt_change_nothing_after_a_restar
     assert (job["state"], job["attempt"], job["transcript_attempt"]) == ("processing", 2, None)
 
 
-async def test_a_restart_refuses_what_it_does_not_know(platform: Platform) -> None:
+async def test_a_restart_refuses_unknown_values(platform: Platform) -> None:
     person = platform.person()
     job_id = await person.create()
     await person.http.post(f"/jobs/{job_id}/cancel")

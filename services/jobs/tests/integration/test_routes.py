@@ -1,4 +1,4 @@
-"""The API as its owner, a stranger and a retrying gateway see it."""
+"""The API for an owner, for another user, and for a retrying gateway."""
 
 from datetime import datetime
 from typing import Any
@@ -17,12 +17,12 @@ from .jobs_harness import Platform, a_new_job, sent, until
 pytestmark = pytest.mark.integration
 
 
-async def test_a_new_job_is_queued_and_announced(platform: Platform) -> None:
+async def test_a_new_job_is_queued_and_published(platform: Platform) -> None:
     person = platform.person()
     new = a_new_job(language="de", word_timestamps=True)
-    answer = await person.http.post("/jobs", json=new.model_dump(mode="json"))
+    answer = await person.post(new)
     assert answer.status_code == 201
-    job = answer.json()
+    (job,) = answer.json()["items"]
     assert job["id"] == str(new.job_id)
     assert job["owner_id"] == str(person.id)
     assert (job["state"], job["stage"], job["progress"], job["attempt"]) == ("queued", "waiting", 0.0, 0)
@@ -35,30 +35,28 @@ async def test_a_new_job_is_queued_and_announced(platform: Platform) -> None:
 
 async def test_repeating_the_request_returns_the_same_job(platform: Platform) -> None:
     person = platform.person()
-    body = a_new_job().model_dump(mode="json")
-    first = await person.http.post("/jobs", json=body)
-    again = await person.http.post("/jobs", json=body)
+    new = a_new_job()
+    first = await person.post(new)
+    again = await person.post(new)
     assert (first.status_code, again.status_code) == (201, 201)
-    assert first.json()["created_at"] == again.json()["created_at"]
+    assert first.json()["items"][0]["created_at"] == again.json()["items"][0]["created_at"]
     assert len(await sent(platform.sessions, JobCreated)) == 1
 
 
-async def test_the_same_id_with_another_body_or_owner_is_refused(platform: Platform) -> None:
+async def test_the_same_id_with_other_values_or_owner_is_refused(platform: Platform) -> None:
     person, stranger = platform.person(), platform.person()
-    body = a_new_job().model_dump(mode="json")
-    await person.http.post("/jobs", json=body)
-    for who, what in ((person, body | {"sha256": "00" * 32}), (stranger, body)):
-        answer = await who.http.post("/jobs", json=what)
+    new = a_new_job()
+    await person.post(new)
+    for answer in (await person.post(new, sha256="00" * 32), await stranger.post(new)):
         assert (answer.status_code, answer.json()["code"]) == (409, "job_id_taken")
 
 
-async def test_the_recording_of_another_job_cannot_be_named(platform: Platform) -> None:
-    body = a_new_job().model_dump(mode="json") | {"source_key": f"uploads/{uuid4()}/source"}
-    answer = await platform.person().http.post("/jobs", json=body)
+async def test_the_recording_of_another_job_is_refused(platform: Platform) -> None:
+    answer = await platform.person().post(a_new_job(), source_key=f"uploads/{uuid4()}/source")
     assert (answer.status_code, answer.json()["code"]) == (422, "foreign_source")
 
 
-async def test_a_foreign_job_does_not_exist(platform: Platform) -> None:
+async def test_a_job_of_another_user_reads_as_missing(platform: Platform) -> None:
     owner, stranger = platform.person(), platform.person()
     job_id = await owner.create()
     answers = [
@@ -78,7 +76,7 @@ async def test_a_foreign_job_does_not_exist(platform: Platform) -> None:
     assert (await owner.http.get(f"/jobs/{job_id}")).status_code == 200
 
 
-async def test_an_administrator_sees_and_acts_on_everybodys_jobs(platform: Platform) -> None:
+async def test_an_administrator_acts_on_the_jobs_of_all_users(platform: Platform) -> None:
     owner, other, administrator = platform.person(), platform.person(), platform.person(role="admin")
     job_id, foreign = await owner.create(), await other.create()
     job = await administrator.job(job_id)
@@ -93,7 +91,7 @@ async def test_an_administrator_sees_and_acts_on_everybodys_jobs(platform: Platf
     assert (await owner.http.get(f"/jobs/{job_id}")).status_code == 404
 
 
-async def test_nobody_gets_in_without_a_good_token(platform: Platform) -> None:
+async def test_requests_need_a_valid_token(platform: Platform) -> None:
     person = platform.person(lifetime=-60)
     assert (await person.http.get("/jobs")).json()["code"] == "token_expired"
     answer = await person.http.get("/jobs", headers={"Authorization": "Bearer nonsense"})
@@ -103,7 +101,7 @@ async def test_nobody_gets_in_without_a_good_token(platform: Platform) -> None:
 async def test_listing_pages_through_all_jobs_newest_first(platform: Platform) -> None:
     person = platform.person()
     created = [str(await person.create()) for _ in range(5)]
-    # Equal times are told apart by the id.
+    # The id orders jobs of equal times.
     async with platform.sessions.begin() as session:
         first = datetime.fromisoformat((await person.job(UUID(created[0])))["created_at"])
         await session.execute(update(Job).where(Job.id.in_(created[:3])).values(created_at=first))
@@ -144,7 +142,7 @@ async def test_a_model_that_no_live_worker_serves_is_refused_by_name(platform: P
     await platform.broker.broadcast(beat)
 
     async def refused() -> httpx.Response | None:
-        answer = await person.http.post("/jobs", json=a_new_job(model="large-v3").model_dump(mode="json"))
+        answer = await person.post(a_new_job(model="large-v3"))
         return answer if answer.status_code == 422 else None
 
     answer = await until(refused)
@@ -152,11 +150,11 @@ async def test_a_model_that_no_live_worker_serves_is_refused_by_name(platform: P
     assert (problem["code"], problem["available"]) == ("model_not_available", ["base", "tiny"])
     assert "large-v3" in problem["detail"]
     await person.create(a_new_job(model="tiny"))
-    repeated = await person.http.post("/jobs", json=new.model_dump(mode="json"))
+    repeated = await person.post(new)
     assert repeated.status_code == 201, "a job that was accepted stays accepted"
 
 
-async def test_the_service_is_ready_when_all_its_parts_are(platform: Platform) -> None:
+async def test_the_service_is_ready_when_all_checks_pass(platform: Platform) -> None:
     answer = await platform.person().http.get("/health/ready")
     assert answer.status_code == 200
     assert answer.json()["checks"] == ["background", "broker", "database", "dead letters", "events", "logs"]

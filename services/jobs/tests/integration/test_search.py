@@ -1,4 +1,4 @@
-"""Finding jobs: by what they are called, what was said in them, what they are about, and in every order."""
+"""Search by names, transcript and keywords, and listings in every order."""
 
 from typing import Any
 from uuid import UUID
@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
-from jobs.reindexing import write_terms
+from jobs.loops.search_terms import write_terms
 
 from .jobs_harness import Person, Platform, a_new_job, audio_planned, chunk_planned, chunk_transcribed
 
@@ -41,7 +41,7 @@ async def test_a_job_is_found_by_its_names_and_parts_of_its_id(platform: Platfor
     assert await found(person, tag="board") == []
 
 
-async def test_a_job_is_found_by_spoken_words_in_their_languages_forms(platform: Platform) -> None:
+async def test_a_job_is_found_by_inflected_words_of_its_language(platform: Platform) -> None:
     person = platform.person()
     job_id = await person.create()
     await platform.transcribe(person, job_id, "The budgets were discussed", "at great length.")
@@ -51,7 +51,7 @@ async def test_a_job_is_found_by_spoken_words_in_their_languages_forms(platform:
         assert await found(person, q=words) == [], words
 
 
-async def test_names_tags_and_questions_are_in_one_form(platform: Platform) -> None:
+async def test_names_tags_and_queries_are_normalized_alike(platform: Platform) -> None:
     person = platform.person()
     apart = "Mu\u0308ller"
     job_id = str(await person.create(a_new_job(file_name=f"{apart}.wav", tags=[apart])))
@@ -60,7 +60,7 @@ async def test_names_tags_and_questions_are_in_one_form(platform: Platform) -> N
         assert await found(person, q=form) == await found(person, tag=form) == [job_id], form
 
 
-async def test_terms_of_an_older_release_are_written_anew(platform: Platform) -> None:
+async def test_missing_terms_of_an_older_release_are_written(platform: Platform) -> None:
     person = platform.person()
     job_id = await person.create(a_new_job(file_name="PTT-2024.opus", tags=["x-1"]))
     await platform.transcribe(person, job_id, "我们明天开会讨论预算", "Well-known budgets")
@@ -91,7 +91,7 @@ async def test_keywords_are_shown_and_found(platform: Platform) -> None:
     assert await found(person, q="quarterly") == [str(job_id)]
 
 
-async def test_more_words_than_a_row_can_hold_are_cut_not_fatal(platform: Platform) -> None:
+async def test_excess_words_are_cut(platform: Platform) -> None:
     person = platform.person()
     job_id = await person.create()
     await platform.transcribe(person, job_id, " ".join(f"first{number}word" for number in range(100_000)))
@@ -121,7 +121,7 @@ async def test_every_order_pages_through_all_jobs_in_both_directions(platform: P
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_cursor")
 
 
-async def test_filters_go_together_and_the_total_counts_what_fits(platform: Platform) -> None:
+async def test_filters_combine_and_the_total_counts_matches(platform: Platform) -> None:
     person = platform.person()
     wanted = str(await person.create(a_new_job(model="base", tags=["x"], file_name="one.wav")))
     await person.create(a_new_job(model="other", tags=["x"]))
@@ -134,7 +134,7 @@ async def test_filters_go_together_and_the_total_counts_what_fits(platform: Plat
     assert len(several) == 2
 
 
-async def test_the_same_recording_of_the_same_owner_is_pointed_out(platform: Platform) -> None:
+async def test_duplicates_of_the_same_owner_are_marked(platform: Platform) -> None:
     person, stranger = platform.person(), platform.person()
     first = await person.create(a_new_job(sha256="12" * 32))
     again = await person.create(a_new_job(sha256="12" * 32))

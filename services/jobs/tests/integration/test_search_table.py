@@ -1,4 +1,4 @@
-"""What finds what: names, spoken words and queries in many languages and scripts, each query with all that it finds."""
+"""Search in many languages and scripts: each query with all jobs that it finds."""
 
 import unicodedata
 from typing import Final
@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from common.events import keys
-from jobs.listing import ListQuery
 from jobs.repository import ListingRepository, SearchRepository
 from jobs.repository.search import name_terms
+from jobs.schemas.listing import ListQuery
 from jobs.tables import Job
 
 pytestmark = pytest.mark.integration

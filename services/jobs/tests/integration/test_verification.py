@@ -1,4 +1,4 @@
-"""Verifications: which chunks are decoded again, what is made of the answers, and what a job has cost."""
+"""Verifications: chosen chunks, outcomes, and costs of a job."""
 
 from typing import Any
 from uuid import UUID, uuid4
@@ -7,9 +7,8 @@ import pytest
 from sqlalchemy import text
 
 from common.events import AssembleWork, ChunkVerified, VerifyWork
-from jobs.resources import Resources
-from jobs.service import Verifying
-from jobs.verification import judged
+from jobs.service import Resources, Verifications
+from jobs.service.verification import outcome_of
 
 from .conftest import StartPlatform
 from .jobs_harness import Person, Platform, a_new_job, audio_planned, chunk_planned, chunk_transcribed, sent, until
@@ -47,7 +46,7 @@ async def ended(person: Person, job_id: UUID, verification: str) -> dict[str, An
     return view
 
 
-async def test_the_same_seed_draws_the_same_chunks_and_every_answer_is_judged(platform: Platform) -> None:
+async def test_the_same_seed_draws_the_same_chunks_and_every_answer_has_an_outcome(platform: Platform) -> None:
     person = platform.person()
     job_id = await completed(platform, person, 5)
     drawn = []
@@ -70,7 +69,7 @@ async def test_the_same_seed_draws_the_same_chunks_and_every_answer_is_judged(pl
     assert [each["verified"] for each in listed] == [False, True]
 
 
-async def test_only_what_is_completed_is_verified_and_only_for_its_owner(platform: Platform) -> None:
+async def test_only_completed_jobs_are_verified_and_only_for_their_owner(platform: Platform) -> None:
     person, stranger = platform.person(), platform.person()
     running = await person.create()
     await person.reached(running, "processing")
@@ -88,7 +87,7 @@ async def test_only_what_is_completed_is_verified_and_only_for_its_owner(platfor
         assert (await person.http.post(f"/jobs/{job_id}/verify", json=bad)).status_code == 422
 
 
-async def test_a_verification_ends_even_if_its_work_does_not(platform: Platform) -> None:
+async def test_a_verification_ends_without_an_answer(platform: Platform) -> None:
     person = platform.person()
     job_id = await completed(platform, person, 2)
     begun = (await person.http.post(f"/jobs/{job_id}/verify", json={"chunks": 2})).json()
@@ -96,7 +95,7 @@ async def test_a_verification_ends_even_if_its_work_does_not(platform: Platform)
     await platform.broker.publish(answer(first))
     resources = Resources(platform.settings, None)  # type: ignore[arg-type]  # verifying cancels nothing
     async with platform.sessions.begin() as session:
-        await Verifying(session, resources).given_up(second)
+        await Verifications(session, resources).chunk_failed(second)
     view = await ended(person, job_id, begun["id"])
     assert (view["verified"], sorted(check["outcome"] for check in view["checks"])) == (
         False,
@@ -106,18 +105,18 @@ async def test_a_verification_ends_even_if_its_work_does_not(platform: Platform)
     begun = (await person.http.post(f"/jobs/{job_id}/verify", json={"chunks": 1})).json()
     async with platform.sessions.begin() as session:
         await session.execute(text("UPDATE verifications SET created_at = now() - interval '7 hours'"))
-        await Verifying(session, resources).break_off()
+        await Verifications(session, resources).abort_overdue()
     assert (await ended(person, job_id, begun["id"]))["checks"][0]["outcome"] == "not_checked"
 
 
-def test_what_three_hashes_mean() -> None:
-    assert judged(GOOD, GOOD, GOOD) == "matches"
-    assert judged(GOOD, GOOD, BAD) == "differs"
-    assert judged(GOOD, BAD, GOOD) == "altered"
-    assert judged(GOOD, None, GOOD) == judged(GOOD, GOOD, None) == "gone"
+def test_outcomes_of_three_hashes() -> None:
+    assert outcome_of(GOOD, GOOD, GOOD) == "matches"
+    assert outcome_of(GOOD, GOOD, BAD) == "differs"
+    assert outcome_of(GOOD, BAD, GOOD) == "altered"
+    assert outcome_of(GOOD, None, GOOD) == outcome_of(GOOD, GOOD, None) == "gone"
 
 
-async def test_a_job_tells_what_it_has_cost_over_all_attempts(platform: Platform) -> None:
+async def test_costs_cover_all_attempts(platform: Platform) -> None:
     person, broker = platform.person(), platform.broker
     job_id = await person.create()
     await person.reached(job_id, "processing")
@@ -156,7 +155,7 @@ async def test_a_job_tells_what_it_has_cost_over_all_attempts(platform: Platform
     assert (figures["cpu_seconds"], figures["wasted_seconds"], figures["retries"]) == (5.0, 1.75, 1)
 
 
-async def test_a_verification_counts_against_the_hours_of_whoever_asks(start: StartPlatform) -> None:
+async def test_a_verification_counts_against_the_callers_hours(start: StartPlatform) -> None:
     platform = await start(quota_audio_hours_per_day=0.1)  # 6 minutes
     person, admin = platform.person(), platform.person(role="admin")
     job_id = await completed(platform, person, 5)  # 5 minutes and 5 seconds

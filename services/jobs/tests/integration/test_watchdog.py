@@ -1,4 +1,4 @@
-"""The watchdog against a real database: what is stuck is sent again, what is overdue ends, the rest is left alone."""
+"""The watchdog against a real database: stuck work is sent again, and overdue jobs end."""
 
 from uuid import UUID
 
@@ -8,20 +8,19 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from common.events import AssembleWork, ChunkWork, JobCompleted, JobFailed, MetadataEnriched, PlanWork
-from jobs.dispatch import Dispatcher
-from jobs.resources import Resources
-from jobs.service import JobCreation, JobLifecycle
+from jobs.loops.dispatch import Dispatcher
+from jobs.loops.watchdog import Watchdog
+from jobs.service import JobCreation, JobLifecycle, Resources
 from jobs.settings import Settings
-from jobs.watchdog import Watchdog
 
 from .jobs_harness import (
     a_new_job,
+    an_identity,
     audio_planned,
     chunk_planned,
     chunk_transcribed,
     read_job,
     sent,
-    somebody,
     transcript_ready,
 )
 
@@ -37,15 +36,15 @@ def watchdog(sessions: Sessions, resources: Resources) -> Watchdog:
 
 @pytest.fixture
 async def job_id(engine: AsyncEngine, sessions: Sessions, settings: Settings, resources: Resources) -> UUID:
-    """A job whose plan is ordered."""
+    """Return a job whose plan was sent."""
     async with sessions.begin() as session:
-        job = await JobCreation(session, resources).create(somebody(), a_new_job())
+        job = await JobCreation(session, resources).create(an_identity(), a_new_job())
     await Dispatcher(engine, sessions, settings).dispatch()
     return job.id
 
 
 async def pass_time(sessions: Sessions, minutes: float) -> None:
-    """Move everything that happened so far into the past."""
+    """Move all timestamps into the past."""
     shift = {
         "jobs": (
             "created_at",
@@ -66,39 +65,39 @@ async def pass_time(sessions: Sessions, minutes: float) -> None:
             await session.execute(text(f"UPDATE {table} SET {moved}"))
 
 
-async def test_a_plan_without_progress_is_sent_again_with_growing_patience(
+async def test_a_plan_without_progress_is_sent_again_with_growing_timeouts(
     sessions: Sessions, watchdog: Watchdog, job_id: UUID
 ) -> None:
-    await watchdog.look()
+    await watchdog.check()
     await pass_time(sessions, 9)
-    await watchdog.look()
+    await watchdog.check()
     assert len(await sent(sessions, PlanWork)) == 1
     await pass_time(sessions, 2)
-    await watchdog.look()
-    await watchdog.look()
+    await watchdog.check()
+    await watchdog.check()
     first, second = await sent(sessions, PlanWork)
     assert (second.key, second.source_key) == (first.key, first.source_key)
     assert second.event_id != first.event_id
     await pass_time(sessions, 15)
-    await watchdog.look()
+    await watchdog.check()
     assert len(await sent(sessions, PlanWork)) == 2, "the second time it waits twice as long"
     await pass_time(sessions, 6)
-    await watchdog.look()
+    await watchdog.check()
     assert len(await sent(sessions, PlanWork)) == 3
 
 
-async def test_a_plan_that_makes_progress_is_left_alone(
+async def test_a_plan_with_progress_is_not_sent_again(
     sessions: Sessions, resources: Resources, watchdog: Watchdog, job_id: UUID
 ) -> None:
     for chunk in range(3):
         await pass_time(sessions, 8)
         async with sessions.begin() as session:
             await JobLifecycle(session, resources).chunk_planned(chunk_planned(job_id, chunk))
-        await watchdog.look()
+        await watchdog.check()
     assert len(await sent(sessions, PlanWork)) == 1
 
 
-async def test_a_plan_whose_chunk_was_never_heard_of_is_sent_again(
+async def test_a_plan_with_a_missing_announcement_is_sent_again(
     sessions: Sessions, resources: Resources, watchdog: Watchdog, job_id: UUID
 ) -> None:
     async with sessions.begin() as session:
@@ -107,7 +106,7 @@ async def test_a_plan_whose_chunk_was_never_heard_of_is_sent_again(
         await lifecycle.chunk_transcribed(chunk_transcribed(job_id, 0))
         await lifecycle.audio_planned(audio_planned(job_id, 2))
     await pass_time(sessions, 11)
-    await watchdog.look()
+    await watchdog.check()
     assert len(await sent(sessions, PlanWork)) == 2
 
 
@@ -128,8 +127,8 @@ async def test_a_chunk_without_a_result_is_sent_again(
     async with sessions.begin() as session:
         await JobLifecycle(session, resources).chunk_transcribed(chunk_transcribed(job_id, 0))
     await pass_time(sessions, 11)
-    await watchdog.look()
-    await watchdog.look()
+    await watchdog.check()
+    await watchdog.check()
     first, second, again = await sent(sessions, ChunkWork)
     assert [first.chunk, second.chunk, again.chunk] == [0, 1, 1]
     assert again.key == second.key
@@ -137,7 +136,7 @@ async def test_a_chunk_without_a_result_is_sent_again(
     assert len(await sent(sessions, PlanWork)) == 1
 
 
-async def test_everything_that_is_out_is_sent_again_at_once_when_the_broker_lost_it(
+async def test_all_work_in_flight_is_sent_again_after_a_broker_loss(
     engine: AsyncEngine,
     sessions: Sessions,
     settings: Settings,
@@ -167,7 +166,7 @@ async def test_an_assembly_without_progress_is_sent_again(
         await lifecycle.audio_planned(audio_planned(job_id, 1))
         await lifecycle.chunk_transcribed(chunk_transcribed(job_id, 0))
     await pass_time(sessions, 11)
-    await watchdog.look()
+    await watchdog.check()
     first, again = await sent(sessions, AssembleWork)
     assert again.result_keys == first.result_keys != []
     assert len(await sent(sessions, PlanWork)) == 1
@@ -175,7 +174,7 @@ async def test_an_assembly_without_progress_is_sent_again(
 
 async def test_a_job_past_its_deadline_fails(sessions: Sessions, watchdog: Watchdog, job_id: UUID) -> None:
     await pass_time(sessions, 25 * 60)
-    await watchdog.look()
+    await watchdog.check()
     job = await read_job(sessions, job_id)
     assert (job.state, job.reason_code) == ("failed", "timed_out")
     assert job.reason is not None
@@ -184,20 +183,20 @@ async def test_a_job_past_its_deadline_fails(sessions: Sessions, watchdog: Watch
     assert len(await sent(sessions, PlanWork)) == 1
 
 
-async def test_a_transcript_does_not_wait_for_metadata_for_ever(
+async def test_waiting_for_metadata_times_out(
     sessions: Sessions, resources: Resources, watchdog: Watchdog, job_id: UUID
 ) -> None:
     async with sessions.begin() as session:
         await JobLifecycle(session, resources).transcript_ready(transcript_ready(job_id))
-    await watchdog.look()
+    await watchdog.check()
     assert (await read_job(sessions, job_id)).state == "enriching"
     await pass_time(sessions, 6)
-    await watchdog.look()
+    await watchdog.check()
     job = await read_job(sessions, job_id)
     assert (job.state, job.reason_code) == ("completed", "enrichment_timed_out")
     (completed,) = await sent(sessions, JobCompleted)
     assert completed.note == job.reason
-    # The metadata that comes after all takes the note back.
+    # Late metadata removes the note.
     async with sessions.begin() as session:
         await JobLifecycle(session, resources).metadata_enriched(
             MetadataEnriched(job_id=job_id, attempt=1, metadata_key="k")
@@ -215,13 +214,13 @@ async def test_two_watchdogs_repeat_work_once(
         await session.execute(
             text("SELECT pg_advisory_xact_lock(hashtextextended('jobs.watchdog/' || current_schema(), 0))")
         )
-        await Watchdog(sessions, resources).look()
+        await Watchdog(sessions, resources).check()
         assert len(await sent(sessions, PlanWork)) == 1
-    await watchdog.look()
+    await watchdog.check()
     assert len(await sent(sessions, PlanWork)) == 2
 
 
-async def test_gauges_tell_what_is_unfinished(sessions: Sessions, watchdog: Watchdog, job_id: UUID) -> None:
+async def test_gauges_count_unfinished_jobs(sessions: Sessions, watchdog: Watchdog, job_id: UUID) -> None:
     await watchdog.measure()
     assert REGISTRY.get_sample_value("verbatim_jobs_unfinished", {"state": "processing"}) == 1
     assert REGISTRY.get_sample_value("verbatim_jobs_unfinished", {"state": "queued"}) == 0

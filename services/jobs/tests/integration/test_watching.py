@@ -1,4 +1,4 @@
-"""Following a job: numbers without gaps, resuming anywhere, and an end."""
+"""Streams of a job's events: numbers without gaps, resumption, and an end."""
 
 import asyncio
 import json
@@ -33,7 +33,7 @@ def parsed(stream: str) -> list[dict[str, Any]]:
     return events
 
 
-async def test_a_whole_life_can_be_followed_live_and_read_again(platform: Platform) -> None:
+async def test_events_of_a_job_can_be_followed_live_and_read_again(platform: Platform) -> None:
     person = platform.person()
     job_id = await person.create()
     live = asyncio.create_task(followed(person, job_id))
@@ -52,7 +52,7 @@ async def test_a_whole_life_can_be_followed_live_and_read_again(platform: Platfo
     assert await followed(person, job_id) == events
 
 
-async def test_a_stream_goes_on_after_any_event_without_gap_or_duplicate(start: StartPlatform) -> None:
+async def test_a_stream_resumes_after_any_event_without_gap_or_duplicate(start: StartPlatform) -> None:
     first = await start()
     second = await start()
     person = first.person()
@@ -63,7 +63,7 @@ async def test_a_stream_goes_on_after_any_event_without_gap_or_duplicate(start: 
     for seen in range(len(events)):
         assert await followed(elsewhere, job_id, **{"Last-Event-ID": str(seen)}) == events[seen:]
     answer = await person.http.get(f"/jobs/{job_id}/events", headers={"Last-Event-ID": str(len(events))})
-    assert answer.status_code == 204, "browsers come back for ever otherwise"
+    assert answer.status_code == 204, "otherwise browsers reconnect for ever"
     answer = await person.http.get(f"/jobs/{job_id}/events", params={"after": len(events) - 1})
     assert parsed(answer.text) == events[-1:]
 
@@ -119,7 +119,7 @@ async def test_a_stream_ends_when_its_job_is_deleted(platform: Platform) -> None
         assert [event["state"] for event in await live if "state" in event][:1] == ["queued"]
 
 
-async def test_watchers_are_limited_and_leave_nothing_behind(start: StartPlatform) -> None:
+async def test_watchers_are_limited_and_release_their_slots(start: StartPlatform) -> None:
     platform = await start(event_watchers=1, event_heartbeat_seconds=0.01)
     person = platform.person()
     job_id = await person.create()

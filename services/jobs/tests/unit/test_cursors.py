@@ -1,4 +1,4 @@
-"""Cursors of the listing: a forged one is refused or holds a position that the database can compare with."""
+"""Cursors of the listing: a forged cursor is refused, or holds a position that the database can compare."""
 
 import math
 from datetime import UTC, datetime
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 
 from common.web.cursors import InvalidCursor
-from jobs.listing import Cursor, ListQuery, Order, SortKey
+from jobs.schemas.listing import Cursor, ListQuery, Order, SortKey
 from support.forged_cursors import ID, forged, sealed
 
 ORDERS: list[tuple[Any, Any]] = [(sort, order) for sort in get_args(SortKey) for order in get_args(Order)]
@@ -32,12 +32,12 @@ def test_a_forged_cursor_is_refused_or_can_be_compared(text: str) -> None:
 
 
 @pytest.mark.parametrize("value", ["9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+00:00", 5, "x", None, [], {}])
-def test_a_moment_that_no_job_has_is_refused(value: object) -> None:
+def test_an_impossible_time_is_refused(value: object) -> None:
     with pytest.raises(InvalidCursor):
         Cursor.decode(sealed(["created_at", "desc", value, ID]), ListQuery())
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 10**400, True, "1.5", None])
-def test_a_duration_that_no_job_has_is_refused(value: object) -> None:
+def test_an_impossible_duration_is_refused(value: object) -> None:
     with pytest.raises(InvalidCursor):
         Cursor.decode(sealed(["duration", "desc", value, ID]), ListQuery(sort="duration"))

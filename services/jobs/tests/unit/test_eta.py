@@ -1,21 +1,21 @@
-"""When a job will be ready: what is left, by what was measured; nothing that nobody knows."""
+"""Estimates of the time until a transcript."""
 
 import pytest
 
-from jobs.eta import Measured, Running, of_queued, of_running
+from jobs.scheduling.eta import Measured, Running, of_queued, of_running
 
 #: One worker gets through ten seconds of speech in a second; half of a recording is speech; 1,000 bytes are a second.
 MEASURED = Measured(speed=10.0, seconds_per_byte=0.001, speech_share=0.5, workers=2)
 
 
 def running(left: float | None) -> Running:
-    """A job with so many seconds of speech to go; None = nobody can tell yet."""
+    """Return a job with so many seconds of speech left; None = unknown."""
     if left is None:
         return Running(speech=None, known=30.0, done=10.0, planned=False)
     return Running(speech=None, known=left + 5.0, done=5.0, planned=True)
 
 
-def test_capacity_is_what_all_workers_do_together() -> None:
+def test_capacity_is_the_sum_of_all_workers() -> None:
     assert MEASURED.capacity == 20.0
 
 
@@ -25,15 +25,15 @@ def test_capacity_is_what_all_workers_do_together() -> None:
         Measured(speed=None, seconds_per_byte=0.001, speech_share=0.5, workers=2),
         Measured(speed=10.0, seconds_per_byte=0.001, speech_share=0.5, workers=0),
     ],
-    ids=["nothing was measured", "nobody works"],
+    ids=["nothing was measured", "no workers"],
 )
-def test_without_a_measured_speed_or_a_worker_nothing_is_promised(measured: Measured) -> None:
+def test_no_estimate_without_a_measured_speed_or_a_worker(measured: Measured) -> None:
     assert measured.capacity is None
     assert of_running(running(60.0), [], measured) is None
     assert of_queued(60.0, 0.0, [], measured) is None
 
 
-def test_speech_in_a_recording_is_told_from_its_duration_or_else_from_its_bytes() -> None:
+def test_speech_is_estimated_from_the_duration_or_else_from_the_size() -> None:
     assert MEASURED.speech(600.0, 1) == 300.0
     assert MEASURED.speech(None, 600_000) == 300.0
     assert Measured(10.0, None, 0.5, 1).speech(None, 600_000) is None
@@ -49,13 +49,13 @@ def test_speech_in_a_recording_is_told_from_its_duration_or_else_from_its_bytes(
         (Running(speech=80.0, known=100.0, done=40.0, planned=False), 60.0),
         (Running(speech=None, known=100.0, done=40.0, planned=False), None),
     ],
-    ids=["counted", "more than counted", "estimated", "more known than estimated", "nobody can tell"],
+    ids=["counted", "more than counted", "estimated", "more known than estimated", "unknown"],
 )
-def test_what_is_left_is_counted_as_soon_as_it_can_be(job: Running, left: float | None) -> None:
+def test_remaining_speech_is_counted_after_the_plan(job: Running, left: float | None) -> None:
     assert job.left == left
 
 
-def test_a_running_job_shares_the_workers_with_others_until_these_are_done() -> None:
+def test_a_running_job_shares_the_workers_until_the_others_finish() -> None:
     assert of_running(running(60.0), [], MEASURED) == 3.0
     assert of_running(running(60.0), [running(20.0)], MEASURED) == 4.0, "the short one leaves early"
     assert of_running(running(60.0), [running(600.0)], MEASURED) == 6.0, "the long one takes half of the workers"
@@ -63,7 +63,7 @@ def test_a_running_job_shares_the_workers_with_others_until_these_are_done() -> 
     assert of_running(running(None), [], MEASURED) is None
 
 
-def test_a_queued_job_waits_for_what_runs_and_for_what_is_ahead() -> None:
+def test_a_queued_job_waits_for_running_jobs_and_jobs_ahead() -> None:
     assert of_queued(60.0, 0.0, [], MEASURED) == 3.0
     assert of_queued(60.0, 100.0, [running(40.0)], MEASURED) == 10.0
 
@@ -71,7 +71,7 @@ def test_a_queued_job_waits_for_what_runs_and_for_what_is_ahead() -> None:
 @pytest.mark.parametrize(
     ("mine", "ahead", "others"), [(None, 0.0, []), (60.0, None, []), (60.0, 0.0, [running(40.0), running(None)])]
 )
-def test_a_queued_job_is_promised_nothing_while_a_part_of_the_sum_is_unknown(
+def test_no_estimate_for_a_queued_job_with_an_unknown_part(
     mine: float | None, ahead: float | None, others: list[Running]
 ) -> None:
     assert of_queued(mine, ahead, others, MEASURED) is None

@@ -1,11 +1,11 @@
-"""What a job's row tells people about its progress and its times."""
+"""Progress, stage and durations computed from a job's row."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from jobs.progress import clock, progress, stage, timings
+from jobs.schemas.progress import clock, progress, stage, timings
 from jobs.states import State
 from jobs.tables import Job
 
@@ -67,7 +67,7 @@ def test_a_failed_job_keeps_the_progress_it_had() -> None:
         ({"state": State.FAILED, "chunks_known": 1}, "done"),
     ],
 )
-def test_stage_says_what_is_being_done(values: dict[str, Any], expected: str) -> None:
+def test_stage_of_every_state(values: dict[str, Any], expected: str) -> None:
     assert stage(a_job(**values)) == expected
 
 
@@ -89,9 +89,9 @@ def test_timings_are_differences_of_timestamps() -> None:
     }
 
 
-def test_what_has_not_ended_has_no_duration() -> None:
+def test_unfinished_phases_have_no_duration() -> None:
     assert set(timings(a_job()).model_dump().values()) == {None}
 
 
-def test_positions_are_written_as_people_write_them() -> None:
+def test_positions_are_hours_minutes_seconds() -> None:
     assert [clock(seconds) for seconds in (0, 59.6, 3729)] == ["0:00:00", "0:01:00", "1:02:09"]

@@ -1,4 +1,4 @@
-"""HTTP bodies: what is refused before it reaches the database, and cursors that survive the round trip."""
+"""HTTP bodies: validation, and the round trip of cursors."""
 
 import base64
 import json
@@ -10,8 +10,9 @@ import pytest
 from pydantic import ValidationError
 
 from common.web.cursors import InvalidCursor
-from jobs.listing import Cursor, ListQuery, SortKey
-from jobs.schemas import NewJob, Restart
+from jobs.schemas.creation import NewJob
+from jobs.schemas.jobs import Restart
+from jobs.schemas.listing import Cursor, ListQuery, SortKey
 
 BODY: dict[str, Any] = {
     "job_id": str(uuid4()),
@@ -23,7 +24,7 @@ BODY: dict[str, Any] = {
 }
 
 
-def test_a_file_name_in_any_script_is_taken_as_it_is() -> None:
+def test_file_names_of_any_script_are_accepted_unchanged() -> None:
     assert NewJob.model_validate(BODY).file_name == "Gespräch mit Zoë.mp3"
 
 
@@ -44,7 +45,7 @@ def test_a_file_name_in_any_script_is_taken_as_it_is() -> None:
         {"tags": ["\udfff"]},
     ],
 )
-def test_what_cannot_be_stored_is_refused(wrong: dict[str, Any]) -> None:
+def test_unstorable_values_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         NewJob.model_validate(BODY | wrong)
 
@@ -72,7 +73,7 @@ def _encoded(document: object) -> str:
         _encoded(["created_at", "desc", "2026-01-01T00:00:00+00:00", 7]),
     ],
 )
-def test_a_foreign_cursor_is_refused(text: str) -> None:
+def test_a_cursor_of_another_listing_is_refused(text: str) -> None:
     with pytest.raises(InvalidCursor):
         Cursor.decode(text, ListQuery())
 
@@ -84,7 +85,7 @@ def test_a_foreign_cursor_is_refused(text: str) -> None:
         *({"created_after": "0001-01-01T00:00:00Z"}, {"created_before": "9999-12-31T23:59:59-12:00"}),
     ],
 )
-def test_an_impossible_listing_is_refused(wrong: dict[str, Any]) -> None:
+def test_invalid_listing_parameters_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         ListQuery.model_validate(wrong)
 
@@ -97,17 +98,17 @@ def test_an_impossible_listing_is_refused(wrong: dict[str, Any]) -> None:
         {"priority": "urgent"},
     ],
 )
-def test_tags_priorities_and_callbacks_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
+def test_invalid_tags_priorities_and_callbacks_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         NewJob.model_validate(BODY | wrong)
 
 
-def test_tags_are_tidied_and_kept_once() -> None:
+def test_tags_are_normalized_and_unique() -> None:
     new = NewJob.model_validate(BODY | {"tags": [" a  b", "c", "a b"], "callback_url": "https://example.org/done?x=1"})
     assert (new.tags, new.callback_url) == (["a b", "c"], "https://example.org/done?x=1")
 
 
-def test_what_is_stored_or_asked_is_in_unicodes_composed_form() -> None:
+def test_stored_and_requested_text_is_in_composed_form() -> None:
     apart = "Mu\u0308ller"
     options = {"initial_prompt": apart, "hotwords": apart}
     new = NewJob.model_validate(BODY | {"file_name": f"{apart}.wav", "tags": [apart, "Müller"], "options": options})
@@ -129,13 +130,13 @@ def test_what_is_stored_or_asked_is_in_unicodes_composed_form() -> None:
         ("2026-05-01", "2026-05-01T00:00:00+00:00"),
     ],
 )
-def test_an_offset_whose_plus_became_a_space_is_understood(sent: str, meant: str) -> None:
+def test_an_offset_with_a_space_for_the_plus_is_accepted(sent: str, meant: str) -> None:
     wanted = ListQuery.model_validate({"created_after": sent})
     assert wanted.created_after is not None
     assert wanted.created_after.astimezone(UTC).isoformat() == meant
 
 
-def test_a_restart_changes_only_what_it_names() -> None:
+def test_a_restart_changes_only_the_given_fields() -> None:
     assert Restart().changes() == {}
     assert Restart(model="small", task=None).changes() == {"model": "small"}
     assert Restart(language=None, priority="high").changes() == {"language": None}

@@ -1,4 +1,4 @@
-"""The state machine: one table, every state explained, nothing after the end."""
+"""The state machine and its table of transitions."""
 
 import pytest
 
@@ -26,7 +26,7 @@ def test_every_state_can_be_reached_from_queued(state: State) -> None:
     assert state in reached
 
 
-def test_what_is_over_stays_over_unless_it_is_restarted() -> None:
+def test_only_a_restart_leaves_a_final_state() -> None:
     for state in (State.COMPLETED, State.FAILED, State.CANCELLED):
         assert state.final
         states.require(state, State.QUEUED)
@@ -40,6 +40,6 @@ def test_every_unfinished_job_can_be_cancelled() -> None:
         states.require(state, State.CANCELLED)
 
 
-def test_a_transcript_cannot_fail_any_more() -> None:
+def test_a_job_with_a_transcript_cannot_fail() -> None:
     with pytest.raises(IllegalTransition, match="from enriching to failed"):
         states.require(State.ENRICHING, State.FAILED)

@@ -34,10 +34,7 @@ from .openapi import TRANSCRIPT, UPLOAD_FORM, merged, one_or_several, signed_in
 router = APIRouter()
 
 DOCUMENTS = surface.stored()
-CREATED = one_or_several(
-    passed_on(surface.operation(DOCUMENTS, "jobs", "POST", "/jobs")),
-    passed_on(surface.operation(DOCUMENTS, "jobs", "POST", "/jobs/batch")),
-)
+CREATED = one_or_several(passed_on(surface.operation(DOCUMENTS, "jobs", "POST", "/jobs")))
 REFUSED = passed_on(surface.operation(DOCUMENTS, "jobs", "GET", "/jobs/{job_id}"), only_problems=True)
 REFUSED_UPLOAD = passed_on(surface.operation(DOCUMENTS, "jobs", "POST", "/jobs"), only_problems=True)
 

@@ -23,13 +23,13 @@ def merged(*parts: Responses) -> Responses:
     return together
 
 
-def one_or_several(one: Responses, several: Responses) -> Responses:
-    """The answers of two operations, of which one answers a job and the other a list."""
-    schemas = [answers[201]["content"]["application/json"]["schema"] for answers in (one, several)]
-    both = merged(one, several)
-    both[201]["description"] = "The job; for several files all jobs, in the order of the files."
-    both[201]["content"]["application/json"]["schema"] = {"anyOf": schemas}
-    return both
+def one_or_several(several: Responses) -> Responses:
+    """Return the answers of the creation in jobs, with the job itself instead of a list of one."""
+    either = deepcopy(several)
+    either[201]["description"] = "The job; for several files all jobs, in the order of the files."
+    body = either[201]["content"]["application/json"]
+    body["schema"] = {"anyOf": [{"$ref": "#/components/schemas/jobs.JobView"}, body["schema"]]}
+    return either
 
 
 def signed_in(*kinds: type[Problem]) -> Responses:

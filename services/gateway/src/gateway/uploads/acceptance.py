@@ -183,7 +183,7 @@ def _described(recording: Recording) -> dict[str, Any]:
 async def _post(request: Request, jobs: Upstream, body: dict[str, Any]) -> httpx.Response:
     """The answer of the jobs service; raises Undecided if it may have created the jobs without an answer."""
     try:
-        answer = await jobs.send(request, "POST", "/jobs/batch", json=body)
+        answer = await jobs.send(request, "POST", "/jobs", json=body)
     except BadUpstreamAnswer as error:
         raise Undecided(error) from error
     except ServiceUnavailable as error:

@@ -1,7 +1,6 @@
-"""Alembic's entrance."""
+"""Alembic's environment."""
 
 from common.database import run_env
-from jobs.administration.tables import Concurrency
+from jobs.tables import Base
 
-# Administration's tables stand on all the others, so importing them imports every one.
-run_env(Concurrency.metadata)
+run_env(Base.metadata)

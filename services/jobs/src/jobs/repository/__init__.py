@@ -1,13 +1,16 @@
-"""The queries, one module per noun; no decisions, no commits."""
+"""Queries, one module per noun; no decisions, no commits."""
 
-from .archive import LogRepository
 from .catalogue import JobRepository
-from .deadletters import DeadLetterRepository
+from .concurrency import ConcurrencyRepository
+from .dead_letters import DeadLetterRepository
 from .dispatch import DispatchRepository, WaitingChunk
+from .figures import FiguresRepository
 from .history import HistoryRepository
 from .idempotency import IdempotencyRepository
-from .ledger import LedgerRepository, Line
+from .instances import InstanceRepository
+from .ledger import LedgerRepository, LedgerRow
 from .listing import ListingRepository
+from .logs import LogRepository
 from .overdue import OverdueRepository
 from .owners import OwnerRepository
 from .queue import QueueRepository
@@ -17,13 +20,16 @@ from .verifications import VerificationRepository
 from .workers import WorkerRepository
 
 __all__ = [
+    "ConcurrencyRepository",
     "DeadLetterRepository",
     "DispatchRepository",
+    "FiguresRepository",
     "HistoryRepository",
     "IdempotencyRepository",
+    "InstanceRepository",
     "JobRepository",
     "LedgerRepository",
-    "Line",
+    "LedgerRow",
     "ListingRepository",
     "LogRepository",
     "OverdueRepository",

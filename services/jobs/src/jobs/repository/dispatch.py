@@ -1,4 +1,4 @@
-"""Queries of the dispatchers: who waits for a slot, who waits for a worker, and taking from both lines."""
+"""Queries of the dispatcher: queued jobs and planned chunks, and marking them as dispatched."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,13 +8,12 @@ from uuid import UUID
 from sqlalchemy import ARRAY, Uuid, any_, bindparam, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from jobs.fairness import Line
-from jobs.priorities import WEIGHTS
+from jobs.scheduling.fairness import WEIGHTS, FairQueue
 from jobs.states import State
 from jobs.tables import Job
 
-# Hops from owner to owner along the index of queued jobs instead of reading all of them: a backlog of 100,000 jobs of
-# three owners costs three hops.
+# Skips from owner to owner in the index of queued jobs (loose index scan): a backlog of 100,000 jobs of three owners
+# costs three index lookups.
 _QUEUED = text("""
     WITH RECURSIVE owners(owner_id) AS (
         (SELECT owner_id FROM jobs WHERE state = 'queued' ORDER BY owner_id LIMIT 1)
@@ -23,7 +22,7 @@ _QUEUED = text("""
                 ORDER BY jobs.owner_id LIMIT 1)
         FROM owners WHERE owners.owner_id IS NOT NULL
     )
-    SELECT owners.owner_id, line.ids,
+    SELECT owners.owner_id, queue.ids,
            (SELECT count(*) FROM jobs WHERE state = 'processing' AND jobs.owner_id = owners.owner_id) AS busy,
            coalesce((SELECT extract(epoch FROM max(started_at)) FROM jobs
                      WHERE jobs.owner_id = owners.owner_id AND started_at IS NOT NULL), 0)::float AS served
@@ -31,12 +30,12 @@ _QUEUED = text("""
         SELECT array_agg(id ORDER BY turn_at, id) AS ids, min(turn_at) AS oldest
         FROM (SELECT id, turn_at FROM jobs WHERE state = 'queued' AND jobs.owner_id = owners.owner_id
               ORDER BY turn_at, id LIMIT :free) AS front
-    ) AS line
+    ) AS queue
     WHERE owners.owner_id IS NOT NULL
-    ORDER BY line.oldest
+    ORDER BY queue.oldest
 """)
 
-_CHUNK_LINES = text("""
+_CHUNK_QUEUES = text("""
     SELECT jobs.id, jobs.owner_id, jobs.attempt, jobs.options ->> 'model' AS model, jobs.priority,
            extract(epoch FROM now())::float AS now,
            count(*) FILTER (WHERE chunks.state = 'dispatched') AS busy,
@@ -52,8 +51,8 @@ _CHUNK_LINES = text("""
     ORDER BY jobs.started_at, jobs.id
 """)
 
-# Takes no job lock and skips chunks that a result or a deletion is just writing to: it never waits, so it cannot
-# deadlock with those who lock the job first.
+# Locks no job, and skips chunks that another transaction (a result, a deletion) has locked: it never waits, so it
+# cannot deadlock with transactions that lock the job first.
 _TAKE_CHUNKS = text("""
     WITH free AS (
         SELECT chunks.job_id, chunks.attempt, chunks.chunk, turn
@@ -72,7 +71,7 @@ _TAKE_CHUNKS = text("""
 
 
 FULL_CHUNK = 4
-"""Windows of a chunk that is as large as they get; an unknown one counts as full."""
+"""Windows of a chunk of the greatest size; a chunk of unknown size counts as full."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,30 +84,29 @@ class WaitingChunk:
 
 
 class DispatchRepository:
-    """Finds what may be dispatched and marks it as dispatched."""
+    """Finds jobs and chunks to dispatch, and marks them as dispatched."""
 
     def __init__(self, session: AsyncSession) -> None:
-        """Work inside the caller's transaction."""
         self._session = session
 
-    async def one_at_a_time(self) -> None:
-        """Wait until no other replica dispatches; held until the transaction ends."""
+    async def lock(self) -> None:
+        """Take the lock of the dispatchers, which is held until the transaction ends."""
         await self._session.execute(
             text("SELECT pg_advisory_xact_lock(hashtextextended('jobs.dispatch/' || current_schema(), 0))")
         )
 
     async def processing(self) -> int:
-        """Return how many slots are taken."""
+        """Return the number of slots in use."""
         query = select(func.count()).select_from(Job).where(Job.state == text("'processing'"))
         return await self._session.scalar(query) or 0
 
-    async def queued(self, free: int) -> list[Line[UUID]]:
-        """Return a line per owner with jobs in the queue: its first `free` jobs in the order of their turns."""
+    async def queued(self, free: int) -> list[FairQueue[UUID]]:
+        """Return a queue per owner with queued jobs: the first `free` of them in order."""
         rows = await self._session.execute(_QUEUED, {"free": free})
-        return [Line(row.owner_id, row.ids, row.busy, row.served) for row in rows]
+        return [FairQueue(row.owner_id, row.ids, row.busy, row.served) for row in rows]
 
     async def start(self, job_ids: Sequence[UUID]) -> list[Job]:
-        """Begin the next attempt of these jobs, as far as they are still queued; return them in the order given."""
+        """Start the next attempt of those of the jobs that are still queued; return them in the given order."""
         wanted = any_(bindparam("wanted", type_=ARRAY(Uuid)))
         free = select(Job.id).where(Job.id == wanted, Job.state == State.QUEUED).with_for_update(skip_locked=True)
         statement = (
@@ -129,24 +127,24 @@ class DispatchRepository:
         )
         return sorted(started, key=lambda job: job_ids.index(job.id))
 
-    async def chunk_lines(self, front: int) -> tuple[dict[str, list[Line[WaitingChunk]]], float]:
-        """Return per model a line for each running job, its first `front` undispatched chunks; and the present.
+    async def chunk_queues(self, front: int) -> tuple[dict[str, list[FairQueue[WaitingChunk]]], float]:
+        """Return per model a queue for each running job, with its first `front` planned chunks; and the present time.
 
         Loads and sizes are in windows.
         """
-        lines: dict[str, list[Line[WaitingChunk]]] = {}
+        queues: dict[str, list[FairQueue[WaitingChunk]]] = {}
         now = 0.0
-        for row in await self._session.execute(_CHUNK_LINES, {"front": front, "unknown": FULL_CHUNK}):
+        for row in await self._session.execute(_CHUNK_QUEUES, {"front": front, "unknown": FULL_CHUNK}):
             waiting = [WaitingChunk(row.id, row.attempt, chunk) for chunk in row.waiting]
-            line = Line(
+            queue = FairQueue(
                 row.owner_id, waiting, row.busy, row.served, WEIGHTS[row.priority], load=row.load, sizes=row.sizes
             )
-            lines.setdefault(row.model, []).append(line)
+            queues.setdefault(row.model, []).append(queue)
             now = row.now
-        return lines, now
+        return queues, now
 
     async def take_chunks(self, chunks: Sequence[WaitingChunk]) -> list[Any]:
-        """Mark these chunks as dispatched, as far as they still wait; return what their work needs, in order."""
+        """Mark those of the chunks that still wait as dispatched; return the fields of their work, in order."""
         values = {
             "jobs": [chunk.job_id for chunk in chunks],
             "attempts": [chunk.attempt for chunk in chunks],

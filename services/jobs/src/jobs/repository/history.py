@@ -1,4 +1,4 @@
-"""Queries on what happened to a job: its events in order, and the attempts that restarts left behind."""
+"""Queries on the history of a job: its events in order, and its past attempts."""
 
 import json
 from collections.abc import Sequence
@@ -14,22 +14,22 @@ from jobs.tables import Chunk, Job, JobEvent, PastAttempt
 
 WAKE_WATCHERS = "job_events"
 
-# The numbers come from the job's row, which its transaction holds until it commits: they become visible in order.
-_TELL = text("""
-    WITH told AS (
+# The numbers come from the job's row, which the transaction locks until it commits: they become visible in order.
+_APPEND = text("""
+    WITH added AS (
         SELECT job, kind, data, row_number() OVER (PARTITION BY job ORDER BY place) AS number
         FROM unnest(CAST(:jobs AS uuid[]), CAST(:kinds AS text[]), CAST(:datas AS text[]))
              WITH ORDINALITY AS events(job, kind, data, place)
     ), numbered AS (
-        UPDATE jobs SET last_event = last_event + added.count
-        FROM (SELECT job, count(*) AS count FROM told GROUP BY job) AS added
-        WHERE jobs.id = added.job RETURNING jobs.id, last_event - added.count AS before
+        UPDATE jobs SET last_event = last_event + counted.count
+        FROM (SELECT job, count(*) AS count FROM added GROUP BY job) AS counted
+        WHERE jobs.id = counted.job RETURNING jobs.id, last_event - counted.count AS before
     )
     INSERT INTO job_events (job_id, seq, kind, data)
-    SELECT told.job, before + number, kind, CAST(data AS jsonb) FROM told JOIN numbered ON numbered.id = told.job
+    SELECT added.job, before + number, kind, CAST(data AS jsonb) FROM added JOIN numbered ON numbered.id = added.job
 """)
 
-_LEFT_BEHIND = (
+_ARCHIVED = (
     "attempt",
     "options",
     "state",
@@ -47,36 +47,35 @@ _LEFT_BEHIND = (
 
 
 class HistoryRepository:
-    """Appends events under the job's own numbers, and keeps past attempts."""
+    """Appends events under consecutive numbers per job, and archives past attempts."""
 
     def __init__(self, session: AsyncSession) -> None:
-        """Work inside the caller's transaction."""
         self._session = session
 
-    def tell(self, job_id: UUID, kind: str, data: dict[str, Any]) -> None:
-        """Append an event, at the commit, to a job that is locked or inserted by then, and wake who watches."""
-        at_commit(self._session, _tell, (job_id, kind, json.dumps(data)))
+    def append(self, job_id: UUID, kind: str, data: dict[str, Any]) -> None:
+        """Append an event at the commit, when the job is locked or inserted, and notify the watchers."""
+        at_commit(self._session, _append, (job_id, kind, json.dumps(data)))
         ring(self._session, WAKE_WATCHERS, str(job_id))
 
     async def after(self, job_id: UUID, seq: int, limit: int) -> list[tuple[JobEvent, Chunk | None]]:
-        """Return the events that follow a number, in order, each with the chunk it is about."""
-        about = (
+        """Return the events after a number, in order, each with its chunk, if it has one."""
+        same_chunk = (
             (Chunk.job_id == JobEvent.job_id)
             & (Chunk.attempt == JobEvent.data["attempt"].as_integer())
             & (Chunk.chunk == JobEvent.data["chunk"].as_integer())
         )
         query = (
             select(JobEvent, Chunk)
-            .outerjoin(Chunk, about)
+            .outerjoin(Chunk, same_chunk)
             .where(JobEvent.job_id == job_id, JobEvent.seq > seq)
             .order_by(JobEvent.seq)
             .limit(limit)
         )
         return [(event, chunk) for event, chunk in await self._session.execute(query)]
 
-    async def leave_behind(self, job: Job) -> None:
-        """Keep the attempt that the row describes; one that was kept before stays as it is."""
-        values = {name: getattr(job, name) for name in _LEFT_BEHIND}
+    async def archive_attempt(self, job: Job) -> None:
+        """Archive the current attempt of a job; an archived attempt is not overwritten."""
+        values = {name: getattr(job, name) for name in _ARCHIVED}
         await self._session.execute(insert(PastAttempt).values(job_id=job.id, **values).on_conflict_do_nothing())
 
     async def attempts(self, job_id: UUID) -> Sequence[PastAttempt]:
@@ -85,6 +84,6 @@ class HistoryRepository:
         return (await self._session.scalars(query)).all()
 
 
-def _tell(connection: Connection, events: list[tuple[UUID, str, str]]) -> None:
+def _append(connection: Connection, events: list[tuple[UUID, str, str]]) -> None:
     jobs, kinds, datas = zip(*events, strict=True)
-    connection.execute(_TELL, {"jobs": list(jobs), "kinds": list(kinds), "datas": list(datas)})
+    connection.execute(_APPEND, {"jobs": list(jobs), "kinds": list(kinds), "datas": list(datas)})

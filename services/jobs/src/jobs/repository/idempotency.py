@@ -1,4 +1,4 @@
-"""Queries on creations that clients named."""
+"""Queries on Idempotency-Keys."""
 
 from datetime import timedelta
 from typing import Any
@@ -12,18 +12,17 @@ from jobs.tables import IdempotencyKey
 
 
 class IdempotencyRepository:
-    """Leases keys to one request at a time, and keeps what the request was answered."""
+    """Leases keys to one request at a time, and stores the answer of the request."""
 
     def __init__(self, session: AsyncSession) -> None:
-        """Work inside the caller's transaction."""
         self._session = session
 
     async def lease(
         self, owner_id: UUID, key: str, holder: UUID, *, lease: timedelta, kept: timedelta
     ) -> IdempotencyKey:
-        """Give the key to a holder if it is new, too old, already the holder's, or left by a request that died.
+        """Lease the key to a holder if it is new, expired, already the holder's, or its lease has ended.
 
-        Return the row as it stands then: the holder has it, or somebody else, or it has its answer.
+        Return the row afterwards: leased to the holder or to another request, or answered.
         """
         fresh = {"holder": holder, "leased_until": func.now() + lease, "fingerprint": None, "answer": None}
         outdated = IdempotencyKey.created_at < func.now() - kept
@@ -41,7 +40,7 @@ class IdempotencyRepository:
         return (await self._session.scalars(query, execution_options={"populate_existing": True})).one()
 
     async def answer(self, owner_id: UUID, key: str, holder: UUID, *, fingerprint: str, answer: dict[str, Any]) -> bool:
-        """Keep the answer for whoever repeats the request; False if the holder has lost the key."""
+        """Store the answer for repetitions of the request; False if the holder has lost the lease."""
         statement = (
             update(IdempotencyKey)
             .where(*_held(owner_id, key, holder), IdempotencyKey.answer.is_(None))
@@ -51,13 +50,13 @@ class IdempotencyRepository:
         return await self._session.scalar(statement) is not None
 
     async def release(self, owner_id: UUID, key: str, holder: UUID) -> None:
-        """Forget a key whose request came to nothing."""
+        """Delete a key whose request created nothing."""
         await self._session.execute(
             delete(IdempotencyKey).where(*_held(owner_id, key, holder), IdempotencyKey.answer.is_(None))
         )
 
     async def prune(self, kept: timedelta) -> None:
-        """Forget keys older than this."""
+        """Delete keys older than this."""
         await self._session.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < func.now() - kept))
 
 

@@ -10,14 +10,15 @@ from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.events import ChunkOrigin, ChunkPlanned, ChunkTranscribed
-from jobs.storable import storable
 from jobs.tables import Chunk
+
+from .jsonb import sanitized
 
 # A row that this statement inserted has no deleting transaction; one that it updated has.
 _INSERTED: ColumnClause[bool] = literal_column("(chunks.xmax = 0)")
 
-# A chunk's result is a function of its audio, the model and the options: the same plan of the same recording under the
-# same options gives the same result.
+# A chunk's result is a pure function of its audio, the model and the options: the same plan of the same recording under
+# the same options gives the same result.
 _REUSE = text("""
     UPDATE chunks
     SET state = 'done', done_at = now(), result_key = prior.result_key, result_sha256 = prior.result_sha256,
@@ -39,8 +40,8 @@ _REUSE = text("""
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """A ledger line that was just written: whether it is new, its seconds, and how often its work was sent again."""
+class LedgerRow:
+    """A written row: whether it is new, its seconds, and the number of repeated dispatches of its work."""
 
     new: bool
     seconds: float
@@ -48,13 +49,12 @@ class Line:
 
 
 class LedgerRepository:
-    """Reads and writes ledger lines; the job is locked first, always, so that lines are never fought over."""
+    """Reads and writes ledger rows; callers lock the job first, so that rows have no lock conflicts."""
 
     def __init__(self, session: AsyncSession) -> None:
-        """Work inside the caller's transaction."""
         self._session = session
 
-    async def plan(self, event: ChunkPlanned) -> Line | None:
+    async def plan(self, event: ChunkPlanned) -> LedgerRow | None:
         """Write the plan of a chunk; None if it was planned before."""
         where = {
             "start_seconds": event.start_seconds,
@@ -71,15 +71,15 @@ class LedgerRepository:
             )
         )
 
-    async def finish(self, event: ChunkTranscribed) -> Line | None:
+    async def finish(self, event: ChunkTranscribed) -> LedgerRow | None:
         """Write the result of a chunk; None if it was done before."""
         result = {
             "state": "done",
             "done_at": func.now(),
             "result_key": event.result_key,
             "result_sha256": event.result_sha256,
-            "text": storable(event.text),
-            "segments": storable([segment.model_dump() for segment in event.segments]),
+            "text": sanitized(event.text),
+            "segments": sanitized([segment.model_dump() for segment in event.segments]),
             "decode_seconds": event.decode_seconds,
             "worker": event.worker,
             "deliveries": event.deliveries,
@@ -92,7 +92,7 @@ class LedgerRepository:
         )
 
     async def reuse(self, event: ChunkPlanned) -> float | None:
-        """Finish a planned chunk by the result of an earlier attempt; return its seconds, or None if there is none.
+        """Finish a planned chunk with the result of an earlier attempt; return its seconds, None without a result.
 
         The earlier attempt must have had the same options and the same plan for this chunk.
         """
@@ -104,22 +104,22 @@ class LedgerRepository:
         seconds: float | None = await self._session.scalar(statement)
         return seconds
 
-    async def lines(self, job_id: UUID, attempt: int) -> Sequence[Chunk]:
-        """Return all lines of an attempt, in the order of the recording."""
+    async def rows(self, job_id: UUID, attempt: int) -> Sequence[Chunk]:
+        """Return all rows of an attempt, in the order of the recording."""
         query = select(Chunk).where(Chunk.job_id == job_id, Chunk.attempt == attempt).order_by(Chunk.chunk)
         return (await self._session.scalars(query)).all()
 
     async def texts(self, job_id: UUID, attempt: int) -> Sequence[str]:
-        """Return what was said in an attempt, chunk by chunk."""
+        """Return the texts of an attempt, chunk by chunk."""
         query = select(Chunk.text).where(Chunk.job_id == job_id, Chunk.attempt == attempt).order_by(Chunk.chunk)
-        return [said for said in await self._session.scalars(query) if said]
+        return [spoken for spoken in await self._session.scalars(query) if spoken]
 
     async def get(self, job_id: UUID, attempt: int, chunk: int) -> Chunk | None:
-        """Return one line."""
+        """Return one row."""
         return await self._session.get(Chunk, (job_id, attempt, chunk), populate_existing=True)
 
     async def results(self, job_id: UUID, attempt: int) -> tuple[list[str], list[ChunkOrigin]]:
-        """Return where the results of the attempt are, and who made them, in the order of the recording."""
+        """Return the object keys of the attempt's results, and their origins, in the order of the recording."""
         query = (
             select(
                 Chunk.chunk, Chunk.attempt, Chunk.reused_from, Chunk.worker, Chunk.deliveries, Chunk.result_sha256,
@@ -146,7 +146,7 @@ class LedgerRepository:
     def _insert(event: ChunkPlanned | ChunkTranscribed, **values: Any) -> Insert:
         return insert(Chunk).values(job_id=event.job_id, attempt=event.attempt, chunk=event.chunk, **values)
 
-    async def _upsert(self, statement: Insert) -> Line | None:
+    async def _upsert(self, statement: Insert) -> LedgerRow | None:
         wanted = statement.returning(_INSERTED, Chunk.seconds, Chunk.dispatches)
         row = (await self._session.execute(wanted)).one_or_none()
-        return None if row is None else Line(bool(row[0]), float(row[1]), max(0, row[2] - 1))
+        return None if row is None else LedgerRow(bool(row[0]), float(row[1]), max(0, row[2] - 1))

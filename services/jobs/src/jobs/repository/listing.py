@@ -25,7 +25,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.types import DateTime, Double, Text
 
 from jobs import tables
-from jobs.listing import Cursor, ListQuery, SortKey
+from jobs.schemas.listing import Cursor, ListQuery, SortKey
 from jobs.tables import Job
 
 from .search import Found, SearchRepository
@@ -38,7 +38,8 @@ _SORTS: dict[SortKey, ColumnElement[Any]] = {
 }
 _UNFINISHED = datetime(9999, 12, 31, tzinfo=UTC)
 _UNKNOWN = -1.0
-# Where words are in this share of all jobs, a page of them is looked for among the next jobs first, so many pages far.
+# If the words match this share of all jobs, the next so many pages of jobs are searched first, in the order of the
+# listing.
 _FREQUENT = 0.4
 _NEAR = 3
 
@@ -47,16 +48,15 @@ _BITMAPS_ONLY = text("SELECT set_config('enable_indexscan', 'off', true), set_co
 
 
 class ListingRepository:
-    """Finds jobs; the index that fits the order is read from the position on, whatever the page."""
+    """Lists jobs; every page reads the index of the requested order from its position on."""
 
     def __init__(self, session: AsyncSession) -> None:
-        """Work inside the caller's transaction."""
         self._session = session
 
     async def page(
         self, wanted: ListQuery, *, owner_id: UUID | None, limit: int, after: Cursor | None
     ) -> Sequence[Job]:
-        """Return jobs of an owner (None: of everybody) that follow a position in the order wanted."""
+        """Return jobs of an owner (None: of all owners) after a position in the requested order."""
         key = _SORTS[wanted.sort]
         found = await self._found(wanted)
         query = _narrowed(select(Job), wanted, owner_id)
@@ -77,7 +77,7 @@ class ListingRepository:
         return (await self._session.scalars(query.where(found.condition).limit(limit))).all()
 
     async def count(self, wanted: ListQuery, *, owner_id: UUID | None, most: int) -> int:
-        """Return how many jobs fit; counting ends at `most`."""
+        """Return the number of matching jobs, `most` at most."""
         query = _narrowed(select(literal_column("1")).select_from(Job), wanted, owner_id)
         if (found := await self._found(wanted)) is not None:
             await self._plan(found)
@@ -86,22 +86,22 @@ class ListingRepository:
         return await self._session.scalar(select(func.count()).select_from(fitting)) or 0
 
     async def _found(self, wanted: ListQuery) -> Found | None:
-        """The condition that the search words ask for; a plan made for any words would not know how rare these are."""
+        """Return the condition for the search words; a generic plan would ignore how rare the words are."""
         if wanted.q is not None or wanted.tag is not None:
             await self._session.execute(text("SET LOCAL plan_cache_mode = force_custom_plan"))
         return None if wanted.q is None else await SearchRepository(self._session).matches(wanted.q)
 
     async def _plan(self, found: Found) -> None:
-        """Have the words looked up in their indexes first, for the rest of the transaction.
+        """Make the planner use the indexes of the words, for the rest of the transaction.
 
-        The planner takes reading a transcript's terms for as cheap as comparing two numbers, and would rather read
-        thousands of rows in the order wanted until some of them fit.
+        It underestimates the cost of reading a transcript's terms, and would read thousands of rows in the requested
+        order until enough of them match.
         """
         if found.by_index:
             await self._session.execute(_BITMAPS_ONLY)
 
     async def _is_frequent(self, found: Found) -> bool:
-        """Whether so many jobs fit, by the database's statistics, that a page of them is soon found in any order."""
+        """Whether the database's statistics say that so many jobs match that any order yields a page soon."""
         if not found.by_index:
             return False
         plan = (await self._session.execute(Explained(select(Job.id).where(found.condition)))).scalar_one()
@@ -111,7 +111,7 @@ class ListingRepository:
 
 
 class Explained(Executable, ClauseElement):
-    """How the database would carry out a query, as JSON."""
+    """The database's plan of a query, as JSON."""
 
     inherit_cache = False
 
@@ -125,7 +125,7 @@ def _explained(element: Explained, compiler: SQLCompiler, **choices: Any) -> str
 
 
 def position(job: Job, wanted: ListQuery) -> Cursor:
-    """Where a job stands in the order wanted."""
+    """Return the position of a job in the requested order."""
     values: dict[SortKey, datetime | float] = {
         "created_at": job.created_at,
         "finished_at": job.finished_at or _UNFINISHED,

@@ -1,4 +1,4 @@
-"""Queries of the watchdog: what has been out for too long, by the database's clock."""
+"""Queries of the watchdog: overdue jobs and work, by the database's clock."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -9,8 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from jobs.tables import Job
 
-# Work that is out may merely wait in a queue while no worker is up: each repetition waits twice as long as the one
-# before, up to 32 times, so that a weekend without workers does not fill the queues with copies.
+# Work in flight may wait in a queue while no worker is up: the timeout doubles with each dispatch, up to 32 times, so
+# that a weekend without workers does not fill the queues with copies.
 _DOUBLINGS = 5
 
 _TAKE_STALE_CHUNKS = text("""
@@ -43,29 +43,28 @@ _COUNTS = text("""
 
 
 class OverdueRepository:
-    """Finds and locks what is overdue; rows that somebody is just changing are left for the next round."""
+    """Finds and locks overdue rows; rows that another transaction has locked are left for the next round."""
 
     def __init__(self, session: AsyncSession) -> None:
-        """Work inside the caller's transaction."""
         self._session = session
 
-    async def sole(self) -> bool:
-        """Tell whether this is the only watchdog at work; if so, it stays the only one until the transaction ends."""
+    async def try_lock(self) -> bool:
+        """Take the lock of the watchdogs until the transaction ends; False if another replica has it."""
         query = text("SELECT pg_try_advisory_xact_lock(hashtextextended('jobs.watchdog/' || current_schema(), 0))")
         return bool(await self._session.scalar(query))
 
     async def past_deadline(self, deadline: timedelta) -> Sequence[Job]:
-        """Return jobs whose attempt began longer ago than the deadline, locked."""
+        """Return jobs whose attempt started longer ago than the deadline, locked."""
         return await self._locked(Job.state == text("'processing'"), Job.started_at < func.now() - deadline)
 
     async def not_enriched(self, timeout: timedelta) -> Sequence[Job]:
-        """Return jobs that have waited for their metadata for longer than this, locked."""
+        """Return jobs that have waited for their metadata longer than this, locked."""
         return await self._locked(Job.state == text("'enriching'"), Job.transcribed_at < func.now() - timeout)
 
     async def take_stale_plans(self, timeout: timedelta) -> Sequence[Job]:
         """Mark the plan work of stuck jobs as dispatched again; return the jobs.
 
-        A plan is also stuck when it has ended and one of its chunks was never heard of.
+        A plan is also stuck when it has ended and the announcement of one of its chunks is missing.
         """
         incomplete = or_(Job.chunks_planned.is_(None), Job.chunks_known < Job.chunks_planned)
         return await self._take(timeout, Job.assembling_at.is_(None), incomplete)
@@ -75,24 +74,29 @@ class OverdueRepository:
         return await self._take(timeout, Job.assembling_at.is_not(None))
 
     async def take_stale_chunks(self, timeout: timedelta) -> Sequence[Any]:
-        """Mark chunks without a result as dispatched again; return what their work needs."""
+        """Mark overdue chunks as dispatched again; return the fields of their work."""
         values = {"timeout": timeout, "doublings": _DOUBLINGS}
         return (await self._session.execute(_TAKE_STALE_CHUNKS, values)).all()
 
     async def counts(self) -> Any:
-        """Return how many jobs are in each unfinished state, the oldest one's wait, and the chunks in flight."""
+        """Return the number of jobs in each unfinished state, the wait of the oldest, and the chunks in flight."""
         return (await self._session.execute(_COUNTS)).one()
+
+    async def restart_clocks(self) -> None:
+        """Let the time of all running attempts count from now."""
+        statement = update(Job).where(Job.state == text("'processing'")).values(started_at=func.now())
+        await self._session.execute(statement, execution_options={"synchronize_session": False})
 
     async def _locked(self, *conditions: ColumnElement[bool]) -> Sequence[Job]:
         query = select(Job).where(*conditions).limit(100).with_for_update(skip_locked=True)
         return (await self._session.scalars(query)).all()
 
     async def _take(self, timeout: timedelta, *conditions: ColumnElement[bool]) -> Sequence[Job]:
-        patience = timeout * func.power(2, func.least(Job.work_dispatches - 1, _DOUBLINGS))
-        moved = func.greatest(Job.work_dispatched_at, Job.progressed_at)
+        overdue_after = timeout * func.power(2, func.least(Job.work_dispatches - 1, _DOUBLINGS))
+        progressed = func.greatest(Job.work_dispatched_at, Job.progressed_at)
         stale = (
             select(Job.id)
-            .where(Job.state == text("'processing'"), *conditions, moved < func.now() - patience)
+            .where(Job.state == text("'processing'"), *conditions, progressed < func.now() - overdue_after)
             .limit(100)
             .with_for_update(skip_locked=True)
         )

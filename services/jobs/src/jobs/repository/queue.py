@@ -1,4 +1,4 @@
-"""Queries on how much is ahead of a job, and on how fast work has been done lately."""
+"""Queries on the position of a job in the queue, and on the recent speed of transcription."""
 
 from typing import Any, Final
 from uuid import UUID
@@ -6,10 +6,10 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from jobs.eta import Measured, Running
+from jobs.scheduling.eta import Measured, Running
 from jobs.tables import Job
 
-# Jobs of each owner whose sizes are added up; a longer queue is taken to go on like its front.
+# Jobs per owner whose sizes are added up; the rest of a longer queue is extrapolated.
 _SAMPLED: Final = 500
 
 _RANK = text("""
@@ -17,8 +17,8 @@ _RANK = text("""
     WHERE state = 'queued' AND owner_id = :owner AND (turn_at, id) <= (:turn_at, :job)
 """)
 
-# Owners take turns: until an owner's n-th job starts, each of the others has had n turns, or one less if the others
-# waited less long for theirs.
+# Owners take turns: before an owner's n-th job starts, each other owner has had n turns, or n - 1 if its last turn is
+# more recent.
 _OTHERS = text("""
     WITH RECURSIVE owners(owner_id) AS (
         (SELECT owner_id FROM jobs WHERE state = 'queued' ORDER BY owner_id LIMIT 1)
@@ -26,24 +26,24 @@ _OTHERS = text("""
         SELECT (SELECT jobs.owner_id FROM jobs WHERE state = 'queued' AND jobs.owner_id > owners.owner_id
                 ORDER BY jobs.owner_id LIMIT 1)
         FROM owners WHERE owners.owner_id IS NOT NULL
-    ), line AS (
+    ), queues AS (
         SELECT owner_id, coalesce((SELECT max(started_at) FROM jobs WHERE jobs.owner_id = owners.owner_id
                                    AND started_at IS NOT NULL), '-infinity') AS served
         FROM owners WHERE owner_id IS NOT NULL
     )
-    SELECT coalesce(sum(CASE WHEN line.owner_id = :owner THEN 0
-                             ELSE least(front.jobs, :rank - CASE WHEN line.served <= mine.served THEN 0 ELSE 1 END)
+    SELECT coalesce(sum(CASE WHEN queues.owner_id = :owner THEN 0
+                             ELSE least(front.jobs, :rank - CASE WHEN queues.served <= mine.served THEN 0 ELSE 1 END)
                         END), 0)::int AS jobs,
            coalesce(sum(sample.bytes), 0)::float AS bytes, coalesce(sum(sample.seconds), 0)::float AS seconds,
            coalesce(sum(sample.jobs), 0)::int AS sampled
-    FROM line
-    JOIN line AS mine ON mine.owner_id = :owner,
-    LATERAL (SELECT count(*) AS jobs FROM (SELECT 1 FROM jobs WHERE state = 'queued' AND jobs.owner_id = line.owner_id
+    FROM queues
+    JOIN queues AS mine ON mine.owner_id = :owner,
+    LATERAL (SELECT count(*) AS jobs FROM (SELECT 1 FROM jobs WHERE state = 'queued' AND jobs.owner_id = queues.owner_id
                                            LIMIT :rank) AS queued) AS front,
     LATERAL (SELECT count(*) AS jobs, sum(size_bytes) FILTER (WHERE duration_seconds IS NULL) AS bytes,
                     sum(duration_seconds) AS seconds
              FROM (SELECT size_bytes, duration_seconds FROM jobs
-                   WHERE state = 'queued' AND jobs.owner_id = line.owner_id AND id <> :job
+                   WHERE state = 'queued' AND jobs.owner_id = queues.owner_id AND id <> :job
                    ORDER BY turn_at, id LIMIT least(:rank, :sampled)) AS queued) AS sample
 """)
 
@@ -71,16 +71,15 @@ _MEASURED = text("""
 
 
 class QueueRepository:
-    """Looks at the queue from one job's place in it."""
+    """Reads the queue relative to one job."""
 
     def __init__(self, session: AsyncSession) -> None:
-        """Work inside the caller's transaction."""
         self._session = session
 
     async def ahead(self, job: Job) -> tuple[int, float, float]:
-        """Return a queued job's place (1 = next), and bytes and seconds of recordings in the jobs before it.
+        """Return a queued job's position (1 = next), and the bytes and seconds of the recordings before it.
 
-        Seconds are of jobs whose duration is known from an earlier attempt, bytes of all others.
+        Seconds count jobs whose duration is known from an earlier attempt, bytes count all others.
         """
         place: dict[str, Any] = {"owner": job.owner_id, "job": job.id}
         rank = await self._session.scalar(_RANK, place | {"turn_at": job.turn_at}) or 1
@@ -90,7 +89,7 @@ class QueueRepository:
         return before + 1, others.bytes * share, others.seconds * share
 
     async def running(self, measured: Measured) -> dict[UUID, Running]:
-        """Return what is left to do for every running job."""
+        """Return the remaining work of every running job."""
         rows = await self._session.execute(_RUNNING)
         return {
             row.id: Running(
@@ -103,7 +102,7 @@ class QueueRepository:
         }
 
     async def measured(self, job: Job, workers: int) -> Measured:
-        """Return what the jobs that finished lately say about jobs like this one."""
+        """Return measurements of recently finished jobs that are similar to this one."""
         values = {"content_type": job.content_type, "model": job.options["model"]}
         row = (await self._session.execute(_MEASURED, values)).one()
         return Measured(row.speed, row.seconds_per_byte, row.speech_share, workers)

@@ -1,4 +1,4 @@
-"""Writing what can be found about a job, and the condition that finds it."""
+"""Queries that write search terms and build search conditions."""
 
 import asyncio
 from collections import defaultdict
@@ -30,7 +30,7 @@ from jobs.tables import Job
 
 from .ledger import LedgerRepository
 
-# Parts of an id that are long enough not to be a word.
+# Lengths of a part of an id that is not taken for a word.
 _ID_DIGITS: Final = range(8, 33)
 _HEXADECIMAL: Final = frozenset("0123456789abcdefABCDEF-")
 
@@ -51,21 +51,20 @@ _STEMS: Final = text("""
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The condition that a job is found; `by_index`: its indexes answer it, so that no other row has to be read."""
+    """A search condition; `by_index`: the indexes alone answer it, without reading other rows."""
 
     condition: ColumnElement[bool]
     by_index: bool
 
 
 class SearchRepository:
-    """Keeps the search terms of jobs."""
+    """Reads and writes the search terms of jobs."""
 
     def __init__(self, session: AsyncSession) -> None:
-        """Work inside the caller's transaction."""
         self._session = session
 
     async def put_transcript(self, job: Job, texts: Sequence[str], language: str | None) -> None:
-        """Replace what was said, and the keywords, by a new transcript in a language."""
+        """Replace the terms of transcript and keywords by those of a new transcript."""
         terms, words = await asyncio.to_thread(spoken_terms, texts)  # hours of speech take a second
         dictionary = DICTIONARIES.get(language or "")
         if language is not None and dictionary is not None:
@@ -74,25 +73,25 @@ class SearchRepository:
         await self._session.execute(_SPOKEN, values | {"job": job.id})
 
     async def put_keywords(self, job_id: UUID, keywords: Sequence[str]) -> None:
-        """Add the transcript's keywords."""
+        """Add the terms of the keywords."""
         terms, _ = spoken_terms(keywords)
         added = Job.search.concat(func.array_to_tsvector(literal(terms, ARRAY(Text))))
         await self._session.execute(update(Job).where(Job.id == job_id).values(search=added))
 
     async def rebuild(self, limit: int) -> int:
-        """Write the terms of at most `limit` jobs that lack this release's form of them; return how many there were."""
+        """Write the terms of at most `limit` jobs that lack the columns of this release; return their number."""
         query = select(Job).where(Job.shown.is_(None)).order_by(Job.id).limit(limit)
         jobs = (await self._session.scalars(query.with_for_update(skip_locked=True))).all()
         for job in jobs:
             await self._session.execute(update(Job).where(Job.id == job.id).values(name_terms(job.file_name, job.tags)))
             if job.transcript_attempt is not None:
-                said = await LedgerRepository(self._session).texts(job.id, job.transcript_attempt)
-                await self.put_transcript(job, said, job.spoken_language)
+                texts = await LedgerRepository(self._session).texts(job.id, job.transcript_attempt)
+                await self.put_transcript(job, texts, job.spoken_language)
                 await self.put_keywords(job.id, job.keywords)
         return len(jobs)
 
     async def matches(self, wanted: str) -> "Found":
-        """Return the condition that a job is what somebody searches for: by names, by what was said, or by its id."""
+        """Return the condition for a search by names, transcript, or id."""
         query = parsed(wanted)
         stems = await self._stems(query)
         groups = query.groups
@@ -121,13 +120,13 @@ class SearchRepository:
 
 
 def name_terms(file_name: str, tags: Iterable[str]) -> dict[str, Any]:
-    """Return the columns under which a job is found by its file name and its tags."""
+    """Return the search columns for a file name and tags."""
     lines = shown([file_name, *tags])
     return {"shown": lines, "grams": func.array_to_tsvector(literal(name_grams(lines), ARRAY(Text)))}
 
 
 def _all_of(group: Sequence[Condition], stems: Stems) -> ColumnElement[bool]:
-    """All conditions of a group; what is excluded is part of the first search on an index."""
+    """Combine a group with AND; exclusions are part of the first index search."""
     wanted = [condition for condition in group if not condition.excluded]
     excluded = [condition for condition in group if condition.excluded]
     unwanted = " | ".join(spoken for each in excluded if (spoken := each.spoken(stems)) is not None)
@@ -140,10 +139,10 @@ def _all_of(group: Sequence[Condition], stems: Stems) -> ColumnElement[bool]:
 
 
 def _any_of(conditions: Sequence[Condition], stems: Stems, unwanted: str = "") -> ColumnElement[bool]:
-    """One condition at least holds in a job's names or in what was said, which is none of the `unwanted`.
+    """Combine conditions on names or transcript with OR; the transcript must not match `unwanted`.
 
-    The first part is answered by the indexes alone. The others look at the row: whether a name has the characters in
-    this order, and what was said only if it has not, because reading a transcript's terms takes far longer.
+    The indexes alone answer the first part. The other parts read the row: they check the order of a name's characters,
+    and the transcript only if the name does not match, because reading a transcript's terms takes far longer.
     """
     parts = [part for condition in conditions for part in condition.in_names]
     spoken = " | ".join(f"({each})" for condition in conditions if (each := condition.spoken(stems)) is not None)

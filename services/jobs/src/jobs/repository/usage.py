@@ -1,4 +1,4 @@
-"""Queries on what an owner has of everything that quotas limit."""
+"""Queries on the usage that quotas limit."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -36,7 +36,7 @@ _CHARGED_BEFORE = text("""
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """What an owner has; audio is of today, and `resets_at` is the midnight (UTC) that ends it."""
+    """Usage of an owner; audio is that of today (UTC), and `resets_at` is the end of the day."""
 
     queued_jobs: int
     stored_bytes: int
@@ -46,23 +46,22 @@ class Used:
 
 
 class UsageRepository:
-    """Adds up and counts."""
+    """Reads and writes the usage of owners."""
 
     def __init__(self, session: AsyncSession) -> None:
-        """Work inside the caller's transaction."""
         self._session = session
 
-    async def one_at_a_time(self, owner_id: UUID) -> None:
-        """Wait until nobody else creates jobs for this owner; held until the transaction ends."""
+    async def lock(self, owner_id: UUID) -> None:
+        """Take the owner's lock on creations, which is held until the transaction ends."""
         await self._session.execute(_ONE_AT_A_TIME, {"owner": str(owner_id)})
 
     async def used(self, owner_id: UUID, *, besides: UUID | None = None) -> Used:
-        """Return what the owner has now, besides the upload that is to become this job."""
+        """Return the owner's usage, without the upload that becomes the job `besides`."""
         row = (await self._session.execute(_USED, {"owner": owner_id, "besides": besides})).one()
         return Used(**row._mapping)
 
     async def begin_upload(self, job_id: UUID, owner_id: UUID, size: int, lifetime: timedelta) -> None:
-        """Count an upload's bytes from now on, for as long as it lives at the most."""
+        """Count an upload's bytes for at most its lifetime."""
         values = {"size_bytes": size, "expires_at": func.now() + lifetime}
         statement = insert(UploadBegun).values(job_id=job_id, owner_id=owner_id, **values)
         await self._session.execute(
@@ -72,17 +71,17 @@ class UsageRepository:
         )
 
     async def end_upload(self, job_id: UUID, owner_id: UUID) -> None:
-        """Count an upload no more: it is a job, or was given up."""
+        """Stop counting an upload that became a job or was aborted."""
         begun = UploadBegun
         await self._session.execute(delete(begun).where(begun.job_id == job_id, begun.owner_id == owner_id))
 
     async def charged_before(self, job: Job) -> bool:
-        """Tell whether an earlier attempt of the job under the same options had its plan finished."""
+        """Return whether an earlier attempt with the same options finished its plan."""
         statement = _CHARGED_BEFORE.bindparams(bindparam("options", type_=JSONB))
         return bool(await self._session.scalar(statement, {"job": job.id, "options": job.options}))
 
     async def charge(self, owner_id: UUID, seconds: float) -> None:
-        """Add audio to the owner's day."""
+        """Add seconds of audio to the owner's usage of today."""
         today = text(_TODAY)
         statement = insert(AudioDay).values(owner_id=owner_id, day=today, seconds=seconds)
         await self._session.execute(
@@ -93,6 +92,6 @@ class UsageRepository:
         )
 
     async def prune(self, kept: timedelta) -> None:
-        """Forget days longer ago than this, and uploads that have expired."""
+        """Delete days older than this, and expired uploads."""
         await self._session.execute(delete(UploadBegun).where(UploadBegun.expires_at < func.now()))
         await self._session.execute(delete(AudioDay).where(AudioDay.day < func.current_date() - kept.days))

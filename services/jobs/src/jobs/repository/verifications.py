@@ -17,7 +17,6 @@ class VerificationRepository:
     """Reads and writes verifications."""
 
     def __init__(self, session: AsyncSession) -> None:
-        """Work inside the caller's transaction."""
         self._session = session
 
     async def add(self, **values: Any) -> Verification:
@@ -39,24 +38,24 @@ class VerificationRepository:
         return await self._session.scalar(query)
 
     async def running(self, job_id: UUID) -> Verification | None:
-        """Return the job's verification that has not ended."""
+        """Return the job's running verification."""
         query = select(Verification).where(Verification.job_id == job_id, Verification.finished_at.is_(None)).limit(1)
         return await self._session.scalar(query)
 
     async def lock(self, verification_id: UUID) -> Verification | None:
-        """Return a verification and keep everybody else from changing it."""
+        """Return a verification, locked until the transaction ends."""
         query = select(Verification).where(Verification.id == verification_id).with_for_update()
         return await self._session.scalar(query, execution_options={"populate_existing": True})
 
     async def overdue(self, after: timedelta) -> Sequence[Verification]:
-        """Return verifications that have gone on for longer than this, locked."""
+        """Return verifications that have run longer than this, locked."""
         query = select(Verification).where(
             Verification.finished_at.is_(None), Verification.created_at < func.now() - after
         )
         return (await self._session.scalars(query.limit(100).with_for_update(skip_locked=True))).all()
 
     async def write(self, row: Verification, checks: list[dict[str, Any]], *, over: bool) -> None:
-        """Replace the checks of a locked verification, and end it when they are over."""
+        """Replace the checks of a locked verification, and end it if it is over."""
         row.checks = checks
         if over:
             row.finished_at = await self._session.scalar(select(func.now()))

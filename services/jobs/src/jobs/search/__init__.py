@@ -1,4 +1,4 @@
-"""What can be found: how names, spoken words and queries become terms that compare equal."""
+"""Search terms: normalization of names, spoken words and queries."""
 
 from .queries import Condition, Query, Stems, parsed, tsquery
 from .terms import DICTIONARIES, GRAM, marker, name_grams, shown, spoken_terms, wanted_grams

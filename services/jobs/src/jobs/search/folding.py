@@ -1,4 +1,4 @@
-"""Spellings that count as the same when somebody searches."""
+"""Normalization of spellings that a search treats as equal."""
 
 import unicodedata
 from typing import Final
@@ -12,8 +12,8 @@ _LATIN_AND_GREEK: Final = ((0xC0, 0x250), (0x370, 0x400), (0x1E00, 0x2000))
 def folded(text: str) -> str:
     """Return text without differences of case, width, presentation, quotes, dashes and invisible characters.
 
-    Capital letters become small in every script, full-width letters and ligatures plain ones; joiners and soft hyphens
-    go, accents stay. This is the form in which PostgreSQL's dictionaries get words.
+    Letters become lower case in every script, full-width letters and ligatures become plain ones; joiners and soft
+    hyphens are removed, accents stay. PostgreSQL's dictionaries receive words in this form.
     """
     if text.isascii():
         return text.lower()
@@ -24,7 +24,7 @@ def folded(text: str) -> str:
 
 
 def letters(text: str) -> str:
-    """Return folded text without marks and variants that writers of its language leave out or mix.
+    """Return folded text without marks and variants that are optional or interchangeable in its language.
 
     Those are Arabic and Hebrew vowel signs, tatweel, the forms of alef, yeh, kaf and teh, the digits of all scripts,
     the Russian ё, the Turkish ı and stress marks.

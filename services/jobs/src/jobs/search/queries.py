@@ -1,4 +1,4 @@
-"""What somebody searches for: words, "phrases", or, -exclusions, as conditions on the terms that are stored."""
+"""Parsing of queries: words, "phrases", or, -exclusions become conditions on the stored terms."""
 
 from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ from .terms import (
     spaced,
 )
 
-# An opening quote stands before a word and its partner behind one: the quote inside צה"ל is a letter's neighbour.
+# A phrase starts before a word and ends after one; the quote inside צה"ל does neither.
 _TOKEN: Final = regex.compile(r'(?P<no>-)?(?:"(?P<phrase>[^"]*)"(?!\S)|(?P<word>\S+))')
 _QUOTES: Final = str.maketrans({"“": '"', "”": '"', "„": '"', "‟": '"'})
 _FOUND: Final = regex.compile(r"[\p{L}\p{N}\p{S}\p{M}]")
@@ -33,34 +33,34 @@ _MOST_TERMS: Final = 24
 _PREFIX: Final = 3
 
 Stems = Mapping[str, Mapping[str, Set[str]]]
-"""For every word its endings removed, by the languages that do so."""
+"""For every word its stems, each with the languages that produce it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A word or a phrase that is in a job's names or in what was said in it; `excluded`: that is in neither."""
+    """A word or a phrase in names or transcript of a job; `excluded`: it is in neither."""
 
     text: str
     excluded: bool = False
-    last: bool = False  # it may be the beginning of a word
+    last: bool = False  # it may be the start of a word
 
     @property
     def in_names(self) -> list[str]:
-        """The parts of names any of which is enough, as `shown` has them; none = it is not looked for in names."""
+        """The parts of names, in the form of `shown`, any of which matches; empty = names are not searched."""
         whole = name_form(self.text)
         parts = [whole, whole.rstrip(_TRAILING), spaced(whole) if " " in spaced(whole) else ""]
         return [part for part in dict.fromkeys(parts) if part and not _SEPARATORS_ONLY.fullmatch(part)]
 
     @property
     def stemmed(self) -> str | None:
-        """The word whose endings count, in the form for dictionaries; None = endings do not count."""
+        """The word to stem, in the form for dictionaries; None = no stemming."""
         words = WORD.findall(folded(self.text))
         if len(words) != 1 or " " in self.text or DENSE.search(words[0]) or sign(folded(self.text)) is not None:
             return None
         return str(words[0])[:WORD_LIMIT]
 
     def spoken(self, stems: Stems) -> str | None:
-        """The tsquery on what was said; None = it cannot be said."""
+        """Return the tsquery on the transcript; None = the transcript cannot match."""
         text = folded(self.text)
         if " " not in text and (signed := sign(text)) is not None:
             return _quoted(letters(signed))
@@ -84,19 +84,19 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """Groups of conditions: all of a group must hold, for one group at least; no groups = nothing is found."""
+    """Groups of conditions: at least one group must match as a whole; no groups = nothing is found."""
 
     groups: list[list[Condition]] = field(default_factory=list)
 
     @property
     def words(self) -> list[str]:
-        """All words whose endings have to be looked up."""
+        """All words to stem."""
         found = (condition.stemmed for group in self.groups for condition in group)
         return sorted({word for word in found if word})
 
 
 def parsed(wanted: str) -> Query:
-    """Return what a person means; everything is a search, and punctuation alone finds nothing."""
+    """Parse a query; every text is a valid query, and punctuation alone finds nothing."""
     groups: list[list[Condition]] = [[]]
     tokens = list(_tokens(wanted))[:_MOST_TERMS]
     for number, token in enumerate(tokens):
@@ -104,7 +104,7 @@ def parsed(wanted: str) -> Query:
             groups.append([])
         else:
             groups[-1].append(token)
-    return Query([kept for group in groups if (kept := _meant(group))])
+    return Query([kept for group in groups if (kept := _without_punctuation(group))])
 
 
 def _tokens(wanted: str) -> Iterator[Condition]:
@@ -119,19 +119,19 @@ def _tokens(wanted: str) -> Iterator[Condition]:
             yield Condition(text, excluded=excluded, last=last)
 
 
-def _meant(group: list[Condition]) -> list[Condition]:
-    """Leave out a dash or an ampersand between words."""
+def _without_punctuation(group: list[Condition]) -> list[Condition]:
+    """Drop punctuation between words, such as a dash or an ampersand."""
     words = [condition for condition in group if _FOUND.search(condition.text)]
     return words or [condition for condition in group if condition.in_names]
 
 
 def tsquery(terms: Iterable[str]) -> str:
-    """The condition that all terms are there, as PostgreSQL reads it."""
+    """Return the tsquery that requires all terms."""
     return " & ".join(map(_quoted, terms))
 
 
 def _all_of(runs: Iterable[str]) -> list[str]:
-    """Words in their order, and everything that is written without spaces."""
+    """Return the terms of words in their order, and of runs without spaces."""
     found: list[str] = []
     before = ""
     for run in runs:

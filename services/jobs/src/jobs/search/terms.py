@@ -1,4 +1,4 @@
-"""The terms under which names and spoken words are stored."""
+"""The stored terms of names and spoken words."""
 
 from collections.abc import Iterable, Iterator
 from types import MappingProxyType
@@ -39,9 +39,9 @@ DICTIONARIES: Final = MappingProxyType(
         "yi": "yiddish_stem",
     }
 )
-"""PostgreSQL's dictionaries of word endings by language code; other languages are found word for word."""
+"""PostgreSQL's stemming dictionaries by language code; other languages are searched without stemming."""
 
-# Scripts that write words without spaces, and Korean, whose words carry their particles with them.
+# Scripts without spaces between words, and Korean, whose words include their particles.
 _DENSE: Final = (
     r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Bopomofo}\p{Yi}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}"
     r"\p{Javanese}\p{Balinese}\p{Tai_Le}\p{New_Tai_Lue}\p{Tai_Tham}ーｰ々〇]"
@@ -53,27 +53,27 @@ SPACED: Final = regex.compile(rf"(?:(?!{_DENSE})[\p{{L}}\p{{M}}\p{{N}}])+")
 HANGUL: Final = regex.compile(r"\p{Hangul}+")
 _SEPARATORS: Final = regex.compile(r"[\s_.\-]+")
 _SYMBOLS: Final = regex.compile(r"[#@%&*§\p{S}]")
-# Punctuation around a word, without the signs that belong to it: C++, #budget, 100%.
+# Punctuation around a word, without the signs that are part of it: C++, #budget, 100%.
 _AROUND: Final = regex.compile(r"^(?:(?![#@%&*§])\p{P})+|(?:(?![#@%&*§])\p{P})+$")
 
 WORD_LIMIT: Final = 64
 _NAMES_LIMIT: Final = 4000
-# PostgreSQL holds a megabyte of terms in a row; word endings and keywords need a part of it.
+# PostgreSQL stores up to a megabyte of terms per row; stems and keywords need a part of it.
 _SPOKEN_LIMIT: Final = 600_000
 GRAM: Final = 3
 
 
 def shown(names: Iterable[str]) -> str:
-    """Return file name and tags as they are compared, a line for each.
+    """Return file name and tags in their comparable form, one line each.
 
-    A name with separators has a second line with spaces instead, so that `smith jones` is in `Smith-Jones.wav`.
+    A name with separators has a second line with spaces instead, so that `smith jones` matches `Smith-Jones.wav`.
     """
     lines = [name_form(name) for name in names]
     return "\n".join(dict.fromkeys([*lines, *(spaced(line) for line in lines)]))[:_NAMES_LIMIT]
 
 
 def name_form(name: str) -> str:
-    """Return a name, or a part of one, in the form in which names are compared; it may be empty."""
+    """Return a name, or a part of one, in its comparable form; it may be empty."""
     return " ".join(bare(letters(folded(name))).split())
 
 
@@ -88,7 +88,7 @@ def name_grams(lines: str) -> list[str]:
 
 
 def wanted_grams(part: str) -> list[str]:
-    """Return the sequences of characters that every line with this part has."""
+    """Return the sequences of characters that every line with this part contains."""
     return sorted(set(grams(part, [min(GRAM, len(part))])))
 
 
@@ -100,18 +100,18 @@ def grams(text: str, lengths: Iterable[int]) -> Iterator[str]:
 
 
 def dense_grams(run: str, lengths: Iterable[int]) -> Iterator[str]:
-    """Return the sequences in a run of letters that have a letter of a script without spaces."""
+    """Return the sequences in a run of letters that contain a letter of a script without spaces."""
     found = grams(run, lengths)
     return found if _ALL_DENSE.fullmatch(run) else (gram for gram in found if DENSE.search(gram))
 
 
 def pair(first: str, second: str) -> str:
-    """Return the term of two words that follow each other; it begins with a space, as no word does."""
+    """Return the term of two consecutive words; it starts with a space, unlike any word."""
     return f" {first} {second}"
 
 
 def sign(token: str) -> str | None:
-    """Return a token that is more than its word by a sign, such as `c++` or `100%`, without its punctuation."""
+    """Return a token with a sign, such as `c++` or `100%`, without its punctuation; None without a sign."""
     if not _SYMBOLS.search(token):
         return None
     inner = _AROUND.sub("", token)
@@ -120,14 +120,14 @@ def sign(token: str) -> str | None:
 
 
 def marker(language: str) -> str:
-    """Return the term of all transcripts whose words are stored with the endings of this language removed."""
+    """Return the term that marks transcripts whose words are stemmed in this language."""
     return f"=l:{language}"
 
 
 def spoken_terms(texts: Iterable[str]) -> tuple[list[str], list[str]]:
-    """Return the terms of what was said, as many as a row can hold, and its words in the form for dictionaries.
+    """Return the terms of a transcript, as many as fit a row, and its words in the form for dictionaries.
 
-    Terms are words, pairs of words that follow each other, tokens with signs, and, for scripts without spaces, every
+    Terms are words, pairs of consecutive words, tokens with signs, and, for scripts without spaces, every
     sequence of up to three characters.
     """
     terms: dict[str, None] = {}
@@ -146,12 +146,12 @@ def spoken_terms(texts: Iterable[str]) -> tuple[list[str], list[str]]:
 
 
 def beginning(letter: str) -> str:
-    """Return the term of a Korean word that begins with this syllable."""
+    """Return the term of Korean words that start with this syllable."""
     return f"^{letter}"
 
 
 def _of_token(token: str, before: str, words: dict[str, None]) -> tuple[list[str], str]:
-    """Return the terms of a token and its last word, given the word before it; note words for the dictionaries."""
+    """Return the terms of a token and its last word, given the word before it; adds to the words for dictionaries."""
     found = []
     if (signed := sign(token)) is not None:
         found.append(letters(signed))

@@ -1,4 +1,4 @@
-"""Stopping jobs, and starting them again."""
+"""Cancelling and restarting jobs."""
 
 from typing import Any
 from uuid import UUID
@@ -13,10 +13,9 @@ from common.messaging import outbox
 from common.web.identity import Identity
 from jobs import metrics, states
 from jobs.errors import JobActive, JobOver, LanguageNotKnown
-from jobs.priorities import DELAYS
 from jobs.repository import HistoryRepository, JobRepository
-from jobs.resources import Resources
-from jobs.schemas import Restart
+from jobs.scheduling.fairness import DELAYS
+from jobs.schemas.jobs import Restart
 from jobs.states import REASONS, Reason, State
 from jobs.tables import Job
 from models.languages import UnknownLanguage, language_for
@@ -26,15 +25,15 @@ from .creation import require_model
 from .history import History
 from .owners import require_present
 from .quotas import Quotas
+from .resources import Resources
 
 log = structlog.get_logger(__name__)
 
 
 class JobControl:
-    """What a person may do to a job besides deleting it."""
+    """Cancels and restarts jobs on request."""
 
     def __init__(self, session: AsyncSession, resources: Resources) -> None:
-        """Work inside the caller's transaction."""
         self._session = session
         self._resources = resources
         self._catalogue = JobCatalogue(session, resources)
@@ -42,12 +41,12 @@ class JobControl:
         self._history = History(session)
 
     async def cancel(self, who: Identity, job_id: UUID) -> Job:
-        """Stop a job; one that was stopped before stays so. Raises JobNotFound, JobOver."""
+        """Cancel a job; a cancelled job is returned unchanged. Raises JobNotFound, JobOver."""
         job = await self._catalogue.locked(who, job_id)
         if job.state == State.CANCELLED:
             return job
         if State(job.state).final:
-            raise JobOver(f"the job is {job.state} already", state=job.state)
+            raise JobOver(f"The job has already ended in state {job.state}.", state=job.state)
         states.require(State(job.state), State.CANCELLED)
         with context.bound(job_id=job_id):
             before = job.state
@@ -67,24 +66,22 @@ class JobControl:
         return job
 
     async def restart(self, who: Identity, job_id: UUID, wanted: Restart) -> Job:
-        """Queue a job that is over once more.
+        """Queue a job that has ended; its transcript stays readable until that of the new attempt is complete.
 
         Raises JobNotFound, JobActive, LanguageNotKnown, ModelNotAvailable, QuotaExceeded, AccountGone.
-
-        What people can read stays until the new attempt's transcript is complete.
         """
         await require_present(self._session, who.user_id)
         job = await self._catalogue.locked(who, job_id)
         if not State(job.state).final:
-            raise JobActive(f"the job is {job.state}; cancel it first", state=job.state)
+            raise JobActive(f"The job is {job.state}. Cancel it before the restart.", state=job.state)
         states.require(State(job.state), State.QUEUED)
-        options = _possible(JobOptions.model_validate(job.options | wanted.changes()))
+        options = _supported(JobOptions.model_validate(job.options | wanted.changes()))
         await require_model(self._session, self._resources, options.model)
         await Quotas(self._session, self._resources).require(who, job.owner_id, size=0)
         priority = wanted.priority or job.priority
         with context.bound(job_id=job_id):
             if job.started_at is not None:
-                await HistoryRepository(self._session).leave_behind(job)
+                await HistoryRepository(self._session).archive_attempt(job)
             await self._jobs.change(
                 job,
                 state=State.QUEUED,
@@ -96,7 +93,7 @@ class JobControl:
                 reason=None,
                 queued_at=func.now(),
                 turn_at=func.now() + DELAYS[priority],
-                **_UNTOUCHED,
+                **_RESET,
             )
             self._history.state(job)
             self._jobs.wake_dispatch()
@@ -105,8 +102,8 @@ class JobControl:
         return job
 
 
-def _possible(options: JobOptions) -> JobOptions:
-    """The options with the language's code; raises LanguageNotKnown if the model does not know the language."""
+def _supported(options: JobOptions) -> JobOptions:
+    """Return the options with the language's code; raises LanguageNotKnown if the model does not support it."""
     if options.language is None:
         return options
     try:
@@ -115,9 +112,9 @@ def _possible(options: JobOptions) -> JobOptions:
         raise LanguageNotKnown(str(error)) from error
 
 
-# A job's row as an attempt finds it. Duration, language, source and the pointer to the transcript are about the
-# recording and its readers, so they stay.
-_UNTOUCHED: dict[str, Any] = {
+# The columns of an attempt before it starts. Duration, language, source and the pointer to the transcript belong to the
+# recording, so they stay.
+_RESET: dict[str, Any] = {
     **dict.fromkeys(
         (
             "started_at",

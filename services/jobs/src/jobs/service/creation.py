@@ -1,4 +1,4 @@
-"""How jobs come to be: one or several at once, and only once under a name that the client gave."""
+"""Creation of jobs: one or several at once, and only once per Idempotency-Key."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -15,28 +15,28 @@ from common.messaging import outbox
 from common.web.identity import Identity
 from jobs import metrics
 from jobs.errors import ForeignSource, IdempotencyKeyInFlight, JobDeleted, JobIdTaken, ModelNotAvailable
-from jobs.priorities import DELAYS
 from jobs.repository import IdempotencyRepository, JobRepository, WorkerRepository
 from jobs.repository.search import name_terms
-from jobs.resources import Resources
-from jobs.schemas import Admission, Choices, Claim, JobView, NewJob, NewJobs, NewUpload, Reservation
+from jobs.scheduling.fairness import DELAYS
+from jobs.schemas.creation import Admission, Choices, Claim, NewJob, NewJobs, NewUpload, Reservation
+from jobs.schemas.jobs import JobView
 from jobs.tables import Job
 
 from .history import History
 from .owners import require_present
 from .quotas import Quotas
+from .resources import Resources
 
 log = structlog.get_logger(__name__)
 
-KEPT: Final = timedelta(hours=24)
+KEYS_KEPT: Final = timedelta(hours=24)
 _LEASE: Final = timedelta(seconds=60)
 
 
 class JobCreation:
-    """Accepts stored recordings as jobs of one owner."""
+    """Creates jobs of one owner from stored recordings."""
 
     def __init__(self, session: AsyncSession, resources: Resources) -> None:
-        """Work inside the caller's transaction."""
         self._session = session
         self._resources = resources
         self._jobs = JobRepository(session)
@@ -45,11 +45,11 @@ class JobCreation:
         self._quotas = Quotas(session, resources)
 
     async def reserve(self, owner: Identity, claim: Claim) -> Reservation:
-        """Let the claim's holder create under its key, or return what the creation that has the key was answered.
+        """Lease the key to the claim's holder, or return the answer of the creation under the key.
 
-        Raises JobDeleted when not all jobs of that answer are there any more.
+        Raises JobDeleted if some jobs of that answer have been deleted.
         """
-        row = await self._keys.lease(owner.user_id, claim.key, claim.holder, lease=_LEASE, kept=KEPT)
+        row = await self._keys.lease(owner.user_id, claim.key, claim.holder, lease=_LEASE, kept=KEYS_KEPT)
         if row.answer is not None:
             created = [UUID(item["id"]) for item in row.answer["items"]]
             existing = await self._jobs.existing(created)
@@ -60,16 +60,16 @@ class JobCreation:
         return Reservation(state="held" if row.holder == claim.holder else "in_flight")
 
     async def release(self, owner: Identity, claim: Claim) -> None:
-        """Give a key back whose creation came to nothing."""
+        """Release a key whose request created nothing."""
         await self._keys.release(owner.user_id, claim.key, claim.holder)
 
     async def admit(self, who: Identity, wanted: Admission) -> None:
-        """Raise what the creation would raise in the end, as far as it is known now; nothing is reserved."""
+        """Raise the errors of the later creation, as far as they are known now; nothing is reserved."""
         await self._require_model(wanted.chosen)
         await self._quotas.admit(who, wanted)
 
     async def begin_upload(self, who: Identity, upload: NewUpload) -> None:
-        """Count a resumable upload from now on; raises what the creation would raise in the end."""
+        """Count the bytes of a resumable upload; raises the errors of the later creation."""
         await self._require_model(upload)
         await self._quotas.begin_upload(who, upload)
 
@@ -78,9 +78,9 @@ class JobCreation:
             await require_model(self._session, self._resources, choices.options.model)
 
     async def create_all(self, owner: Identity, new: NewJobs) -> list[JobView]:
-        """Accept all jobs or none, and with them what will be answered to a repetition under the same key.
+        """Create all jobs or none, and store the answer for repetitions under the same key.
 
-        Raises what create() raises, and IdempotencyKeyInFlight when another request has taken the key.
+        Raises the errors of create(), and IdempotencyKeyInFlight if another request has the key.
         """
         views = [JobView.of(await self.create(owner, job)) for job in new.jobs]
         if new.claim is not None:
@@ -89,17 +89,17 @@ class JobCreation:
                 owner.user_id, new.claim.key, new.claim.holder, fingerprint=new.claim.fingerprint, answer=answer
             )
             if not kept and not await self._is_repetition(owner, new):
-                raise IdempotencyKeyInFlight("another request has taken over this Idempotency-Key")
+                raise IdempotencyKeyInFlight("Another request has taken over this Idempotency-Key. Retry later.")
         return views
 
     async def create(self, owner: Identity, new: NewJob) -> Job:
-        """Accept a job; the same request by the same owner again returns the same job.
+        """Create a job; repeating the request returns the same job.
 
         Raises JobIdTaken, ForeignSource, ModelNotAvailable, QuotaExceeded, AccountGone.
         """
         await require_present(self._session, owner.user_id)
         if new.source_key != keys.source(new.job_id):
-            raise ForeignSource(f"the recording of job {new.job_id} must be at {keys.source(new.job_id)}")
+            raise ForeignSource(f"The recording of job {new.job_id} must be stored at {keys.source(new.job_id)}.")
         known = await self._jobs.get(new.job_id)
         if known is None:
             await require_model(self._session, self._resources, new.options.model)
@@ -109,13 +109,13 @@ class JobCreation:
                 return job
             known = await self._jobs.get(new.job_id)
         if known is None or known.owner_id != owner.user_id or not _same(known, new):
-            raise JobIdTaken(f"the id {new.job_id} belongs to another job")
+            raise JobIdTaken(f"The id {new.job_id} belongs to another job. Use a new id.")
         return known
 
     async def _is_repetition(self, owner: Identity, new: NewJobs) -> bool:
-        """Whether the same holder was answered before: its first answer was lost on the way."""
+        """Return whether the same holder was answered before, and its first answer was lost."""
         assert new.claim is not None
-        row = await self._keys.lease(owner.user_id, new.claim.key, new.claim.holder, lease=_LEASE, kept=KEPT)
+        row = await self._keys.lease(owner.user_id, new.claim.key, new.claim.holder, lease=_LEASE, kept=KEYS_KEPT)
         return row.holder == new.claim.holder and row.fingerprint == new.claim.fingerprint
 
     async def _add(self, owner: Identity, new: NewJob) -> Job | None:
@@ -128,7 +128,7 @@ class JobCreation:
                 traceparent=context.traceparent(),
                 options=new.options.model_dump(mode="json"),
                 duplicate_of=await self._jobs.first_with(owner.user_id, new.sha256),
-                # Not the transaction's moment: recordings of one form take their turns in its order.
+                # Not the transaction's time: the recordings of one form are queued in its order.
                 turn_at=func.clock_timestamp() + DELAYS[new.priority],
                 **name_terms(new.file_name, new.tags),
                 **new.model_dump(exclude={"job_id", "options"}),
@@ -136,7 +136,7 @@ class JobCreation:
             if job is None:
                 return None
             self._history.state(job)
-            self._announce(owner.user_id, new)
+            self._publish(owner.user_id, new)
             self._jobs.wake_dispatch()
             metrics.JOBS_CREATED.inc()
             log.info(
@@ -149,7 +149,7 @@ class JobCreation:
             )
             return job
 
-    def _announce(self, owner_id: UUID, new: NewJob) -> None:
+    def _publish(self, owner_id: UUID, new: NewJob) -> None:
         created = JobCreated(
             owner_id=owner_id,
             options=new.options,
@@ -159,7 +159,7 @@ class JobCreation:
 
 
 async def require_model(session: AsyncSession, resources: Resources, model: str) -> None:
-    """Raise ModelNotAvailable if workers are alive and none of them serves the model."""
+    """Raise ModelNotAvailable if workers are live and none of them serves the model."""
     served = await WorkerRepository(session).live_by_model(resources.settings.worker_timeout)
     if served and model not in served:
         raise ModelNotAvailable(model, sorted(served))

@@ -1,4 +1,4 @@
-"""What becomes of a job after its creation: every step of the state machine, and who hears of it."""
+"""The state machine of a job after its creation, driven by the events of transcribers and metadata."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -23,28 +23,27 @@ from common.events import (
     keys,
 )
 from common.messaging import outbox
-from jobs import costs, metrics, states
-from jobs.repository import JobRepository, LedgerRepository, Line, SearchRepository
-from jobs.resources import Resources
+from jobs import metrics, states
+from jobs.repository import JobRepository, LedgerRepository, LedgerRow, SearchRepository
+from jobs.repository.jsonb import sanitized
 from jobs.states import REASONS, Reason, State
-from jobs.storable import storable
 from jobs.tables import Job
 
 from .history import History
 from .quotas import Quotas
+from .resources import Resources
 from .work import WorkSender
 
 log = structlog.get_logger(__name__)
 
 
 class JobLifecycle:
-    """Takes in what the transcribers and metadata report, in any order and any number of times.
+    """Applies events of transcribers and metadata, in any order and any number of times.
 
-    What is not about the current attempt of a job in the right state is stale: counted, and otherwise ignored.
+    An event that does not fit the current attempt and state of its job is stale: counted, and otherwise ignored.
     """
 
     def __init__(self, session: AsyncSession, resources: Resources) -> None:
-        """Work inside the caller's transaction."""
         self._session = session
         self._cancellations = resources.cancellations
         self._jobs = JobRepository(session)
@@ -55,15 +54,15 @@ class JobLifecycle:
         self._quotas = Quotas(session, resources)
 
     async def chunk_planned(self, event: ChunkPlanned) -> None:
-        """A chunk's audio is stored: it may be dispatched, unless its result is here already or from before."""
+        """Add a chunk to the ledger: it may be dispatched, unless its result is there or can be reused."""
         job = await self._processing(event)
         if job is None:
             return
-        line = await self._ledger.plan(event)
-        if line is None:
+        row = await self._ledger.plan(event)
+        if row is None:
             return
         reused = None if job.attempt == 1 else await self._ledger.reuse(event)
-        await self._count(job, line, done=0 if reused is None else 1)
+        await self._count(job, row, done=0 if reused is None else 1)
         log.info(
             "chunk planned" if reused is None else "chunk result reused",
             chunk=event.chunk,
@@ -79,7 +78,7 @@ class JobLifecycle:
         self._jobs.wake_dispatch()
 
     async def audio_planned(self, event: AudioPlanned) -> None:
-        """The plan has ended; how many chunks there are is known now."""
+        """Store the end of the plan, and so the number of chunks."""
         job = await self._processing(event)
         if job is None or job.chunks_planned is not None:
             return
@@ -91,8 +90,8 @@ class JobLifecycle:
             language=event.language,
             plan_key=event.plan_key,
             peaks_key=event.peaks_key,
-            source=None if event.source is None else storable(event.source.model_dump(mode="json")),
-            warnings=storable([warning.model_dump() for warning in event.warnings]),
+            source=None if event.source is None else sanitized(event.source.model_dump(mode="json")),
+            warnings=sanitized([warning.model_dump() for warning in event.warnings]),
             cpu_seconds=job.cpu_seconds + event.cpu_seconds,
             progressed_at=func.now(),
         )
@@ -108,23 +107,23 @@ class JobLifecycle:
         await self._assemble_if_all_done(job)
 
     async def audio_rejected(self, event: AudioRejected) -> None:
-        """The recording cannot be transcribed, ever."""
+        """Fail a job whose recording cannot be transcribed."""
         job = await self._processing(event)
         if job is not None:
-            await self.fail(job, storable(event.reason_code), storable(event.reason))
+            await self.fail(job, sanitized(event.reason_code), sanitized(event.reason))
 
     async def chunk_transcribed(self, event: ChunkTranscribed) -> None:
-        """A chunk's result is stored."""
+        """Store a chunk's result; the last result sends the assembly."""
         job = await self._processing(event)
         if job is None:
-            await self._jobs.spend(event.job_id, **costs.of_wasted_result(event))
+            await self._jobs.spend(event.job_id, **_costs_of_wasted_result(event))
             return
-        line = await self._ledger.finish(event)
-        if line is None:
-            await self._jobs.spend(event.job_id, **costs.of_wasted_result(event))
+        row = await self._ledger.finish(event)
+        if row is None:
+            await self._jobs.spend(event.job_id, **_costs_of_wasted_result(event))
             return
-        spent = costs.of_result(job, event, line.repeated)
-        await self._count(job, line, done=1, decode_seconds=event.decode_seconds, spent=spent)
+        spent = _costs_of_result(job, event, row.repeated)
+        await self._count(job, row, done=1, decode_seconds=event.decode_seconds, spent=spent)
         metrics.DECODE_SECONDS.inc(event.decode_seconds)
         log.info(
             "chunk finished",
@@ -140,7 +139,7 @@ class JobLifecycle:
         self._jobs.wake_dispatch()
 
     async def transcript_ready(self, event: TranscriptReady) -> None:
-        """The transcript is stored: the pointer moves to it, and people can read it."""
+        """Move the pointer to the stored transcript, which makes it readable."""
         job = await self._processing(event)
         if job is None:
             return
@@ -159,8 +158,8 @@ class JobLifecycle:
             transcribed_at=func.now(),
             progressed_at=func.now(),
         )
-        said = await self._ledger.texts(job.id, job.attempt)
-        await self._search.put_transcript(job, said, job.spoken_language)
+        texts = await self._ledger.texts(job.id, job.attempt)
+        await self._search.put_transcript(job, texts, job.spoken_language)
         self._history.state(job)
         outbox.add(
             self._session,
@@ -192,13 +191,13 @@ class JobLifecycle:
         self._jobs.wake_dispatch()
 
     async def metadata_enriched(self, event: MetadataEnriched) -> None:
-        """The metadata is stored; if the job was completed without waiting for it, its note is taken back."""
+        """Complete a job with its metadata; late metadata removes the note that it is missing."""
         job = await self._jobs.lock_attempt(event.job_id, event.attempt)
         if job is None:
             return self._stale(event)
         found: dict[str, Any] = {}
         if job.transcript_attempt == event.attempt:
-            found["keywords"] = storable(event.keywords)
+            found["keywords"] = sanitized(event.keywords)
             await self._search.put_keywords(job.id, found["keywords"])
         if job.state == State.ENRICHING:
             return await self.complete(job, **found)
@@ -213,18 +212,18 @@ class JobLifecycle:
         return None
 
     async def metadata_failed(self, event: MetadataFailed) -> None:
-        """The transcript is fine, its metadata is not to be had."""
+        """Complete a job without metadata."""
         job = await self._jobs.lock_attempt(event.job_id, event.attempt)
         if job is not None and job.state == State.ENRICHING:
-            sentence = REASONS[Reason.ENRICHMENT_FAILED].format(why=storable(event.reason))
+            sentence = REASONS[Reason.ENRICHMENT_FAILED].format(why=sanitized(event.reason))
             await self.complete(job, Reason.ENRICHMENT_FAILED, sentence)
         else:
             self._stale(event)
 
     async def complete(self, job: Job, code: Reason | None = None, reason: str | None = None, **found: Any) -> None:
-        """Nothing is left to do for a locked job; the reason, if any, says what was left out.
+        """Complete a locked job; the reason, if any, says what is missing.
 
-        What was found last is written to the columns of these names.
+        Further values are written to the columns of these names.
         """
         states.require(State(job.state), State.COMPLETED)
         if code is None and job.chunks_planned == 0:
@@ -242,7 +241,7 @@ class JobLifecycle:
         log.info("job completed", total_seconds=total, **({"note": reason} if reason else {}))
 
     async def fail(self, job: Job, code: str, reason: str) -> None:
-        """A locked job ends without a transcript; its workers are told to stop."""
+        """Fail a locked job, and cancel its work."""
         states.require(State(job.state), State.FAILED)
         await self._jobs.change(job, state=State.FAILED, reason_code=code, reason=reason, finished_at=func.now())
         self._history.state(job)
@@ -256,7 +255,7 @@ class JobLifecycle:
         self._jobs.wake_dispatch()
 
     async def _processing(self, event: AttemptEvent) -> Job | None:
-        """Lock the job of a result that is wanted; None for one that is stale."""
+        """Lock the job of an event; None if the event is stale."""
         job = await self._jobs.lock_attempt(event.job_id, event.attempt)
         if job is not None and job.state == State.PROCESSING:
             return job
@@ -270,7 +269,7 @@ class JobLifecycle:
     async def _count(
         self,
         job: Job,
-        line: Line,
+        row: LedgerRow,
         *,
         done: int = 0,
         decode_seconds: float = 0.0,
@@ -278,10 +277,10 @@ class JobLifecycle:
     ) -> None:
         await self._jobs.change(
             job,
-            chunks_known=job.chunks_known + line.new,
-            seconds_known=job.seconds_known + (line.seconds if line.new else 0.0),
+            chunks_known=job.chunks_known + row.new,
+            seconds_known=job.seconds_known + (row.seconds if row.new else 0.0),
             chunks_done=job.chunks_done + done,
-            seconds_done=job.seconds_done + (line.seconds if done else 0.0),
+            seconds_done=job.seconds_done + (row.seconds if done else 0.0),
             decode_seconds=job.decode_seconds + decode_seconds,
             progressed_at=func.now(),
             **spent,
@@ -293,3 +292,23 @@ class JobLifecycle:
         await self._jobs.change(job, assembling_at=func.now(), work_dispatched_at=func.now(), work_dispatches=1)
         await self._work.assemble(job)
         log.info("assembly dispatched", chunks=job.chunks_done)
+
+
+def _costs_of_result(job: Job, event: ChunkTranscribed, repeated: int) -> dict[str, float]:
+    """Return the cost columns after a used result; `repeated` is the number of repeated dispatches."""
+    return {
+        "cpu_seconds": job.cpu_seconds + event.cpu_seconds,
+        "gpu_seconds": job.gpu_seconds + event.gpu_seconds,
+        "decoded_seconds": job.decoded_seconds + (event.audio_seconds if event.decode_seconds else 0.0),
+        "wasted_seconds": job.wasted_seconds + event.wasted_seconds,
+        "retries": job.retries + max(0, event.deliveries - 1) + repeated,
+    }
+
+
+def _costs_of_wasted_result(event: ChunkTranscribed) -> dict[str, float]:
+    """Return the added costs of a result that is not used."""
+    return {
+        "cpu_seconds": event.cpu_seconds,
+        "gpu_seconds": event.gpu_seconds,
+        "wasted_seconds": event.decode_seconds + event.wasted_seconds,
+    }

@@ -1,4 +1,4 @@
-"""Work leaves for the transcribers through the outbox, in the name of the request that created the job."""
+"""Commands to the transcribers, sent through the outbox in the trace of the request that created the job."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ from common import context
 from common.events import AssembleWork, ChunkWork, JobOptions, PlanWork
 from common.messaging import outbox
 from jobs import metrics
-from jobs.repository import LedgerRepository
+from jobs.repository import LedgerRepository, OverdueRepository
 from jobs.tables import Job
 
 
@@ -24,22 +24,21 @@ class _Origin(Protocol):
 
 @contextmanager
 def of_job(origin: _Origin, job_id: UUID) -> Iterator[None]:
-    """Continue the trace of the request that created the job, from a loop that has none of its own."""
+    """Continue the trace of the request that created the job, in a loop or consumer."""
     trace = context.child_traceparent(origin.traceparent)
     with context.bound(correlation_id=origin.correlation_id, traceparent=trace, job_id=job_id):
         yield
 
 
 class WorkSender:
-    """Writes work to the outbox; `repeated` work was sent before and showed no progress."""
+    """Writes commands to the outbox; `repeated` work was sent before without progress."""
 
     def __init__(self, session: AsyncSession) -> None:
-        """Work inside the caller's transaction."""
         self._session = session
         self._ledger = LedgerRepository(session)
 
     async def plan(self, job: Job, *, repeated: bool = False) -> None:
-        """Ask for the recording to be cut into chunks."""
+        """Send the work to plan the chunks of a recording."""
         work = PlanWork(
             job_id=job.id,
             attempt=job.attempt,
@@ -50,7 +49,7 @@ class WorkSender:
         await self._send(work, repeated=repeated)
 
     async def chunk(self, row: Any, *, repeated: bool = False) -> None:
-        """Ask for a chunk to be transcribed; `row` is a dispatched chunk with its job's options."""
+        """Send the work to transcribe a chunk; `row` is a dispatched chunk with its job's options."""
         work = ChunkWork(
             job_id=row.job_id,
             attempt=row.attempt,
@@ -62,7 +61,7 @@ class WorkSender:
         await self._send(work, repeated=repeated)
 
     async def assemble(self, job: Job, *, repeated: bool = False) -> None:
-        """Ask for the attempt's results to be merged into the transcript."""
+        """Send the work to assemble the transcript from the attempt's results."""
         assert job.plan_key is not None
         keys, origins = await self._ledger.results(job.id, job.attempt)
         work = AssembleWork(
@@ -82,3 +81,12 @@ class WorkSender:
         metrics.WORK_DISPATCHED.labels(kind).inc()
         if repeated:
             metrics.WORK_REPEATED.labels(kind).inc()
+
+
+async def reannounce(session: AsyncSession) -> None:
+    """Republish all kept events after a restore of the database, and let running attempts count their time from now.
+
+    Unfinished work is sent when the relay finds the broker empty.
+    """
+    await outbox.reannounce(session)
+    await OverdueRepository(session).restart_clocks()

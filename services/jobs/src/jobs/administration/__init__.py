@@ -1,1 +1,0 @@
-"""What administrators see and steer: workers, dead letters, concurrency, figures, reset, the end of processes."""

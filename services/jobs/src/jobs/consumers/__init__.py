@@ -1,0 +1,1 @@
+"""Messages in: events, notices of the control exchange, and dead letters."""

@@ -1,0 +1,1 @@
+"""The log archive: writing it, reading it, and its records as text."""

@@ -1,0 +1,1 @@
+"""Which job and which chunk is next, and when a job will be ready."""

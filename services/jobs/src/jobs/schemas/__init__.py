@@ -1,0 +1,1 @@
+"""HTTP bodies and parameters, and how they are computed from rows."""
