@@ -104,7 +104,7 @@ class RotationPending(Conflict):
 
 
 class OwnAccount(Conflict):
-    """An administrator cannot delete the own account."""
+    """Administrators cannot delete their own account."""
 
     code = "own_account"
     title = "Your own account"

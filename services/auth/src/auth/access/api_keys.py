@@ -1,6 +1,6 @@
-"""API keys: create, list, revoke, exchange for access tokens."""
+"""API keys: create, revoke, exchange for access tokens."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -48,7 +48,7 @@ class ApiKeys:
             raise AccessEnded("The session has ended. Sign in again.")
         if "admin" in scopes and user.role != "admin":
             raise ScopeNotAllowed("Only administrators may create API keys with the scope admin. Leave out the scope.")
-        if len(await self.of_user(user.id)) >= LIMIT:
+        if len(await api_keys.of_user(self._session, user.id)) >= LIMIT:
             raise TooManyApiKeys(f"An account may have at most {LIMIT} API keys. Revoke a key that is not needed.")
         wanted = set(scopes)
         if "write" in wanted:
@@ -70,10 +70,6 @@ class ApiKeys:
             details=_named(key) | {"scopes": key.scopes},
         )
         return key, text
-
-    async def of_user(self, user_id: UUID) -> Sequence[ApiKey]:
-        """The user's keys that are not revoked, expired ones included, newest first."""
-        return await api_keys.of_user(self._session, user_id)
 
     async def revoke(self, user: User, key_id: UUID, actor: Identity | None = None) -> None:
         """Revoke one key of the user, on behalf of the user or of an `actor`; raises ApiKeyNotFound."""

@@ -19,6 +19,7 @@ from auth.errors import (
     UserNotFound,
     WeakPassword,
 )
+from auth.repository import api_keys as rows
 from auth.repository import audit, keys, sessions
 from auth.repository.audit import Kind
 from auth.schemas import cursors
@@ -156,9 +157,9 @@ async def end_session_of_user(  # noqa: PLR0917 - FastAPI passes by name
 
 @router.get("/users/{user_id}/api-keys", summary="List the API keys of an account", responses=problems(UserNotFound))
 async def list_api_keys_of_user(
-    user_id: UserId, _: AdministratorDep, accounts: AccountsDep, api_keys: ApiKeysDep
+    user_id: UserId, _: AdministratorDep, accounts: AccountsDep, session: SessionDep
 ) -> ApiKeyList:
-    return ApiKeyList.of(await api_keys.of_user((await accounts.find(user_id)).id))
+    return ApiKeyList.of(await rows.of_user(session, (await accounts.find(user_id)).id))
 
 
 @router.delete(

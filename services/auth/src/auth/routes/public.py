@@ -22,6 +22,7 @@ from auth.errors import (
     WrongPassword,
 )
 from auth.keys import vault
+from auth.repository import api_keys as rows
 from auth.repository import keys, sessions
 from auth.schemas.public import (
     ApiKeyCreated,
@@ -184,8 +185,8 @@ async def create_api_key(body: NewApiKey, person: SignedInDep, api_keys: ApiKeys
 
 
 @keys_router.get("", summary="List your API keys")
-async def list_api_keys(person: PersonDep, api_keys: ApiKeysDep) -> ApiKeyList:
-    return ApiKeyList.of(await api_keys.of_user(person.user.id))
+async def list_api_keys(person: PersonDep, session: SessionDep) -> ApiKeyList:
+    return ApiKeyList.of(await rows.of_user(session, person.user.id))
 
 
 @keys_router.delete(
