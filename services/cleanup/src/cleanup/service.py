@@ -1,121 +1,45 @@
-"""The stored files of all jobs: what there is, whose it is, and deleting one that no live job refers to."""
+"""Decisions on requests of administrators: list and delete files, order a reset."""
 
-import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import datetime
-from enum import StrEnum
 from uuid import UUID
 
 import structlog
-from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common import context
+from common.events import ResetRequested
+from common.messaging import outbox
 from common.storage import ObjectInfo, ObjectMissing, ObjectStore, keys
 from common.web import cursors
 
-from .errors import FileInUse, FileNotFound
-from .repository import JobRepository
-from .tables import State
+from .errors import FileInUse, FileNotFound, NotConfirmed
+from .files.placement import ROOTS, job_of_folder, placed
+from .repository.jobs import JobRepository, wake_sweepers
+from .schemas import JOBS, JOBS_AND_USERS, FilePage, FileView, Kind, NewReset, ResetView
+from .tables import ResetOrder, State
 
 log = structlog.get_logger(__name__)
 
 
-# What we name files: nothing that a path or a request could be confused by.
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
-
-
-class Kind(StrEnum):
-    """What a file is for."""
-
-    UPLOADS = "uploads"
-    CHUNKS = "chunks"
-    RESULTS = "results"
-    TRANSCRIPTS = "transcripts"
-
-
-ROOTS: dict[Kind, str] = {
-    Kind.CHUNKS: keys.JOBS,
-    Kind.RESULTS: keys.JOBS,
-    Kind.TRANSCRIPTS: keys.TRANSCRIPTS,
-    Kind.UPLOADS: keys.UPLOADS,
-}
-
-
-def placed(key: str) -> tuple[Kind, UUID] | None:
-    """The kind and the job of a file; None for what somebody else keeps in the bucket."""
-    root, _, rest = key.partition("/")
-    folder, _, name = rest.partition("/")
-    try:
-        job_id = UUID(folder)
-    except ValueError:
-        return None
-    if str(job_id) != folder or _NAME.fullmatch(name) is None:
-        return None
-    if root == "jobs":
-        return (Kind.RESULTS if name.partition("/")[2].startswith("results/") else Kind.CHUNKS), job_id
-    return (Kind(root), job_id) if root in (Kind.UPLOADS, Kind.TRANSCRIPTS) else None
-
-
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which files are asked for; None = whatever kind, job or owner."""
+    """A filter of files; None: any kind, job or owner."""
 
     kind: Kind | None = None
     job_id: UUID | None = None
     owner_id: UUID | None = None
 
 
-class FileView(BaseModel):
-    """A stored file."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "key": "uploads/4b2f7c1e-8d0a-4c55-9a58-0d7e6c1b2f10/source",
-                    "kind": "uploads",
-                    "size": 1_048_576,
-                    "modified": "2026-01-31T12:00:00Z",
-                    "job_id": "4b2f7c1e-8d0a-4c55-9a58-0d7e6c1b2f10",
-                    "owner_id": "d4c1a2b3-0f5e-4b6a-8c7d-9e0f1a2b3c4d",
-                    "file_name": "interview.m4a",
-                    "job_state": "completed",
-                }
-            ]
-        }
-    )
-
-    key: str
-    kind: Kind = Field(
-        description="uploads: recordings. chunks: plans and chunk audio. results: of chunks. transcripts."
-    )
-    size: int = Field(description="Bytes.")
-    modified: datetime
-    job_id: UUID
-    owner_id: UUID | None = Field(description="Null: no event told of the job (yet).")
-    file_name: str | None = Field(description="What the recording was called when it was uploaded.")
-    job_state: str | None = Field(description="live, completed, failed, cancelled or deleted; null: unknown.")
-
-
-class FilePage(BaseModel):
-    """Some files, in the order of their keys."""
-
-    items: list[FileView]
-    next_cursor: str | None = Field(description="Pass it back to get what follows; null = this is the end.")
-
-
 class Files:
-    """Looks at the store and at what is known of the jobs."""
+    """The stored files and the known jobs, in the transaction of the caller."""
 
     def __init__(self, session: AsyncSession, store: ObjectStore) -> None:
-        """Work in the given session; the caller commits."""
         self._jobs = JobRepository(session)
         self._store = store
 
     async def page(self, wanted: Wanted, *, limit: int, cursor: str | None) -> FilePage:
-        """Return up to `limit` files behind the cursor; raises InvalidCursor."""
+        """Return up to `limit` files after the cursor; raises InvalidCursor."""
         after = None if cursor is None else position(cursor)
         found: list[ObjectInfo] = []
         async for item in self._walk(wanted, after):
@@ -132,21 +56,23 @@ class Files:
         """Delete a file; raises FileNotFound, FileInUse."""
         where = placed(key)
         if where is None:
-            raise FileNotFound(f"there is no file {key} of a job")
+            raise FileNotFound(f"There is no file {key} of a job.")
         _, job_id = where
-        # Locked: the job cannot become live again, as far as we hear, while its file goes.
+        # Lock the row: no event makes the job live again before its file is deleted.
         job = await self._jobs.lock(job_id)
         try:
             size = (await self._store.stat(key)).size
         except ObjectMissing:
-            raise FileNotFound(f"there is no file {key}") from None
+            raise FileNotFound(f"There is no file {key}.") from None
         if job is None:
-            raise FileInUse("no event has told of this file's job yet; if none ever does, it goes as an orphan")
+            raise FileInUse(
+                "No event about the job of this file has arrived yet. Without one, the file expires as an orphan."
+            )
         if job.state == State.LIVE:
-            raise FileInUse("the job is not finished; cancel or delete it first", job_id=job_id)
+            raise FileInUse("The job of this file is not finished. Cancel or delete the job first.", job_id=job_id)
         await self._store.delete(key)
         with context.bound(job_id=job_id):
-            log.warning("file deleted by an administrator", key=key, size=size, by=str(by))
+            log.warning("file deleted on request", key=key, size=size, requested_by=str(by))
 
     async def _walk(self, wanted: Wanted, after: str | None) -> AsyncIterator[ObjectInfo]:
         for prefix in await self._prefixes(wanted):
@@ -158,7 +84,7 @@ class Files:
                     yield item
 
     async def _prefixes(self, wanted: Wanted) -> list[str]:
-        """Where to look, in the order of the keys."""
+        """The prefixes to list, in the order of the keys."""
         roots = sorted({ROOTS[each] for each in Kind if wanted.kind in (None, each)})
         folders = [""] if wanted.job_id is None else [f"{wanted.job_id}/"]
         if wanted.owner_id is not None:
@@ -188,8 +114,33 @@ class Files:
 
 
 def position(cursor: str) -> str:
-    """The key in a cursor; raises InvalidCursor."""
+    """The key that a cursor contains; raises InvalidCursor."""
     key = cursors.decode(cursor)
     if not isinstance(key, str) or placed(key) is None:
         raise cursors.InvalidCursor
     return key
+
+
+class Reset:
+    """Orders resets in the transaction of the caller."""
+
+    def __init__(self, session: AsyncSession, store: ObjectStore) -> None:
+        self._session = session
+        self._store = store
+
+    async def order(self, new: NewReset, by: UUID) -> ResetView:
+        """Order a reset: publish it, and store the resumable uploads to abort; raises NotConfirmed."""
+        expected = JOBS_AND_USERS if new.users else JOBS
+        if new.confirmation != expected:
+            raise NotConfirmed(
+                f"The confirmation is missing or wrong. Send the confirmation: {expected}", expected=expected
+            )
+        # Listed now, so that an upload begun later is kept, however late the sweeper runs.
+        uploads = [each async for name in self._store.folders(keys.RESUMABLE) if (each := job_of_folder(name))]
+        event = ResetRequested(requested_by=by, users=new.users)
+        outbox.add(self._session, event)
+        view = ResetView(requested_at=event.occurred_at, requested_by=by, users=new.users, uploads=len(uploads))
+        self._session.add(ResetOrder(**view.model_dump() | {"uploads": uploads}))
+        wake_sweepers(self._session)
+        log.warning("reset requested", requested_by=str(by), users=new.users, uploads=len(uploads))
+        return view

@@ -1,4 +1,4 @@
-"""What the rules delete, and what they leave alone."""
+"""What the rules delete, and what they keep."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -8,9 +8,9 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import func, select, update
 
-from cleanup import sweeps
-from cleanup.repository import JobRepository
-from cleanup.sweeps import Resources
+from cleanup.repository.jobs import JobRepository
+from cleanup.sweeps import rules
+from cleanup.sweeps.rules import Resources
 from cleanup.tables import Catalogue, KnownJob, Outbox, State, Suspect
 from common.storage import ObjectStore, keys
 from native.testing import ObjectStoreServer
@@ -22,7 +22,7 @@ LONG_AGO = timedelta(days=40)
 
 
 async def a_job(resources: Resources, state: State, *, ended: timedelta = LONG_AGO, attempt: int = 1) -> UUID:
-    """A job with its objects, that ended so long ago."""
+    """A job with its objects that ended so long ago."""
     job_id = uuid4()
     at = datetime.now(UTC) - ended
     async with resources.sessions.begin() as session:
@@ -37,7 +37,7 @@ async def a_job(resources: Resources, state: State, *, ended: timedelta = LONG_A
 
 
 async def put_objects(store: ObjectStore, job_id: UUID, attempt: int = 1) -> None:
-    """Everything that a job leaves in the store."""
+    """Store one object of every kind for a job."""
     for key in (
         keys.source(job_id),
         keys.plan(job_id, attempt),
@@ -63,37 +63,37 @@ async def row_of(resources: Resources, job_id: UUID) -> KnownJob:
 
 
 async def change(resources: Resources, job_id: UUID, **values: Any) -> None:
-    """Turn the clock of a row."""
+    """Change columns of a job's row."""
     async with resources.sessions.begin() as session:
         await session.execute(update(KnownJob).where(KnownJob.job_id == job_id).values(values))
 
 
 async def suspects(resources: Resources) -> set[UUID]:
-    """Uploads under suspicion."""
+    """The suspected uploads."""
     async with resources.sessions() as session:
         return set(await session.scalars(select(Suspect.job_id)))
 
 
 def with_settings(resources: Resources, **values: Any) -> Resources:
-    """The same under other settings."""
+    """The same resources with other settings."""
     return replace(resources, settings=resources.settings.model_copy(update=values))
 
 
 async def run_all(resources: Resources) -> None:
-    """One round of all rules, as impatient as they can be."""
-    impatient = with_settings(resources, orphan_age_hours=0.0, chunk_audio_hours=0.0, cleanup_days=1.0)
+    """Run every rule once without waiting times."""
+    eager = with_settings(resources, orphan_age_hours=0.0, chunk_audio_hours=0.0, cleanup_days=1.0)
     for rule in (
-        sweeps.delete_tombstoned,
-        sweeps.expire_jobs,
-        sweeps.drop_chunk_audio,
-        sweeps.find_orphans,
-        sweeps.collect_orphans,
-        sweeps.abort_uploads,
+        rules.delete_tombstoned,
+        rules.expire_jobs,
+        rules.drop_chunk_audio,
+        rules.find_orphans,
+        rules.collect_orphans,
+        rules.abort_uploads,
     ):
-        await rule(impatient)
+        await rule(eager)
 
 
-async def test_nothing_of_a_live_job_is_ever_touched(resources: Resources) -> None:
+async def test_objects_of_a_live_job_are_never_deleted(resources: Resources) -> None:
     live = await a_job(resources, State.LIVE)
     before = await objects(resources.store, live)
     await run_all(resources)
@@ -109,15 +109,15 @@ async def test_finished_jobs_keep_their_source_and_transcript(resources: Resourc
     assert {keys.source(job_id), keys.transcript(job_id, 1, "json"), keys.result(job_id, 1, 0)} <= left
 
 
-async def test_all_objects_of_a_deleted_job_go(resources: Resources) -> None:
+async def test_all_objects_of_a_deleted_job_are_deleted(resources: Resources) -> None:
     deleted = await a_job(resources, State.DELETED)
     other = await a_job(resources, State.COMPLETED)
-    assert await sweeps.delete_tombstoned(resources) == 1
+    assert await rules.delete_tombstoned(resources) == 1
     assert await objects(resources.store, deleted) == set()
     assert len(await objects(resources.store, other)) == 7
 
 
-async def test_a_resumable_upload_of_a_deleted_account_goes_with_its_parts(resources: Resources) -> None:
+async def test_a_resumable_upload_of_a_deleted_account_is_deleted_with_its_parts(resources: Resources) -> None:
     upload, other = uuid4(), uuid4()
     for job_id in (upload, other):
         await resources.store.put(keys.resumable_record(job_id), b"{}")
@@ -125,42 +125,42 @@ async def test_a_resumable_upload_of_a_deleted_account_goes_with_its_parts(resou
         await resources.store.parts.put(keys.source(job_id), begun, 1, b"x" * 10)
     async with resources.sessions.begin() as session:
         await JobRepository(session).put_deleted(upload, OWNER, datetime.now(UTC))
-    await sweeps.delete_tombstoned(resources)
+    await rules.delete_tombstoned(resources)
     assert [item.key async for item in resources.store.list(keys.RESUMABLE)] == [keys.resumable_record(other)]
     assert [item.key for item in await resources.store.parts.unfinished()] == [keys.source(other)]
 
 
-async def test_tombstone_is_looked_at_again_until_nothing_turns_up(resources: Resources) -> None:
+async def test_tombstone_is_repeated_until_no_object_is_found(resources: Resources) -> None:
     job_id = await a_job(resources, State.DELETED)
-    await sweeps.delete_tombstoned(resources)
-    assert await sweeps.delete_tombstoned(resources) == 0  # not yet due again
+    await rules.delete_tombstoned(resources)
+    assert await rules.delete_tombstoned(resources) == 0  # not yet due again
 
     late = keys.result(job_id, 1, 7)
-    await resources.store.put(late, b"a worker that had not heard of it")
+    await resources.store.put(late, b"a late result")
     await change(resources, job_id, look_again_at=func.now(), deleted_at=func.now() - timedelta(hours=1))
-    await sweeps.delete_tombstoned(resources)
+    await rules.delete_tombstoned(resources)
     assert await objects(resources.store, job_id) == set()
     assert (await row_of(resources, job_id)).emptied_at is None
 
     await change(resources, job_id, look_again_at=func.now())
-    await sweeps.delete_tombstoned(resources)
+    await rules.delete_tombstoned(resources)
     assert (await row_of(resources, job_id)).emptied_at is not None
 
 
-async def test_young_tombstone_is_not_closed_though_nothing_was_found(resources: Resources) -> None:
+async def test_young_tombstone_is_not_closed(resources: Resources) -> None:
     job_id = await a_job(resources, State.DELETED)
-    await sweeps.delete_tombstoned(resources)
+    await rules.delete_tombstoned(resources)
     await change(resources, job_id, look_again_at=func.now())
-    await sweeps.delete_tombstoned(resources)
+    await rules.delete_tombstoned(resources)
     assert (await row_of(resources, job_id)).emptied_at is None
 
 
-async def test_closed_tombstone_is_opened_again_when_something_turns_up(resources: Resources) -> None:
+async def test_closed_tombstone_is_reopened_when_an_object_is_found(resources: Resources) -> None:
     job_id = await a_job(resources, State.DELETED)
     await change(resources, job_id, emptied_at=func.now())
-    assert await sweeps.delete_tombstoned(resources) == 0
-    await sweeps.find_orphans(resources)
-    assert await sweeps.delete_tombstoned(resources) == 1
+    assert await rules.delete_tombstoned(resources) == 0
+    await rules.find_orphans(resources)
+    assert await rules.delete_tombstoned(resources) == 1
     assert await objects(resources.store, job_id) == set()
 
 
@@ -168,45 +168,45 @@ async def test_deletion_survives_a_store_outage(resources: Resources, s3_server:
     job_id = await a_job(resources, State.DELETED)
     await s3_server.kill()
     with pytest.raises(ConnectionError):
-        await sweeps.delete_tombstoned(resources)
+        await rules.delete_tombstoned(resources)
     await s3_server.start()
-    assert await sweeps.delete_tombstoned(resources) == 1
+    assert await rules.delete_tombstoned(resources) == 1
     assert await objects(resources.store, job_id) == set()
 
 
-async def test_chunk_audio_of_completed_jobs_goes_and_nothing_else(resources: Resources) -> None:
+async def test_only_chunk_audio_of_completed_jobs_is_deleted(resources: Resources) -> None:
     job_id = await a_job(resources, State.COMPLETED)
     before = await objects(resources.store, job_id)
-    assert await sweeps.drop_chunk_audio(resources) == 1
+    assert await rules.drop_chunk_audio(resources) == 1
     assert before - await objects(resources.store, job_id) == {keys.chunk_audio(job_id, 1, 0)}
-    assert await sweeps.drop_chunk_audio(resources) == 0
+    assert await rules.drop_chunk_audio(resources) == 0
 
 
-async def test_chunk_audio_stays_for_the_grace_period_and_of_unfinished_business(resources: Resources) -> None:
+async def test_chunk_audio_is_kept_for_the_grace_period_and_for_jobs_not_completed(resources: Resources) -> None:
     kept = [
         await a_job(resources, State.COMPLETED, ended=timedelta(hours=1)),
         await a_job(resources, State.FAILED),
         await a_job(resources, State.LIVE),
     ]
-    assert await sweeps.drop_chunk_audio(resources) == 0
+    assert await rules.drop_chunk_audio(resources) == 0
     assert all([keys.chunk_audio(job_id, 1, 0) in await objects(resources.store, job_id) for job_id in kept])
 
 
-async def test_chunk_audio_of_a_later_attempt_stays(resources: Resources) -> None:
+async def test_chunk_audio_of_a_later_attempt_is_kept(resources: Resources) -> None:
     job_id = await a_job(resources, State.COMPLETED, attempt=1)
     await put_objects(resources.store, job_id, attempt=2)
-    await sweeps.drop_chunk_audio(resources)
+    await rules.drop_chunk_audio(resources)
     left = await objects(resources.store, job_id)
     assert keys.chunk_audio(job_id, 2, 0) in left
     assert keys.chunk_audio(job_id, 1, 0) not in left
 
 
-async def test_job_past_its_retention_is_told_of_once_a_day(resources: Resources) -> None:
+async def test_expired_job_is_published_once_a_day(resources: Resources) -> None:
     expired = await a_job(resources, State.FAILED)
     await a_job(resources, State.COMPLETED, ended=timedelta(days=29))
     await a_job(resources, State.LIVE)
-    assert await sweeps.expire_jobs(resources) == 1
-    assert await sweeps.expire_jobs(resources) == 0
+    assert await rules.expire_jobs(resources) == 1
+    assert await rules.expire_jobs(resources) == 0
     async with resources.sessions() as session:
         [row] = await session.scalars(select(Outbox))
     assert row.message_type == "job.expired.v1"
@@ -214,64 +214,62 @@ async def test_job_past_its_retention_is_told_of_once_a_day(resources: Resources
     assert len(await objects(resources.store, expired)) == 7  # the jobs service decides
 
     await change(resources, expired, expired_at=func.now() - timedelta(days=2))
-    assert await sweeps.expire_jobs(resources) == 1
+    assert await rules.expire_jobs(resources) == 1
 
 
 async def test_retention_of_zero_days_keeps_jobs_for_ever(resources: Resources) -> None:
     await a_job(resources, State.COMPLETED)
-    assert await sweeps.expire_jobs(with_settings(resources, cleanup_days=0.0)) == 0
+    assert await rules.expire_jobs(with_settings(resources, cleanup_days=0.0)) == 0
 
 
-async def test_a_rule_does_no_more_than_its_limit_at_once(
-    resources: Resources, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sweeps, "LIMIT", 2)
+async def test_one_run_of_a_rule_stops_at_its_limit(resources: Resources, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rules, "LIMIT", 2)
     for _ in range(3):
         await a_job(resources, State.DELETED)
-    assert [await sweeps.delete_tombstoned(resources) for _ in range(3)] == [2, 1, 0]
+    assert [await rules.delete_tombstoned(resources) for _ in range(3)] == [2, 1, 0]
 
 
-async def test_upload_that_never_became_a_job_goes_after_its_time(resources: Resources) -> None:
+async def test_upload_without_a_job_is_deleted_after_the_orphan_age(resources: Resources) -> None:
     orphan = uuid4()
     await resources.store.put(keys.source(orphan), b"x")
-    await sweeps.find_orphans(resources)
+    await rules.find_orphans(resources)
     assert await suspects(resources) == {orphan}
-    assert await sweeps.collect_orphans(resources) == 0  # not for a day
+    assert await rules.collect_orphans(resources) == 0  # not for a day
 
     async with resources.sessions.begin() as session:
         await session.execute(update(Suspect).values(first_seen_at=func.now() - timedelta(hours=25)))
-    assert await sweeps.collect_orphans(resources) == 1
+    assert await rules.collect_orphans(resources) == 1
     assert await objects(resources.store, orphan) == set()
     assert await suspects(resources) == set()
 
 
-async def test_upload_is_cleared_when_its_job_is_told_of_in_time(resources: Resources) -> None:
+async def test_upload_is_kept_when_the_event_of_its_job_arrives(resources: Resources) -> None:
     job_id = uuid4()
     await resources.store.put(keys.source(job_id), b"x")
-    await sweeps.find_orphans(resources)
+    await rules.find_orphans(resources)
     async with resources.sessions.begin() as session:
         await JobRepository(session).put_created(job_id, OWNER, datetime.now(UTC))
-    assert await sweeps.collect_orphans(with_settings(resources, orphan_age_hours=0.0)) == 0
+    assert await rules.collect_orphans(with_settings(resources, orphan_age_hours=0.0)) == 0
     assert await objects(resources.store, job_id) == {keys.source(job_id)}
 
 
-async def test_job_that_was_taken_up_is_kept_though_no_event_told_of_it(resources: Resources) -> None:
+async def test_accepted_job_is_kept_without_an_event(resources: Resources) -> None:
     job_id = uuid4()
     await put_objects(resources.store, job_id)
-    impatient = with_settings(resources, orphan_age_hours=0.0)
-    await sweeps.find_orphans(impatient)
+    eager = with_settings(resources, orphan_age_hours=0.0)
+    await rules.find_orphans(eager)
     assert await suspects(resources) == set()
-    # Taken up between the look and the deletion: still kept.
+    # Accepted between listing and deletion: kept too.
     late = uuid4()
     await resources.store.put(keys.source(late), b"x")
-    await sweeps.find_orphans(impatient)
+    await rules.find_orphans(eager)
     await resources.store.put(keys.plan(late, 1), b"x")
-    await sweeps.collect_orphans(impatient)
+    await rules.collect_orphans(eager)
     assert len(await objects(resources.store, job_id)) == 7
     assert len(await objects(resources.store, late)) == 2
 
 
-async def test_upload_older_than_the_catalogue_is_not_judged(resources: Resources) -> None:
+async def test_upload_older_than_the_catalogue_is_kept(resources: Resources) -> None:
     orphan = uuid4()
     await resources.store.put(keys.source(orphan), b"x")
     async with resources.sessions.begin() as session:
@@ -280,7 +278,7 @@ async def test_upload_older_than_the_catalogue_is_not_judged(resources: Resource
     assert await objects(resources.store, orphan) == {keys.source(orphan)}
 
 
-async def test_what_others_keep_in_the_bucket_is_left_alone(resources: Resources) -> None:
+async def test_foreign_objects_in_the_bucket_are_kept(resources: Resources) -> None:
     foreign = ["uploads/readme.txt", "uploads/not-a-job/source", f"uploads/{str(uuid4()).upper()}/source", "backup/x"]
     for key in foreign:
         await resources.store.put(key, b"x")
@@ -289,21 +287,21 @@ async def test_what_others_keep_in_the_bucket_is_left_alone(resources: Resources
     assert [item.key async for item in resources.store.list("")] == sorted(foreign)
 
 
-async def test_parts_of_an_upload_that_broke_off_are_taken_back(resources: Resources) -> None:
+async def test_unfinished_uploads_are_aborted(resources: Resources) -> None:
     parts, broken, resumed = resources.store.parts, uuid4(), uuid4()
-    for key in (keys.source(broken), keys.source(resumed), "backup/of-somebody-else"):
+    for key in (keys.source(broken), keys.source(resumed), "backup/foreign"):
         await parts.put(key, await parts.begin(key, "audio/mpeg"), 1, b"x")
     await resources.store.put(keys.resumable_record(resumed), b"{}")
-    await sweeps.abort_uploads(resources)
+    await rules.abort_uploads(resources)
     assert len(await parts.unfinished()) == 3, "none is old enough"
-    await sweeps.abort_uploads(with_settings(resources, orphan_age_hours=0.0))
-    assert {item.key for item in await parts.unfinished()} == {keys.source(resumed), "backup/of-somebody-else"}
+    await rules.abort_uploads(with_settings(resources, orphan_age_hours=0.0))
+    assert {item.key for item in await parts.unfinished()} == {keys.source(resumed), "backup/foreign"}
 
 
-async def test_an_upload_that_may_be_resumed_is_no_orphan(resources: Resources) -> None:
+async def test_a_resumable_upload_is_no_orphan(resources: Resources) -> None:
     complete = uuid4()
-    await resources.store.put(keys.source(complete), b"complete, and the jobs service is away")
-    await sweeps.find_orphans(resources)
+    await resources.store.put(keys.source(complete), b"complete, jobs service unavailable")
+    await rules.find_orphans(resources)
     await resources.store.put(keys.resumable_record(complete), b"{}")
     await run_all(resources)
     await run_all(resources)

@@ -8,10 +8,10 @@ import pytest
 from prometheus_client import REGISTRY
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from cleanup import schedule
-from cleanup.repository import JobRepository
-from cleanup.schedule import Sweeper
-from cleanup.sweeps import Resources
+from cleanup.repository.jobs import JobRepository
+from cleanup.sweeps import sweeper as loop
+from cleanup.sweeps.rules import Resources
+from cleanup.sweeps.sweeper import Sweeper
 
 pytestmark = pytest.mark.integration
 
@@ -37,7 +37,7 @@ async def test_all_rules_run_once_an_interval_and_deletions_each_time(
     }
 
 
-async def test_switched_off_it_still_deletes_what_users_deleted(engine: AsyncEngine, resources: Resources) -> None:
+async def test_deletions_by_users_run_when_disabled(engine: AsyncEngine, resources: Resources) -> None:
     off = Resources(
         resources.sessions, resources.store, resources.settings.model_copy(update={"cleanup_enabled": False})
     )
@@ -60,7 +60,7 @@ async def test_only_one_replica_sweeps_at_a_time(
         await done.wait()
         return 0
 
-    monkeypatch.setattr(schedule, "ON_REQUEST", (slow,))
+    monkeypatch.setattr(loop, "ON_REQUEST", (slow,))
     first = asyncio.create_task(Sweeper(engine, resources).sweep())
     await asyncio.wait_for(sweeping.wait(), 10)
     assert not await Sweeper(engine, resources).sweep()
@@ -69,25 +69,25 @@ async def test_only_one_replica_sweeps_at_a_time(
     assert await Sweeper(engine, resources).sweep()
 
 
-async def test_a_rule_that_breaks_off_does_not_stop_the_others(
+async def test_a_failed_rule_does_not_stop_the_others(
     engine: AsyncEngine, resources: Resources, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ran: list[str] = []
 
     async def broken(_resources: Resources) -> int:
-        raise ConnectionError("the store is away")
+        raise ConnectionError("the store is unavailable")
 
     async def sound(_resources: Resources) -> int:
         ran.append("sound")
         return 0
 
-    monkeypatch.setattr(schedule, "ON_REQUEST", (broken, sound))
+    monkeypatch.setattr(loop, "ON_REQUEST", (broken, sound))
     assert await Sweeper(engine, resources).sweep()
     assert ran == ["sound"]
     assert REGISTRY.get_sample_value("verbatim_cleanup_sweep_failures_total", {"rule": "broken"}) == 1
 
 
-async def test_a_deletion_wakes_the_sweeper(
+async def test_a_deletion_notifies_the_sweeper(
     engine: AsyncEngine, resources: Resources, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     swept: asyncio.Queue[None] = asyncio.Queue()
@@ -96,7 +96,7 @@ async def test_a_deletion_wakes_the_sweeper(
         swept.put_nowait(None)
         return 0
 
-    monkeypatch.setattr(schedule, "ON_REQUEST", (note,))
+    monkeypatch.setattr(loop, "ON_REQUEST", (note,))
     patient = Resources(
         resources.sessions, resources.store, resources.settings.model_copy(update={"cleanup_poll_seconds": 600.0})
     )

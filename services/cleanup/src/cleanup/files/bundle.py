@@ -1,4 +1,4 @@
-"""All finished transcripts in one zip file, made while it is sent: memory stays flat whatever its size."""
+"""All finished transcripts in one zip file, created while it is sent: memory use does not depend on its size."""
 
 import asyncio
 import re
@@ -11,11 +11,11 @@ from uuid import UUID
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
+from cleanup.repository.jobs import JobRepository
+from cleanup.tables import KnownJob, State
 from common.storage import ObjectInfo, ObjectMissing, ObjectStore, keys
 
-from .files import placed
-from .repository import JobRepository
-from .tables import KnownJob, State
+from .placement import placed
 
 log = structlog.get_logger(__name__)
 
@@ -23,13 +23,13 @@ Format = Literal["txt", "srt", "vtt", "json", "tsv", "all"]
 
 _SEND_BYTES = 256 * 1024
 _TRANSCRIPT = re.compile(r"transcripts/[0-9a-f-]{36}/a(?P<attempt>\d+)/transcript\.(?P<format>\w+)")
-# Separators, what Windows refuses, and what would hide or turn around parts of a name.
+# Separators, characters that Windows refuses, and characters that hide or reverse parts of a name.
 _UNFIT = re.compile(r'[\x00-\x1f\x7f-\x9f/\\:*?"<>|\u200e\u200f\u202a-\u202e\u2066-\u2069]+')
 _STEM_CHARACTERS = 80
 
 
 class _Outgoing:
-    """The unseekable file that a zip is written to: what comes in is taken out in order, and forgotten."""
+    """The unseekable file that a zip is written to; its bytes are taken in order."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
@@ -39,13 +39,13 @@ class _Outgoing:
         return len(data)
 
     def flush(self) -> None:
-        """Nothing is held back."""
+        """Do nothing: every write is available at once."""
 
     def close(self) -> None:
-        """What is left can still be taken."""
+        """Do nothing: the remaining bytes can still be taken."""
 
     def take(self, at_least: int = 1) -> bytes:
-        """Return what has gathered, if it is enough to be worth sending."""
+        """Return the buffered bytes if there are at least so many."""
         if len(self._buffer) < at_least:
             return b""
         data = bytes(self._buffer)
@@ -54,25 +54,24 @@ class _Outgoing:
 
 
 class Bundle:
-    """The newest finished transcript of every job, and the recordings if wanted."""
+    """The newest finished transcript of every job, and optionally the recordings."""
 
     def __init__(
         self, sessions: async_sessionmaker[AsyncSession], store: ObjectStore, *, fmt: Format, recordings: bool
     ) -> None:
-        """Nothing is read yet."""
         self._sessions = sessions
         self._store = store
         self._format = fmt
         self._recordings = recordings
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """Yield the zip file's bytes; what is deleted meanwhile is left out."""
+        """Yield the bytes of the zip file; objects that are deleted meanwhile are left out."""
         outgoing = _Outgoing()
         archive = zipfile.ZipFile(outgoing, "w", zipfile.ZIP_DEFLATED, allowZip64=True)
         count = 0
         async for name, item in self._entries():
             info = zipfile.ZipInfo(name, _zip_time(item.modified))
-            # A recording is compressed already; trying again would cost time for nothing.
+            # Recordings are compressed already.
             stored = item.key.startswith(keys.UPLOADS)
             info.compress_type = zipfile.ZIP_STORED if stored else zipfile.ZIP_DEFLATED
             blocks = self._store.open(item.key)
@@ -90,11 +89,11 @@ class Bundle:
             if data := outgoing.take(_SEND_BYTES):
                 yield data
         archive.close()
-        log.info("all transcripts were downloaded", files=count, recordings=self._recordings)
+        log.info("all transcripts downloaded", files=count, recordings=self._recordings)
         yield outgoing.take()
 
     async def _entries(self) -> AsyncIterator[tuple[str, ObjectInfo]]:
-        """Names in the zip and the objects behind them, job by job."""
+        """Names in the zip file and their objects, job by job."""
         async for job_id, files in self._jobs():
             newest = max(_attempt(item) for item in files)
             async with self._sessions() as session:
@@ -113,17 +112,17 @@ class Bundle:
                     yield f"recordings/{name}{suffix}", item
 
     async def _jobs(self) -> AsyncIterator[tuple[UUID, Sequence[ObjectInfo]]]:
-        """Every job with its transcripts, in the order of the keys."""
-        gathered: list[ObjectInfo] = []
+        """Every job with its transcripts, ordered by key."""
+        pending: list[ObjectInfo] = []
         async for item in self._store.list(keys.TRANSCRIPTS):
             if _TRANSCRIPT.fullmatch(item.key) is None or placed(item.key) is None:
                 continue
-            if gathered and _job(gathered[0]) != _job(item):
-                yield _job(gathered[0]), gathered
-                gathered = []
-            gathered.append(item)
-        if gathered:
-            yield _job(gathered[0]), gathered
+            if pending and _job(pending[0]) != _job(item):
+                yield _job(pending[0]), pending
+                pending = []
+            pending.append(item)
+        if pending:
+            yield _job(pending[0]), pending
 
 
 def _job(item: ObjectInfo) -> UUID:
@@ -139,7 +138,7 @@ def _attempt(item: ObjectInfo) -> int:
 
 
 def _name(job_id: UUID, job: KnownJob | None) -> str:
-    """The recording's own name, made fit for any file system, and the job's id: no two are the same."""
+    """A unique name that every file system accepts: the name of the recording and the id of the job."""
     given = "" if job is None or job.file_name is None else job.file_name
     fit = " ".join(_UNFIT.sub(" ", given.rpartition(".")[0] or given).split())
     stem = fit.strip(" .")[:_STEM_CHARACTERS].strip(" .")

@@ -1,58 +1,31 @@
-"""How much is stored, by kind: measured by looking through the store, and told to whoever wants to know."""
+"""Measurement of the stored objects by kind, for the API, the metrics and a broadcast."""
 
 import asyncio
 import time
 from datetime import UTC, datetime
 
 import structlog
-from pydantic import BaseModel, ConfigDict, Field
 
+from cleanup.metrics import STORED_BYTES, STORED_OBJECTS
+from cleanup.schemas import Kind, StorageReport
 from common.events import StorageMeasured, StorageUse
 from common.messaging import Broker
 from common.storage import ObjectStore, StoreUnavailable
 
-from .files import Kind, placed
-from .metrics import STORED_BYTES, STORED_OBJECTS
+from .placement import placed
 
 log = structlog.get_logger(__name__)
 
 _EVERY_SECONDS = 60.0
 _FRESH_SECONDS = 5.0
-# Measuring takes at most a twentieth of the time, however large the store is.
+# Measuring takes at most a twentieth of the time, for a store of any size.
 _REST = 20.0
 
 
-class StorageReport(BaseModel):
-    """How much there is of each kind of file, and when that was so."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "measured_at": "2026-01-31T12:00:00Z",
-                    "seconds": 0.4,
-                    "kinds": {"uploads": {"objects": 240, "bytes": 12_884_901_888}},
-                    "other": {"objects": 0, "bytes": 0},
-                    "objects": 240,
-                    "bytes": 12_884_901_888,
-                }
-            ]
-        }
-    )
-
-    measured_at: datetime
-    seconds: float = Field(description="How long looking through the store took.")
-    kinds: dict[Kind, StorageUse]
-    other: StorageUse = Field(description="What does not belong to a job; cleanup leaves it alone.")
-    objects: int
-    bytes: int
-
-
 class StorageMeter:
-    """Measures now and then; several questions at once share one measurement."""
+    """Measures the store regularly; requests at the same time share one measurement."""
 
     def __init__(self, store: ObjectStore, broker: Broker) -> None:
-        """Nothing is measured yet."""
         self._store = store
         self._broker = broker
         self._latest: StorageReport | None = None
@@ -60,12 +33,12 @@ class StorageMeter:
         self._measuring = asyncio.Lock()
 
     async def run(self) -> None:
-        """Measure and tell for ever."""
+        """Measure and broadcast until cancelled."""
         while True:
             try:
                 report = await self.report()
             except StoreUnavailable as error:
-                log.warning("storage could not be measured", error=str(error))
+                log.warning("storage not measured, object store unavailable", error=str(error))
                 await asyncio.sleep(_FRESH_SECONDS)
                 continue
             kinds = {str(kind): use for kind, use in report.kinds.items()}
@@ -73,7 +46,7 @@ class StorageMeter:
             await asyncio.sleep(max(_EVERY_SECONDS, _REST * report.seconds))
 
     async def report(self) -> StorageReport:
-        """What is stored, a few seconds old at most while the store is small."""
+        """The latest measurement; a new one if it is older than a few seconds (longer for a large store)."""
         async with self._measuring:
             age = time.monotonic() - self._finished
             if self._latest is None or age > max(_FRESH_SECONDS, _REST * self._latest.seconds):

@@ -1,99 +1,85 @@
-"""Sweeps as administrators see them: asked for, running, over, and what each freed."""
+"""Reports of sweeps, and the records of deletions that they sum up."""
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Literal
 from uuid import UUID
 
 import structlog
-from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, text, update
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from .errors import ReportNotFound
-from .freed import FreedRepository
-from .repository import wake_sweepers
-from .tables import Report
+from cleanup.errors import ReportNotFound
+from cleanup.schemas import ReportPage, ReportView
+from cleanup.tables import Freed, Report
+
+from .jobs import wake_sweepers
 
 log = structlog.get_logger(__name__)
 
 _KEPT = 1000
 
-_EXAMPLE: dict[str, Any] = {
-    "id": 42,
-    "cause": "schedule",
-    "state": "finished",
-    "requested_at": None,
-    "requested_by": None,
-    "started_at": "2026-01-31T12:00:00Z",
-    "finished_at": "2026-01-31T12:00:02Z",
-    "freed": {"tombstoned": {"objects": 31, "bytes": 48_234_496, "jobs": 2}},
-    "failed": [],
-    "objects": 31,
-    "bytes": 48_234_496,
-}
+_TAKE = text("""
+    WITH reported AS (DELETE FROM freed WHERE done_at IS NOT NULL RETURNING rule, job_id, objects, bytes)
+    SELECT rule, sum(objects)::bigint AS objects, sum(bytes)::bigint AS bytes, count(DISTINCT job_id) AS jobs
+    FROM reported GROUP BY rule ORDER BY rule
+""")
 
 
-class FreedByRule(BaseModel):
-    """What one rule freed."""
+class FreedRepository:
+    """Records of deletions, in the transaction of the caller."""
 
-    objects: int
-    bytes: int = Field(description="Parts of unfinished uploads have no known size and count as 0.")
-    jobs: int
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
 
+    async def intend(self, rule: str, job_id: UUID, objects: int, size: int) -> None:
+        """Record what is about to be deleted.
 
-class ReportView(BaseModel):
-    """A sweep and what it freed."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
-
-    id: int
-    cause: Literal["schedule", "deletion", "request"]
-    state: Literal["waiting", "running", "finished"]
-    requested_at: datetime | None
-    requested_by: UUID | None
-    started_at: datetime | None
-    finished_at: datetime | None
-    freed: dict[str, FreedByRule] = Field(description="By rule; complete once the sweep is finished.")
-    failed: list[str] = Field(description="Rules that broke off; the next round repeats them.")
-    objects: int
-    bytes: int
-
-    @classmethod
-    def of(cls, row: Report) -> "ReportView":
-        """Return the view of a row."""
-        freed = {rule: FreedByRule.model_validate(numbers) for rule, numbers in row.freed.items()}
-        state = "finished" if row.finished_at else "running" if row.started_at else "waiting"
-        return cls.model_validate(
-            {
-                "state": state,
-                "freed": freed,
-                "objects": sum(each.objects for each in freed.values()),
-                "bytes": sum(each.bytes for each in freed.values()),
-                **{name: getattr(row, name) for name in cls.model_fields if name in _COLUMNS},
-            }
+        An open record comes from a process that was killed. It counted every object; the repeated rule counts only
+        those that are left, so the larger number is the total.
+        """
+        statement = insert(Freed).values(rule=rule, job_id=job_id, objects=objects, bytes=size)
+        await self._session.execute(
+            statement.on_conflict_do_update(
+                index_elements=[Freed.rule, Freed.job_id],
+                index_where=Freed.done_at.is_(None),
+                set_={
+                    "objects": func.greatest(Freed.objects, statement.excluded.objects),
+                    "bytes": func.greatest(Freed.bytes, statement.excluded.bytes),
+                },
+            )
         )
 
+    async def close(self, rule: str, job_id: UUID) -> None:
+        """Close the record: its objects are deleted."""
+        is_open = (Freed.rule == rule) & (Freed.job_id == job_id) & Freed.done_at.is_(None)
+        await self._session.execute(update(Freed).where(is_open).values(done_at=func.now()))
 
-_COLUMNS = ("id", "cause", "requested_at", "requested_by", "started_at", "finished_at", "failed")
+    async def close_all(self, rule: str) -> None:
+        """Close all records of a rule: their objects are deleted."""
+        is_open = (Freed.rule == rule) & Freed.done_at.is_(None)
+        await self._session.execute(update(Freed).where(is_open).values(done_at=func.now()))
 
+    async def add(self, rule: str, job_id: UUID) -> None:
+        """Record that a rule processed a job without deleting objects."""
+        await self._session.execute(
+            insert(Freed).values(rule=rule, job_id=job_id, objects=0, bytes=0, done_at=func.now())
+        )
 
-class ReportPage(BaseModel):
-    """Some reports, newest first."""
-
-    items: list[ReportView]
-    next_cursor: int | None = Field(description="Pass it back to get what follows; null = this is the end.")
+    async def take(self) -> dict[str, dict[str, int]]:
+        """Return objects, bytes and jobs by rule of all closed records, and delete these records."""
+        rows = await self._session.execute(_TAKE)
+        return {row.rule: {"objects": row.objects, "bytes": row.bytes, "jobs": row.jobs} for row in rows}
 
 
 class ReportRepository:
-    """Reports within the caller's transaction."""
+    """Reports in the transaction of the caller."""
 
     def __init__(self, session: AsyncSession) -> None:
-        """Work in the given session; the caller commits."""
         self._session = session
 
     async def request(self, by: UUID) -> Report:
-        """Ask for a sweep of all rules, wherever one is ready for it; a sweep that waits already is the same."""
+        """Request a sweep of all rules; returns the waiting one if there is one."""
         waiting = await self._session.scalar(
             select(Report).where(Report.started_at.is_(None)).order_by(Report.id).limit(1)
         )
@@ -102,12 +88,12 @@ class ReportRepository:
             self._session.add(waiting)
             await self._session.flush()
             await self._session.refresh(waiting)
-            log.info("cleanup requested", report=waiting.id, by=str(by))
+            log.info("cleanup requested", report=waiting.id, requested_by=str(by))
         wake_sweepers(self._session)
         return waiting
 
     async def page(self, *, limit: int, cursor: int | None) -> ReportPage:
-        """Return reports older than the one the cursor names."""
+        """Return reports older than the one that the cursor names."""
         query = select(Report).order_by(Report.id.desc()).limit(limit + 1)
         if cursor is not None:
             query = query.where(Report.id < cursor)
@@ -122,13 +108,13 @@ class ReportRepository:
         """Return a report; raises ReportNotFound."""
         row = await self._session.get(Report, report_id)
         if row is None:
-            raise ReportNotFound(f"there is no report {report_id}")
+            raise ReportNotFound(f"There is no report {report_id}. Old reports are deleted.")
         return row
 
     async def begin(self, *, due: bool) -> Report | None:
-        """Begin a sweep of all rules: one that a killed process left unfinished, one that was asked for, or a due one.
+        """Begin a sweep of all rules: one that a killed process left unfinished, a requested one, or a due one.
 
-        None if there is no reason for more than what users deleted.
+        None if only the deletions by users are due.
         """
         unfinished = select(Report).where(Report.finished_at.is_(None))
         row = await self._session.scalar(unfinished.order_by(Report.started_at.is_(None), Report.id).limit(1))
@@ -142,7 +128,7 @@ class ReportRepository:
         return row
 
     async def finish(self, report_id: int | None, started_at: datetime, failed: Sequence[str]) -> None:
-        """End a sweep with what is gone since the report before; deletions alone are reported if there were any."""
+        """Finish a sweep with the deletions since the last report; without a sweep, report them if there are any."""
         freed = await FreedRepository(self._session).take()
         if report_id is not None:
             row = await self.read(report_id)
@@ -156,8 +142,8 @@ class ReportRepository:
         oldest = select(Report.id).order_by(Report.id.desc()).offset(_KEPT).limit(1).scalar_subquery()
         await self._session.execute(delete(Report).where(Report.id <= oldest))
         if freed:
-            log.info("cleanup freed", report=row.id, **{rule: numbers["objects"] for rule, numbers in freed.items()})
+            log.info("cleanup finished", report=row.id, **{rule: numbers["objects"] for rule, numbers in freed.items()})
 
     async def waiting(self) -> bool:
-        """Tell whether somebody asked for a sweep that has not begun."""
+        """Whether a requested sweep has not begun."""
         return await self._session.scalar(select(Report.id).where(Report.started_at.is_(None)).limit(1)) is not None

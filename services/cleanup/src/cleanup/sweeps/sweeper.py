@@ -1,4 +1,4 @@
-"""When the rules run: deletions as soon as they are told, all rules once an interval, on one replica at a time."""
+"""The loop that runs the rules: deletions at once, all rules once an interval, on one replica at a time."""
 
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -10,51 +10,50 @@ import structlog
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from cleanup.metrics import LAST_ROUND, SWEEP_FAILURES, SWEEP_SECONDS
+from cleanup.repository.config import ConfigStore
+from cleanup.repository.jobs import CHANNEL
+from cleanup.repository.reports import ReportRepository
+from cleanup.settings import Settings
 from common import context
 from common.database import Notifications
 
-from . import sweeps
-from .config import ConfigStore
-from .metrics import LAST_ROUND, SWEEP_FAILURES, SWEEP_SECONDS
-from .reports import ReportRepository
-from .repository import CHANNEL
-from .settings import Settings
+from . import rules
 
 log = structlog.get_logger(__name__)
 
-Rule = Callable[[sweeps.Resources], Awaitable[int]]
+Rule = Callable[[rules.Resources], Awaitable[int]]
 
-ON_REQUEST: tuple[Rule, ...] = (sweeps.delete_tombstoned, sweeps.give_up_uploads)
+ON_REQUEST: tuple[Rule, ...] = (rules.delete_tombstoned, rules.give_up_uploads)
 ON_SCHEDULE: tuple[Rule, ...] = (
-    sweeps.expire_jobs,
-    sweeps.drop_chunk_audio,
-    sweeps.collect_orphans,
-    sweeps.find_orphans,
-    sweeps.delete_tombstoned,  # once more, for the tombstones that were opened again
-    sweeps.abort_uploads,
+    rules.expire_jobs,
+    rules.drop_chunk_audio,
+    rules.collect_orphans,
+    rules.find_orphans,
+    rules.delete_tombstoned,  # again, for the reopened tombstones
+    rules.abort_uploads,
 )
 
 
 class Sweeper:
-    """Runs the rules for ever."""
+    """Runs the rules until cancelled."""
 
-    def __init__(self, engine: AsyncEngine, resources: sweeps.Resources) -> None:
-        """Nothing connects yet."""
+    def __init__(self, engine: AsyncEngine, resources: rules.Resources) -> None:
         self._engine = engine
         self._resources = resources
         self._last_round: float | None = None  # monotonic seconds; None: the first round is due at once
 
     async def run(self) -> None:
-        """Sweep when the database rings, when the poll interval is over, and fully when the interval is over."""
+        """Run due rules on a notification and after the poll interval; run all rules after the interval."""
         async with Notifications(self._engine, CHANNEL) as notifications:
             while True:
-                # A request that came while the sweep ran is next.
-                while await self.sweep() and await self._asked():
+                # Process a request that arrived during the sweep.
+                while await self.sweep() and await self._requested():
                     pass
                 await notifications.wait(self._resources.settings.cleanup_poll_seconds)
 
     async def sweep(self) -> bool:
-        """Run what is due; False when another replica is at it."""
+        """Run what is due; False if another replica is sweeping."""
         async with self._alone() as alone:
             if not alone:
                 return False
@@ -78,19 +77,19 @@ class Sweeper:
             return False
         return self._last_round is None or time.monotonic() - self._last_round >= settings.cleanup_interval_seconds
 
-    async def _asked(self) -> bool:
+    async def _requested(self) -> bool:
         async with self._resources.sessions() as session:
             return await ReportRepository(session).waiting()
 
-    async def _run(self, rule: Rule, resources: sweeps.Resources) -> bool:
-        """Run a rule until nothing is left for it; its trouble is its own, the next rule runs all the same."""
+    async def _run(self, rule: Rule, resources: rules.Resources) -> bool:
+        """Run a rule until nothing is due; False if it fails, which does not stop the other rules."""
         started = time.monotonic()
         try:
-            while await rule(resources) >= sweeps.LIMIT:
+            while await rule(resources) >= rules.LIMIT:
                 pass
         except Exception:
             SWEEP_FAILURES.labels(_name(rule)).inc()
-            log.exception("a sweep broke off, the next round repeats it", rule=_name(rule))
+            log.exception("rule failed", rule=_name(rule))
             return False
         finally:
             SWEEP_SECONDS.labels(_name(rule)).observe(time.monotonic() - started)
@@ -98,7 +97,7 @@ class Sweeper:
 
     @asynccontextmanager
     async def _alone(self) -> AsyncIterator[bool]:
-        """Hold the advisory lock, if it is free, on a connection of its own: it goes when the connection does."""
+        """Take the advisory lock if it is free, on a separate connection whose end releases it."""
         lock = "hashtextextended(current_schema() || '/sweep', 0)"
         async with self._engine.connect() as plain:
             connection = await plain.execution_options(isolation_level="AUTOCOMMIT")
