@@ -1,4 +1,4 @@
-"""The only place that knows the openai client: a transcript in, a checked insight out."""
+"""Analysis of a transcript with the openai client, which no other module uses."""
 
 import re
 from collections.abc import Sequence
@@ -8,25 +8,26 @@ from typing import TYPE_CHECKING, cast
 import structlog
 from pydantic import ValidationError
 
+from metadata.errors import AnalysisFailed
+from metadata.metrics import ANALYSIS_TOKENS
+from metadata.schemas import Insight
+from metadata.settings import Settings
+from metadata.text.transcripts import Transcript
+
 from . import parts, prompts
-from .errors import AnalysisFailed
-from .insights import Insight
-from .metrics import ANALYSIS_TOKENS
-from .settings import Settings
-from .transcripts import Transcript
 
 if TYPE_CHECKING:
     from openai.types.chat import ChatCompletionMessageParam
 
 log = structlog.get_logger(__name__)
 
-_OBJECT = re.compile(r"\{.*\}", re.DOTALL)  # models like to wrap it into ``` or a sentence
-_ANSWER_KEPT = 4000  # characters of a wrong answer that the model sees again
+_OBJECT = re.compile(r"\{.*\}", re.DOTALL)  # models may wrap it in ``` or in a sentence
+_ANSWER_KEPT = 4000  # characters of a malformed response that are sent back
 
 
 @dataclass(frozen=True, slots=True)
 class Extracted:
-    """An insight, the model that says it made it, and the number of parts that the transcript was read in."""
+    """An insight, the model that its server reports, and the number of parts of the transcript."""
 
     insight: Insight
     model: str
@@ -34,21 +35,21 @@ class Extracted:
 
 
 class ModelUnavailable(Exception):
-    """The language model did not answer this time; a later try may help."""
+    """The language model did not respond; a retry may help."""
 
 
 class Extractor:
-    """Asks a server that speaks OpenAI's chat completions."""
+    """Client of a server with OpenAI's API of chat completions."""
 
     def __init__(self, settings: Settings) -> None:
-        """Nothing connects yet; the settings must have a key."""
-        # A second of import and much memory that an installation without a key need not spend.
+        """The settings must have an API key."""
+        # The import takes a second and much memory, which an installation without a key does not need.
         import openai  # noqa: PLC0415 - see above
 
         assert settings.openai_api_key is not None
         self._openai = openai
         self._settings = settings
-        # The only client that heeds HTTP_PROXY and its relatives: a language model is in the outside world.
+        # The only client that uses HTTP_PROXY and similar variables: a language model may be on the internet.
         self._client = openai.AsyncOpenAI(
             api_key=settings.openai_api_key.get_secret_value(),
             base_url=settings.openai_base_url,
@@ -61,9 +62,9 @@ class Extractor:
         await self._client.close()
 
     async def extract(self, transcript: Transcript) -> Extracted:
-        """Describe a transcript, in parts and then together if it is long.
+        """Describe a transcript; a long one in parts, whose descriptions are merged.
 
-        Raises AnalysisFailed when trying again cannot help, ModelUnavailable when it can.
+        Raises AnalysisFailed for a permanent failure, ModelUnavailable for one that may be retried.
         """
         budget, language = self._settings.openai_input_tokens, transcript.text_language
         texts = parts.cut(transcript, budget, self._settings.openai_max_parts)
@@ -72,7 +73,7 @@ class Extractor:
             messages = prompts.describe(text, language, number=number, count=len(texts))
             insight, model = await self._ask(messages)
             insights.append(insight)
-            log.info("transcript part read by the language model", part=number, parts=len(texts))
+            log.info("transcript part analysed", part=number, parts=len(texts))
         while len(insights) > 1:
             sizes = [parts.tokens(insight.model_dump_json()) for insight in insights]
             runs = [insights[run.start : run.stop] for run in parts.groups(sizes, budget)]
@@ -86,19 +87,19 @@ class Extractor:
         return insight
 
     async def _ask(self, messages: prompts.Messages) -> tuple[Insight, str]:
-        """One question; an answer of the wrong form gets one chance to be corrected."""
+        """One request; a malformed response may be corrected once."""
         answer, model = await self._complete(messages)
         try:
             return _insight(answer), model
         except ValidationError as error:
             problem = _problem(error)
-            log.warning("the language model's answer has the wrong form", problem=problem)
+            log.warning("response of the language model malformed", problem=problem)
         answer, model = await self._complete(prompts.repair(messages, answer[:_ANSWER_KEPT], problem))
         try:
             return _insight(answer), model
         except ValidationError as error:
             raise AnalysisFailed(
-                "answer_not_usable", f"The language model answered twice in a wrong form ({_problem(error)})."
+                "answer_not_usable", f"The language model sent two malformed responses ({_problem(error)})."
             ) from None
 
     async def _complete(self, messages: prompts.Messages) -> tuple[str, str]:
@@ -111,23 +112,23 @@ class Extractor:
                 max_completion_tokens=self._settings.openai_output_tokens,
             )
         except (openai.APIConnectionError, openai.RateLimitError, openai.InternalServerError) as error:
-            raise ModelUnavailable(_said(error)) from error
+            raise ModelUnavailable(_described(error)) from error
         except openai.APIStatusError as error:
             raise AnalysisFailed(
                 "request_not_accepted",
-                f"The language model's server does not accept the request (status {error.status_code}).",
+                f"The server of the language model refused the request (status {error.status_code}).",
             ) from error
-        except (openai.OpenAIError, ValueError) as error:  # an answer that is no chat completion, or no JSON
-            raise ModelUnavailable(_said(error)) from error
-        # The client checks nothing: servers that only resemble OpenAI's answer with pages and error documents, too.
+        except (openai.OpenAIError, ValueError) as error:  # the response is no chat completion or no JSON
+            raise ModelUnavailable(_described(error)) from error
+        # The client checks nothing: other servers may respond with pages or error documents.
         if not isinstance(completion, openai.types.chat.ChatCompletion) or not completion.choices:
-            raise ModelUnavailable("the answer is no chat completion")
+            raise ModelUnavailable("the response is no chat completion")
         if completion.usage is not None:
             ANALYSIS_TOKENS.labels("input").inc(completion.usage.prompt_tokens or 0)
             ANALYSIS_TOKENS.labels("output").inc(completion.usage.completion_tokens or 0)
         choice = completion.choices[0]
         if choice.message.refusal or choice.finish_reason == "content_filter":
-            raise AnalysisFailed("analysis_refused", "The language model refuses to describe this transcript.")
+            raise AnalysisFailed("analysis_refused", "The language model refused to describe this transcript.")
         return choice.message.content or "", completion.model or self._settings.openai_model
 
 
@@ -138,12 +139,12 @@ def _insight(answer: str) -> Insight:
 
 
 def _problem(error: ValidationError) -> str:
-    """Where an answer is wrong; never what it says there, which may be somebody's speech."""
+    """Where a response is malformed, without its content, which may quote the transcript."""
     places = {".".join(map(str, issue["loc"])) or "the whole": issue["type"] for issue in error.errors()}
     return ", ".join(f"{place}: {kind}" for place, kind in sorted(places.items())[:5])
 
 
-def _said(error: Exception) -> str:
-    """What a log or a reason may say about an error: bodies of answers may quote the transcript."""
+def _described(error: Exception) -> str:
+    """An error without the response body, which may quote the transcript."""
     status = getattr(error, "status_code", None)
     return f"{type(error).__name__}, status {status}" if status else type(error).__name__

@@ -1,23 +1,23 @@
-"""Cutting a long transcript into parts that a language model can read at once."""
+"""Parts of a long transcript that fit into one request to a language model."""
 
 from collections.abc import Iterator, Sequence
 
-from .errors import AnalysisFailed
-from .transcripts import Transcript
+from metadata.errors import AnalysisFailed
+from metadata.text.transcripts import Transcript
 
 # English has about four letters to a token, most other alphabets fewer, Chinese a character (3 bytes) or less.
 BYTES_PER_TOKEN = 3
 
 
 def tokens(text: str) -> int:
-    """About how many tokens a text has; rather too many than too few."""
+    """Approximate number of tokens of a text, rounded up."""
     return -(-len(text.encode()) // BYTES_PER_TOKEN)
 
 
 def cut(transcript: Transcript, budget: int, most: int) -> list[str]:
-    """The transcript in parts of at most `budget` tokens, cut between segments, evenly filled.
+    """Cut the transcript between segments into parts of similar size, of at most `budget` tokens.
 
-    Raises AnalysisFailed if there would be more than `most` parts, or if there is nothing to read.
+    Raises AnalysisFailed for more than `most` parts, or for a transcript without text.
     """
     pieces = [piece for segment in transcript.segments for piece in _pieces(segment.text.strip(), budget)]
     if not pieces:
@@ -26,13 +26,14 @@ def cut(transcript: Transcript, budget: int, most: int) -> list[str]:
     count = -(-total // budget)
     if count > most:
         raise AnalysisFailed(
-            "transcript_too_long", f"The transcript would have to be read in {count} parts; {most} are allowed."
+            "transcript_too_long",
+            f"The transcript is too long: it needs {count} parts, {most} are allowed (OPENAI_MAX_PARTS).",
         )
     return list(_filled(pieces, min(budget, -(-total // count))))
 
 
 def groups(sizes: Sequence[int], budget: int) -> Iterator[range]:
-    """Consecutive runs that fit into the budget together; of two at least, so that merging comes to an end."""
+    """Consecutive runs within the budget, of at least two items, so that merging ends."""
     start, used = 0, 0
     for number, size in enumerate(sizes):
         if used + size > budget and number - start > 1:
@@ -43,7 +44,7 @@ def groups(sizes: Sequence[int], budget: int) -> Iterator[range]:
 
 
 def _pieces(text: str, budget: int) -> Iterator[str]:
-    """A segment as it is; one that alone is too long (nobody wrote a full stop) in pieces."""
+    """The segment itself; a segment over the budget (a text without full stops) in pieces."""
     longest = budget * BYTES_PER_TOKEN // 4  # characters: none has more than four bytes
     if tokens(text) <= budget:
         longest = len(text) or 1

@@ -1,10 +1,10 @@
-"""What the language model is told. Whoever changes a word raises the version: it is stored with every analysis."""
+"""The prompts. Raise VERSION with every change of their text: it is stored with every analysis."""
 
 import json
 from collections.abc import Sequence
 from secrets import token_hex
 
-from .insights import Insight
+from metadata.schemas import Insight
 
 VERSION = "1"
 
@@ -49,28 +49,28 @@ Messages = list[dict[str, str]]
 
 
 def describe(text: str, language: str | None, *, number: int = 1, count: int = 1) -> Messages:
-    """Ask for the description of a transcript, or of one of its parts."""
+    """Messages that request the description of a transcript, or of one of its parts."""
     return _messages(TRANSCRIPT if count == 1 else PART, text, language, number=number, count=count)
 
 
 def merge(parts: Sequence[Insight], language: str | None) -> Messages:
-    """Ask for one description out of those of consecutive parts."""
+    """Messages that request one description from those of consecutive parts."""
     return _messages(MERGE, "\n".join(part.model_dump_json() for part in parts), language)
 
 
 def repair(messages: Messages, answer: str, problem: str) -> Messages:
-    """Ask again, saying what was wrong with an answer."""
+    """Messages that request the correction of a malformed response."""
     again = {"role": "user", "content": REPAIR.format(problem=problem)}
     return [*messages, {"role": "assistant", "content": answer}, again]
 
 
 def _messages(instruction: str, text: str, language: str | None, **values: object) -> Messages:
-    # A marker that nobody could know beforehand: no recording can contain it and so pretend that it ends.
+    # A random marker: no recording can contain it and so forge the end of the text.
     marker = f"=== {token_hex(8)} ==="
-    said = instruction.format(
+    system = instruction.format(
         data=_DATA.format(marker=json.dumps(marker)),
         language=f"the language with the ISO code {language}" if language else "the language of the transcript",
         form=_FORM,
         **values,
     )
-    return [{"role": "system", "content": said}, {"role": "user", "content": f"{marker}\n{text}\n{marker}"}]
+    return [{"role": "system", "content": system}, {"role": "user", "content": f"{marker}\n{text}\n{marker}"}]

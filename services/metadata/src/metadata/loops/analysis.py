@@ -1,4 +1,4 @@
-"""The loop that has waiting transcripts analysed by a language model, one at a time."""
+"""The loop that analyses transcripts with a language model, one at a time."""
 
 import json
 import time
@@ -7,22 +7,21 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from common.storage import ObjectMissing, ObjectStore, keys
+from metadata.analysis.extractor import Extracted, Extractor, ModelUnavailable
+from metadata.errors import AnalysisFailed, TranscriptUnreadable
+from metadata.metrics import ANALYSES, ANALYSIS_SECONDS, OLDEST_PENDING_ANALYSIS
+from metadata.repository import AnalysisRepository, Claim
+from metadata.service import AnalysisService
+from metadata.settings import Settings
+from metadata.text import transcripts
 
-from . import transcripts
-from .analysis import AnalysisService
-from .errors import AnalysisFailed, TranscriptUnreadable
-from .extractor import Extracted, Extractor, ModelUnavailable
-from .lease_worker import LeaseWorker
-from .leases import Claim
-from .metrics import ANALYSES, ANALYSIS_SECONDS, OLDEST_PENDING_ANALYSIS
-from .repository import AnalysisRepository
-from .settings import Settings
+from .leases import LeaseWorker
 
 log = structlog.get_logger(__name__)
 
 
 class AnalysisWorker(LeaseWorker):
-    """Takes analyses that were asked for from the table, under a lease, and finishes or postpones each."""
+    """Processes pending analyses."""
 
     repository = AnalysisRepository
     outcomes = ANALYSES
@@ -35,12 +34,12 @@ class AnalysisWorker(LeaseWorker):
         settings: Settings,
         extractor: Extractor,
     ) -> None:
-        """Nothing connects yet; whoever made the extractor closes it."""
+        """The caller closes the extractor."""
         super().__init__(engine, sessions, store, settings)
         self._extractor = extractor
 
     async def work(self, claim: Claim) -> None:
-        """Have one transcript analysed."""
+        """Analyse one transcript."""
         started = time.monotonic()
         try:
             transcript = transcripts.parse(await self._store.get(claim.transcript_key))
@@ -52,32 +51,36 @@ class AnalysisWorker(LeaseWorker):
             await self._abandon(claim, "transcript_unreadable", str(error))
             return
         except ObjectMissing:
-            await self._abandon(claim, "transcript_unreadable", "The transcript is no longer in the object store.")
+            await self._abandon(claim, "transcript_unreadable", "The transcript is not in the object store any more.")
             return
         if not await self._complete(claim, extracted):
             ANALYSES.labels("overtaken").inc()
-            log.info("transcript was analysed by another worker, or is gone")
+            log.info("analysis discarded, claim no longer valid")
             return
         ANALYSES.labels("done").inc()
         ANALYSIS_SECONDS.observe(time.monotonic() - started)
         log.info("analysis written", model=extracted.model, parts=extracted.parts)
 
     async def give_up(self, claim: Claim, error: Exception | None) -> None:
-        """Say that there will be no analysis."""
+        """Store that the analysis failed."""
         if isinstance(error, ModelUnavailable):
-            await self._abandon(claim, "model_unavailable", f"The language model does not answer ({error}).")
+            await self._abandon(
+                claim,
+                "model_unavailable",
+                f"The language model does not respond ({error}). Request the analysis again later.",
+            )
             return
-        log.error("analysis failed", exc_info=error)
-        said = "the service stopped each time" if error is None else type(error).__name__
-        await self._abandon(claim, "internal_error", f"The analysis could not be made ({said}).")
+        log.error("analysis raised an exception", exc_info=error)
+        cause = "the service stopped each time" if error is None else type(error).__name__
+        await self._abandon(claim, "internal_error", f"The analysis could not be made ({cause}).")
 
-    async def look_around(self, session: AsyncSession) -> None:
+    async def maintain(self, session: AsyncSession) -> None:
         """Measure the queue."""
         OLDEST_PENDING_ANALYSIS.set(await AnalysisRepository(session).oldest_pending_seconds())
 
     async def _complete(self, claim: Claim, extracted: Extracted) -> bool:
         async with self._sessions.begin() as session:
-            # The rows stay locked while the object is written, as when it was written first.
+            # The rows stay locked while the object is written, as in the enrichment.
             content = await AnalysisService(session).complete(claim, extracted)
             if content is None:
                 return False
@@ -90,4 +93,4 @@ class AnalysisWorker(LeaseWorker):
             given_up = await AnalysisService(session).give_up(claim, reason_code, reason)
         if given_up:
             ANALYSES.labels("failed").inc()
-            log.warning("there will be no analysis", reason_code=reason_code, reason=reason)
+            log.warning("analysis failed", reason_code=reason_code, reason=reason)

@@ -1,4 +1,4 @@
-"""The loop that enriches waiting transcripts, one at a time."""
+"""The loop that enriches transcripts, one at a time."""
 
 import asyncio
 import time
@@ -8,24 +8,23 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.storage import ObjectMissing, keys
+from metadata.errors import TranscriptUnreadable
+from metadata.metrics import ENRICHMENT_SECONDS, ENRICHMENTS, OLDEST_PENDING
+from metadata.repository import AnalysisDayRepository, Claim, EnrichmentRepository
+from metadata.schemas import Enriched
+from metadata.service import EnrichmentService
+from metadata.text.enrichment import enrich
 
-from .enrichment import enrich
-from .errors import TranscriptUnreadable
-from .lease_worker import LeaseWorker
-from .leases import Claim
-from .metrics import ENRICHMENT_SECONDS, ENRICHMENTS, OLDEST_PENDING
-from .repository import AnalysisDayRepository, EnrichmentRepository
-from .schemas import Enriched
-from .service import EnrichmentService
+from .leases import LeaseWorker
 
 log = structlog.get_logger(__name__)
 
-_DELETED_KEPT = timedelta(days=30)  # far longer than any message stays in the broker
+_DELETED_KEPT = timedelta(days=30)  # longer than any message stays in the broker
 _DAYS_KEPT = timedelta(days=35)
 
 
 class EnrichmentWorker(LeaseWorker):
-    """Takes waiting enrichments from the table, under a lease, and finishes or postpones each."""
+    """Processes pending enrichments."""
 
     repository = EnrichmentRepository
     outcomes = ENRICHMENTS
@@ -42,26 +41,26 @@ class EnrichmentWorker(LeaseWorker):
             await self._abandon(claim, str(error))
             return
         except ObjectMissing:
-            await self._abandon(claim, "The transcript is no longer in the object store.")
+            await self._abandon(claim, "The transcript is not in the object store any more.")
             return
         if not await self._complete(claim, enriched):
             ENRICHMENTS.labels("overtaken").inc()
-            log.info("transcript was enriched by another worker, or is gone")
+            log.info("enrichment discarded, claim no longer valid")
             return
         ENRICHMENTS.labels("done").inc()
         ENRICHMENT_SECONDS.observe(time.monotonic() - started)
         log.info("metadata written", words=enriched.words, keywords=len(enriched.keywords))
 
     async def give_up(self, claim: Claim, error: Exception | None) -> None:
-        """Let the transcript go on without metadata."""
+        """Publish that the transcript gets no metadata."""
         if error is None:
-            await self._abandon(claim, "The metadata service stopped each time it read this transcript.")
+            await self._abandon(claim, "The metadata service stopped each time it processed this transcript.")
             return
         log.error("enrichment failed", exc_info=error)
-        await self._abandon(claim, f"The metadata could not be written ({type(error).__name__}).")
+        await self._abandon(claim, f"The metadata could not be created ({type(error).__name__}).")
 
-    async def look_around(self, session: AsyncSession) -> None:
-        """Measure the queue, and remove what is left of jobs and days long ago."""
+    async def maintain(self, session: AsyncSession) -> None:
+        """Measure the queue; delete old tombstones and days."""
         enrichments = EnrichmentRepository(session)
         OLDEST_PENDING.set(await enrichments.oldest_pending_seconds())
         await enrichments.prune_deleted(_DELETED_KEPT)
@@ -70,8 +69,8 @@ class EnrichmentWorker(LeaseWorker):
     async def _complete(self, claim: Claim, enriched: Enriched) -> bool:
         key = keys.metadata(claim.job_id)
         async with self._sessions.begin() as session:
-            # The row stays locked while the object is written: a later attempt's metadata is never overwritten by an
-            # earlier one's, and nothing is written for a job whose deletion this service has seen.
+            # The row stays locked while the object is written: the metadata of a later attempt is never overwritten by
+            # an earlier one, and nothing is written for a deleted job.
             if not await EnrichmentRepository(session).lock(claim):
                 return False
             await self._store.put(key, enriched.model_dump_json().encode(), "application/json")
@@ -83,4 +82,4 @@ class EnrichmentWorker(LeaseWorker):
             given_up = await EnrichmentService(session).give_up(claim, reason)
         if given_up:
             ENRICHMENTS.labels("failed").inc()
-            log.warning("the transcript goes on without metadata", reason=reason)
+            log.warning("metadata failed", reason=reason)

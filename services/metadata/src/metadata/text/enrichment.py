@@ -1,9 +1,10 @@
-"""From a transcript to its metadata: a pure function, run away from the event loop."""
+"""From a transcript to its metadata: a pure function, called in a thread."""
 
 from dataclasses import asdict
 
+from metadata.schemas import Enriched
+
 from . import keywords, statistics, summary, transcripts
-from .schemas import Enriched
 
 
 def enrich(transcript_json: bytes, keyword_limit: int, summary_sentences: int) -> Enriched:

@@ -1,4 +1,4 @@
-"""What a transcript is about, in its own words."""
+"""Keywords of a transcript."""
 
 import logging
 import re
@@ -11,22 +11,22 @@ from yake.core import yake as _yake_module
 
 from . import phrases
 
-# YAKE reports its own failures with the first characters of the text, and a transcript never goes into a log.
+# YAKE logs its failures with the first characters of the text, but no transcript may be logged.
 logging.getLogger("yake").setLevel(logging.CRITICAL)
 
 _STOP_WORDS = Path(_yake_module.__file__).parent / "StopwordsList"
-# Whisper's codes whose list has another name, or whose close relative's serves (Bosnian: Croatian, Malay: Indonesian).
+# Whisper's codes whose list has another name or is that of a close language (Bosnian: Croatian, Malay: Indonesian).
 _LISTS = {"cs": "cz", "nn": "no", "bs": "hr", "ms": "id"}
-# Files of that folder that are not what their name says to us: `br` is Brazilian Portuguese, Whisper's `br` Breton.
+# Files whose name is another language for Whisper: `br` is Brazilian Portuguese here, Breton for Whisper.
 _NOT_LISTS = frozenset({"br", "nolang"})
-# No spaces between words and no way to find words without a dictionary: no keywords rather than torn ones.
+# No spaces between words, and words cannot be found without a dictionary: no keywords.
 UNREADABLE = frozenset({"bo", "km", "lo", "my", "th"})
 
 _WORDS_PER_KEYWORD = 2
 _SIMILARITY = 0.75  # two keywords more alike than this are one
 _ENDING = 2  # letters that an inflection adds
-_SHORT_WORD = 5  # letters; longer words are content however often they are said
-_COMMON_SHARE = 0.01  # of all words said
+_SHORT_WORD = 5  # letters; longer words are content at any frequency
+_COMMON_SHARE = 0.01  # of all words
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,19 +38,19 @@ class Keyword:
 
 
 def stop_words(language: str | None, text: str) -> frozenset[str]:
-    """Words of a language that say nothing about the topic; without a list, the short words said again and again."""
+    """Stop words of a language; without a list, the frequent short words of the text."""
     code = (language or "").lower()
     path = _STOP_WORDS / f"stopwords_{_LISTS.get(code, code)}.txt"
     if code and code not in _NOT_LISTS and path.is_file():
         return frozenset(path.read_text(encoding="utf-8").lower().split("\n"))
     counts = Counter(word for word in re.findall(r"\w+", text.lower()) if len(word) <= _SHORT_WORD)
     least = max(3.0, _COMMON_SHARE * sum(counts.values()))
-    # Never empty: YAKE takes an empty set for "use the English list".
+    # Never empty: YAKE uses the English list for an empty set.
     return frozenset(word for word, count in counts.items() if count >= least) | {""}
 
 
 def extract(text: str, language: str | None, limit: int) -> list[Keyword]:
-    """Up to `limit` keywords of a text, best first; none where the text or its script gives none."""
+    """Up to `limit` keywords of a text, best first; none for an unsupported script."""
     if language in UNREADABLE:
         return []
     if language in phrases.CANDIDATES:
@@ -62,20 +62,20 @@ def extract(text: str, language: str | None, limit: int) -> list[Keyword]:
     weighed: list[tuple[str, float]] = []
     for keyword, score in extractor.extract_keywords(text):
         if _is_term(keyword.lower(), spoken, [better.lower() for better, _ in weighed]):
-            # YAKE's scores are better the smaller they are, and mean nothing across texts.
+            # YAKE's scores: smaller is better; they are not comparable across texts.
             weighed.append((keyword, 1.0 / max(float(score), 1e-9)))
     return _relative(weighed[:limit])
 
 
 def _is_term(keyword: str, spoken: str, better: list[str]) -> bool:
-    """Two words that met once are no term, and a better term's words, inflected or not, need no second mention."""
+    """Refuse two words that occur together once, and words of a better term, inflected or not."""
     if " " in keyword:
         return spoken.count(keyword) > 1
     return not any(_same_word(keyword, word) for term in better for word in term.split())
 
 
 def _same_word(one: str, other: str) -> bool:
-    """Tell, without knowing the language, whether two words differ in an ending at most: letter and letters."""
+    """Whether two words are equal or differ only in an ending, in any language: letter and letters."""
     shorter, longer = sorted((one, other), key=len)
     return longer.startswith(shorter) and len(longer) - len(shorter) <= (_ENDING if len(shorter) > _ENDING + 1 else 0)
 

@@ -1,6 +1,6 @@
-"""Keyword candidates for Chinese, Japanese and Korean, whose words spaces do not mark off.
+"""Keyword candidates for Chinese, Japanese and Korean, which do not separate words by spaces.
 
-Nothing here knows a dictionary: repetition and the shape of the script tell the terms from the rest.
+Works without a dictionary, by repetition and script.
 """
 
 import re
@@ -19,7 +19,7 @@ _LATIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+[A-Za-z0-9+]|[A-Z][A-Z0-9]")
 _JAPANESE = re.compile(rf"[{_HAN}々]{{2,8}}|[\u30a1-\u30fa\u30fc]{{3,}}")
 _JAPANESE_COMMON = _words("今日 今回 自分 時間 場合 必要 本当 一番 最初 最後 次回 皆様 私達 一緒 全部 先程 大丈夫")
 
-# Characters that are grammar wherever they stand; a run of text is cut at each of them.
+# Grammatical characters; a run of text is cut at each of them.
 _CHINESE_GRAMMAR = (
     "的了是在和也就都而及与與或吗嗎呢吧啊这這那我你您他她它们們着過过把被让讓给給从從到对對很还還又个個之其"
 )
@@ -45,7 +45,7 @@ def _japanese(text: str) -> Counter[str]:
 
 
 def _chinese(text: str) -> Counter[str]:
-    """Repeated runs of two to six characters that stand in different surroundings.
+    """Repeated runs of two to six characters in different contexts.
 
     A part of a longer word always has the same neighbour on one side; a word has several (accessor variety).
     """
@@ -58,7 +58,7 @@ def _chinese(text: str) -> Counter[str]:
             for end in range(start + 2, min(start + 6, len(piece)) + 1):
                 gram = piece[start:end]
                 counts[gram] += 1
-                # The edge of a piece is a different neighbour each time: a word that stands alone is free on that side.
+                # The edge of a piece counts as a different neighbour each time.
                 before[gram].add(piece[start - 1] if start else f"^{number}")
                 after[gram].add(piece[end] if end < len(piece) else f"${number}")
     return Counter(

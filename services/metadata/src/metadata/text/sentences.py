@@ -1,4 +1,4 @@
-"""The sentences of a transcript, each with the second at which it begins."""
+"""The sentences of a transcript with their start times."""
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
@@ -10,19 +10,19 @@ from common.text.sentences import sentence_ends
 
 from .transcripts import Segment
 
-_LONGEST = 600  # characters of a sentence on average; above, the text has no full stops
+_LONGEST = 600  # average characters of a sentence; a text above has no full stops
 
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """A sentence and its beginning in seconds of the recording."""
+    """A sentence and its start in seconds of the recording."""
 
     start: float
     text: str
 
 
 def split(segments: Sequence[Segment], language: str | None = None) -> list[Sentence]:
-    """The sentences of all segments together; the segments themselves where nobody wrote full stops."""
+    """The sentences of all segments together; the segments themselves if the text has no full stops."""
     spoken = [Sentence(segment.start, " ".join(segment.text.split())) for segment in segments if segment.text.strip()]
     found = list(_across(spoken, language))
     if found and sum(len(each.text) for each in found) / len(found) > _LONGEST:

@@ -1,4 +1,4 @@
-"""How much was said, and how fast."""
+"""Counts and rates of a transcript."""
 
 import re
 from collections import defaultdict
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from .transcripts import Transcript
 
-# Scripts that put no space between words: each character counts as a word, as word processors count them.
+# Scripts without spaces between words: each character counts as a word, as in word processors.
 _UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f]")
 
 
@@ -20,20 +20,20 @@ class Statistics:
     segments: int
     words: int
     words_per_minute: float
-    languages: list[str]  # the most spoken first
+    languages: list[str]  # most spoken first
     language_seconds: dict[str, float]
 
 
 def count_words(text: str) -> int:
-    """Words separated by space, plus every Chinese character and Japanese kana."""
+    """Number of words separated by spaces, plus every Chinese character and Japanese kana."""
     spaced = _UNSPACED.sub(" ", text)
     return len(_UNSPACED.findall(text)) + sum(any(map(str.isalnum, token)) for token in spaced.split())
 
 
 def measure(transcript: Transcript) -> Statistics:
-    """Statistics of a transcript; words per minute are per minute of speech, pauses left out."""
+    """Statistics of a transcript; words per minute of speech, without pauses."""
     duration = transcript.duration_seconds
-    # Voice activity is padded at both ends, so that its sum may pass the end of a very short recording.
+    # Voice activity is padded at both ends, so its sum may exceed the length of a very short recording.
     speech = min(transcript.speech_seconds, duration)
     words = count_words(transcript.text)
     languages = _languages(transcript)
@@ -50,7 +50,7 @@ def measure(transcript: Transcript) -> Statistics:
 
 
 def _languages(transcript: Transcript) -> dict[str, float]:
-    """Seconds of each language's segments; all are in the transcript's own where they do not tell theirs."""
+    """Seconds of the segments by language; a segment without one has that of the transcript."""
     seconds: defaultdict[str, float] = defaultdict(float)
     for segment in transcript.segments:
         if language := segment.language or transcript.language:

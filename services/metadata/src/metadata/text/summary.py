@@ -1,8 +1,8 @@
-"""The sentences that say most of what a transcript says, quoted as they were spoken.
+"""The most central sentences of a transcript, quoted.
 
 This is LexRank (Erkan and Radev, 2004) with similarities as weights: sentences are the nodes of a graph, the cosine of
 their words its edges, and the sentence that a random walker visits most is the most central one. The graph is never
-built: it is the product of a thin matrix with itself, so that ten hours of speech take a second and little memory.
+built: it is the product of a thin matrix with itself, so ten hours of speech take a second and little memory.
 """
 
 import math
@@ -22,8 +22,8 @@ Vector = NDArray[np.float64]
 _DAMPING = 0.85
 _ROUNDS = 60
 _SETTLED = 1e-7
-_ALIKE = 0.5  # cosine above which two sentences say the same
-_STEM = 6  # letters: a poor man's stem, the same for every language
+_ALIKE = 0.5  # cosine above which two sentences are duplicates
+_STEM = 6  # letters: an approximate stem, the same for every language
 _FEWEST_WORDS, _MOST_CHARACTERS = 5, 400  # of a sentence that can stand alone in a summary
 _SHARE = 3  # at most a third of the sentences
 _TOKEN = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]+|[^\W\d_]+|\d+")
@@ -31,7 +31,7 @@ _WIDE = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
 
 
 def summarise(transcript: Transcript, limit: int) -> list[Sentence]:
-    """Up to `limit` sentences in the order in which they were said; none where words cannot be told apart."""
+    """Up to `limit` sentences in the order of the recording; none for scripts whose words cannot be separated."""
     language = transcript.text_language
     if limit == 0 or language in UNREADABLE:
         return []
@@ -54,7 +54,7 @@ def summarise(transcript: Transcript, limit: int) -> list[Sentence]:
 def _words(text: str, ignored: frozenset[str]) -> Counter[str]:
     words: Counter[str] = Counter()
     for token in _TOKEN.findall(text.lower()):
-        if _WIDE.match(token):  # no spaces: pairs of characters stand for words
+        if _WIDE.match(token):  # no spaces: pairs of characters are used as words
             words.update(token[at : at + 2] for at in range(max(1, len(token) - 1)))
         elif token not in ignored and len(token) > 1:
             words[token[:_STEM]] += 1

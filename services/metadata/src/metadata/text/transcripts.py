@@ -1,8 +1,8 @@
-"""The part of a stored transcript that enrichment reads."""
+"""The part of a stored transcript that enrichment and analysis use."""
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from .errors import TranscriptUnreadable
+from metadata.errors import TranscriptUnreadable
 
 
 class Segment(BaseModel):
@@ -13,11 +13,11 @@ class Segment(BaseModel):
     start: float
     end: float
     text: str
-    language: str | None = None  # where a recording may change its language
+    language: str | None = None  # set for multilingual jobs
 
 
 class Transcript(BaseModel):
-    """A finished transcript as `transcript.json` holds it; durations in seconds."""
+    """The content of `transcript.json`; durations in seconds."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -30,15 +30,15 @@ class Transcript(BaseModel):
 
     @property
     def text_language(self) -> str | None:
-        """Language of the text itself: a translation is English whatever was spoken."""
+        """Language of the text: English for a translation."""
         return "en" if self.task == "translate" else self.language
 
 
 def parse(data: bytes) -> Transcript:
-    """Read the bytes of a transcript.json; raises TranscriptUnreadable, which no retry will cure."""
+    """Parse a transcript.json; raises TranscriptUnreadable, which is permanent."""
     try:
         return Transcript.model_validate_json(data)
     except ValidationError as error:
-        # Pydantic quotes its input, and the input is somebody's speech: say where it is wrong, never what it says.
+        # Pydantic quotes its input, which is private speech: report the places, never the values.
         places = sorted({".".join(map(str, issue["loc"])) or "document" for issue in error.errors(include_input=False)})
         raise TranscriptUnreadable(f"The stored transcript cannot be read (at {', '.join(places[:5])}).") from None
