@@ -305,7 +305,8 @@ def _entry(path: Path) -> str:
 def _purpose(path: Path) -> str:
     """Return the first line of the docstring of a module or a package."""
     source = path / "__init__.py" if path.is_dir() else path
-    return (ast.get_docstring(ast.parse(source.read_text(encoding="utf-8"))) or "").partition("\n")[0]
+    docstring = ast.get_docstring(ast.parse(source.read_text(encoding="utf-8"))) or ""
+    return docstring.partition("\n")[0].replace("|", "\\|")
 
 
 def _table(messages: Iterable[type[Message]], heading: Sequence[str]) -> str:

@@ -25,7 +25,7 @@ from .schemas import (
     ResetView,
     StorageReport,
 )
-from .service import Files, Reset, Wanted
+from .service import FileFilter, Files, Reset
 from .sweeps.rules import Resources
 
 router = APIRouter(prefix="/admin", tags=["administration"])
@@ -70,7 +70,7 @@ async def list_files(  # noqa: PLR0917 - FastAPI passes by name
     job_id: Annotated[UUID | None, Query(description="Only files of this job.")] = None,
     owner_id: Annotated[UUID | None, Query(description="Only files of this user's jobs.")] = None,
 ) -> FilePage:
-    return await files.page(Wanted(kind, job_id, owner_id), limit=limit, cursor=cursor)
+    return await files.page(FileFilter(kind, job_id, owner_id), limit=limit, cursor=cursor)
 
 
 @router.delete(

@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class FileFilter:
     """A filter of files; None: any kind, job or owner."""
 
     kind: Kind | None = None
@@ -38,7 +38,7 @@ class Files:
         self._jobs = JobRepository(session)
         self._store = store
 
-    async def page(self, wanted: Wanted, *, limit: int, cursor: str | None) -> FilePage:
+    async def page(self, wanted: FileFilter, *, limit: int, cursor: str | None) -> FilePage:
         """Return up to `limit` files after the cursor; raises InvalidCursor."""
         after = None if cursor is None else position(cursor)
         found: list[ObjectInfo] = []
@@ -74,7 +74,7 @@ class Files:
         with context.bound(job_id=job_id):
             log.warning("file deleted on request", key=key, size=size, requested_by=str(by))
 
-    async def _walk(self, wanted: Wanted, after: str | None) -> AsyncIterator[ObjectInfo]:
+    async def _walk(self, wanted: FileFilter, after: str | None) -> AsyncIterator[ObjectInfo]:
         for prefix in await self._prefixes(wanted):
             if after is not None and after > prefix and not after.startswith(prefix):
                 continue
@@ -83,7 +83,7 @@ class Files:
                 if where is not None and wanted.kind in (None, where[0]):
                     yield item
 
-    async def _prefixes(self, wanted: Wanted) -> list[str]:
+    async def _prefixes(self, wanted: FileFilter) -> list[str]:
         """The prefixes to list, in the order of the keys."""
         roots = sorted({ROOTS[each] for each in Kind if wanted.kind in (None, each)})
         folders = [""] if wanted.job_id is None else [f"{wanted.job_id}/"]
