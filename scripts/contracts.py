@@ -269,7 +269,7 @@ def _message(message: type[Message]) -> dict[str, Any]:
 def _with_tables(page: str) -> str:
     """Put the tables and the map between their markers; a page without markers stays as it is."""
     events = _table(ALL, ("event", "published by", "when", "consumed by"))
-    others = _table((*COMMANDS, *NOTICES), ("work and notices", "sent by", "what", "consumed by"))
+    others = _table((*COMMANDS, *NOTICES), ("work and notices", "sent by", "what", "received by"))
     page = _between(BEGIN, END, f"{events}\n\n{others}", page)
     return _between(ROOMS_BEGIN, ROOMS_END, rooms_map(), page)
 
