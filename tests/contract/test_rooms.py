@@ -23,7 +23,7 @@ PACKAGES: dict[str, set[str]] = {
 # Modules beside the rooms.
 MODULES: dict[str, set[str]] = {"jobs": {"states"}}
 # Services whose layout is not changed yet.
-NOT_YET = {"gateway", "jobs", "transcriber"}
+NOT_YET: set[str] = {"gateway", "jobs", "transcriber"}
 
 SERVICES = tuple(PACKAGES)
 contracts: dict[str, Any] = runpy.run_path(str(ROOT / "scripts" / "contracts.py"))
