@@ -7,12 +7,15 @@ From the event catalogue: a golden JSON Schema per message, an AsyncAPI document
 ARCHITECTURE.md. A change of a golden schema is a change of the contract between services: adding an optional field is
 fine, anything else needs a new class with the next version in its routing key.
 
-From the routes: each service's OpenAPI document, from which the gateway knows what it relays, then the gateway's
+From the folders of the services: the map of rooms in ARCHITECTURE.md.
+
+From the routes: each service's OpenAPI document, which the gateway reads to know what it passes on, then the gateway's
 own, docs/openapi.json, and from that the web page's types, web/src/api/schema.ts, which only a machine with Node.js can
 write but any can check: their first line names the document they were made from.
 """
 
 import argparse
+import ast
 import functools
 import hashlib
 import inspect
@@ -54,6 +57,22 @@ OPENAPI = Path("docs/openapi.json")
 PAGE_TYPES = Path("web/src/api/schema.ts")
 TYPES_PROGRAM = ROOT / "web/node_modules/.bin/openapi-typescript"
 BEGIN, END = "<!-- events:begin -->", "<!-- events:end -->"
+ROOMS_BEGIN, ROOMS_END = "<!-- rooms:begin -->", "<!-- rooms:end -->"
+# What may stand at the top level of a service, as a module or as a package, in the order of the map.
+ROOMS = (
+    "__main__",
+    "app",
+    "settings",
+    "routes",
+    "consumers",
+    "schemas",
+    "service",
+    "repository",
+    "tables",
+    "errors",
+    "metrics",
+    "migrations",
+)
 
 MESSAGES: tuple[type[Message], ...] = (*ALL, *COMMANDS, *NOTICES)
 
@@ -248,11 +267,46 @@ def _message(message: type[Message]) -> dict[str, Any]:
 
 
 def _with_tables(page: str) -> str:
-    """Put the tables between the markers; a page without markers stays as it is."""
+    """Put the tables and the map between their markers; a page without markers stays as it is."""
     events = _table(ALL, ("event", "published by", "when", "consumed by"))
     others = _table((*COMMANDS, *NOTICES), ("work and notices", "sent by", "what", "received by"))
-    generated = f"{BEGIN}\n{events}\n\n{others}\n{END}"
-    return re.sub(f"{BEGIN}.*?{END}", lambda _: generated, page, flags=re.DOTALL)
+    page = _between(BEGIN, END, f"{events}\n\n{others}", page)
+    return _between(ROOMS_BEGIN, ROOMS_END, rooms_map(), page)
+
+
+def _between(begin: str, end: str, generated: str, page: str) -> str:
+    return re.sub(f"{begin}.*?{end}", lambda _: f"{begin}\n{generated}\n{end}", page, flags=re.DOTALL)
+
+
+def entries(folder: Path) -> dict[str, Path]:
+    """Return the modules and packages of a folder by name; folders without Python files are not listed."""
+    found = {path.stem: path for path in folder.glob("*.py") if path.stem != "__init__"}
+    found |= {path.parent.name: path.parent for path in folder.glob("*/__init__.py")}
+    return dict(sorted(found.items()))
+
+
+def rooms_map() -> str:
+    """Return the map of the services: the rooms of each, and everything else with its purpose."""
+    rows = ["| service | rooms and packages | contents |", "| --- | --- | --- |"]
+    for service in sorted(SERVICES):
+        found = entries(ROOT / "services" / service / "src" / service)
+        rooms = " ".join(f"`{room}{'/' if found[room].is_dir() else ''}`" for room in ROOMS if room in found)
+        rows.append(f"| **{service}** | {rooms} | the rooms above |")
+        rows += [f"| | {_entry(path)} | {_purpose(path)} |" for name, path in found.items() if name not in ROOMS]
+    return "\n".join(rows)
+
+
+def _entry(path: Path) -> str:
+    if not path.is_dir():
+        return f"`{path.name}`"
+    return f"`{path.name}/`: {', '.join(f'`{name}`' for name in entries(path))}"
+
+
+def _purpose(path: Path) -> str:
+    """Return the first line of the docstring of a module or a package."""
+    source = path / "__init__.py" if path.is_dir() else path
+    docstring = ast.get_docstring(ast.parse(source.read_text(encoding="utf-8"))) or ""
+    return docstring.partition("\n")[0].replace("|", "\\|")
 
 
 def _table(messages: Iterable[type[Message]], heading: Sequence[str]) -> str:

@@ -14,7 +14,7 @@ ALWAYS_BY_PROXY = {
     "aiohttp.ClientSession",
 }
 # On purpose: a language model in the outside world is asked as the installation asks the outside world.
-OUTSIDE = {("services/metadata/src/metadata/extractor.py", "openai.AsyncOpenAI")}
+OUTSIDE = {("services/metadata/src/metadata/analysis/extractor.py", "openai.AsyncOpenAI")}
 
 
 def calls() -> list[tuple[str, str, ast.Call]]:

@@ -10,7 +10,7 @@ import asyncpg
 import httpx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from auth.keys import Vault
+from auth.keys.vault import Vault
 from auth.tables import SigningKey
 from native import bootstrap, postgres
 from native.fleet import Fleet

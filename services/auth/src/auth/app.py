@@ -1,4 +1,4 @@
-"""Puts the auth service together."""
+"""The composition root of the auth service."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -16,18 +16,21 @@ from common.settings import IdentitySettings
 from common.web import TokenVerifier, build_app
 from common.web.addresses import FromGateway
 
-from . import admin_routes, first_start, internal_routes, repository, routes, session_repository
+from .access.grants import Grants, Lifetimes
+from .access.notices import Notices
+from .access.tokens import TokenIssuer
+from .accounts import first_start
+from .accounts.login import Limits, Login
 from .consumers import SUBSCRIPTIONS
-from .grants import Grants, Lifetimes
-from .key_rotation import KeyRotation
-from .keys import Vault
-from .login import Limits, Login
-from .notices import Notices
-from .passwords import Passwords
-from .resources import Resources
+from .credentials.passwords import Passwords
+from .keys.rotation import KeyRotation
+from .keys.vault import Vault
+from .repository import accounts as repository
+from .repository import sessions as session_repository
+from .routes import admin, internal, public
+from .routes.dependencies import Resources
 from .settings import Settings
 from .tables import Inbox, Outbox
-from .tokens import TokenIssuer
 
 log = structlog.get_logger(__name__)
 
@@ -79,7 +82,7 @@ def create_app(settings: Settings) -> FastAPI:
             await service.start_events(Inbox, Outbox, SUBSCRIPTIONS, notices)
             yield
 
-    routers = [routes.router, routes.keys_router, admin_routes.router, internal_routes.router]
+    routers = [public.router, public.keys_router, admin.router, internal.router]
     app = build_app(name=NAME, title="Verbatim auth", lifespan=lifespan, routers=routers)
     app.add_middleware(FromGateway, secret=settings.internal_token.get_secret_value())
     return app

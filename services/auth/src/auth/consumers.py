@@ -1,16 +1,16 @@
-"""Messages in: what the process reacts to is the table at the end."""
+"""Event consumers; SUBSCRIPTIONS lists the events."""
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.events import ResetRequested
 from common.messaging import Subscriptions
 
-from .notices import Notices
-from .removal import Removal
+from .access.notices import Notices
+from .accounts.removal import Removal
 
 
 async def on_reset_requested(event: ResetRequested, session: AsyncSession, notices: Notices) -> None:
-    """All other accounts are deleted, if that is wanted."""
+    """Delete all other accounts if the reset includes users."""
     if event.users:
         await Removal(session, notices).delete_others(event)
 

@@ -1,4 +1,4 @@
-"""The tables of auth."""
+"""The tables of the auth service."""
 
 from datetime import datetime
 from typing import Any
@@ -24,45 +24,45 @@ from common import database
 
 
 class Base(DeclarativeBase):
-    """The tables that this service migrates."""
+    """Base of the tables of this service's schema."""
 
     metadata = database.metadata()
 
 
 class Outbox(database.OutboxMixin, Base):
-    """Events on their way to the bus."""
+    """Events to publish."""
 
 
 class Inbox(database.InboxMixin, Base):
-    """Events whose effect is committed."""
+    """Events that are processed."""
 
 
 class User(Base):
-    """A person or a program that may log in."""
+    """An account that may log in."""
 
     __tablename__ = "users"
     __table_args__ = (CheckConstraint("role IN ('admin', 'user')", name="role_known"),)
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
     username: Mapped[str] = mapped_column(Text)
-    #: The name as it is compared: two names that look alike cannot be two accounts.
+    #: The normalised name; unique, so that similar names cannot be two accounts.
     username_key: Mapped[str] = mapped_column(Text, unique=True)
     role: Mapped[str] = mapped_column(Text)
     password_hash: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
     last_login_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     disabled_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
-    #: Deleted: the row has lost its name, and stays only until the last of its tokens has expired.
+    #: Set when the account is deleted; the anonymous row stays until the last of its tokens has expired.
     deleted_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
-    #: The password was chosen by an admin: until it is changed, nothing else can be done with it.
+    #: An administrator chose the password: until it is changed, it permits nothing else.
     must_change_password: Mapped[bool] = mapped_column(server_default=text("false"))
-    #: Every token carries the generation it was written in; raising it takes back all that were written before.
+    #: Every token carries the generation of its issue; raising the generation revokes all earlier tokens.
     generation: Mapped[int] = mapped_column(Integer, server_default=text("1"))
     generation_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
 
 
 class Session(Base):
-    """One login: a family of refresh tokens, each good for one use."""
+    """A session: a family of refresh tokens, each valid once."""
 
     __tablename__ = "sessions"
     __table_args__ = (Index(None, "user_id", "ended_at"),)
@@ -71,7 +71,7 @@ class Session(Base):
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
     last_used_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
-    #: Moves on with every refresh, but never past `ends_at`.
+    #: Extended by every refresh, but never beyond `ends_at`.
     expires_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     ends_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     ended_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True), index=True)
@@ -81,7 +81,7 @@ class Session(Base):
 
 
 class RefreshToken(Base):
-    """A refresh token that was handed out; used ones stay, so that a second use is noticed."""
+    """An issued refresh token; used tokens stay, so that a second use is detected."""
 
     __tablename__ = "refresh_tokens"
 
@@ -92,7 +92,7 @@ class RefreshToken(Base):
 
 
 class ApiKey(Base):
-    """A key for programs; its text is shown once and stored only as its SHA-256, as it is random in full."""
+    """An API key. Its text is random, shown once, and stored only as SHA-256."""
 
     __tablename__ = "api_keys"
 
@@ -109,18 +109,18 @@ class ApiKey(Base):
 
 
 class SigningKey(Base):
-    """An Ed25519 key pair; several are served at once, the newest that may sign does."""
+    """An Ed25519 key pair; several are served at once, the newest that may sign already signs."""
 
     __tablename__ = "signing_keys"
 
     kid: Mapped[str] = mapped_column(Text, primary_key=True)
     public_key: Mapped[bytes] = mapped_column(LargeBinary)
-    #: The private key, sealed under SECRET_KEY.
+    #: The private key, encrypted under SECRET_KEY.
     sealed_key: Mapped[bytes] = mapped_column(LargeBinary)
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
-    #: A new key is served before it signs, so that every service knows it when the first token arrives.
+    #: A new key is served before it signs, so that every service has it when the first token arrives.
     signs_from: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
-    #: An old key is served until its last token has expired; empty while nothing follows it.
+    #: An old key is served until its last token has expired; null while no newer key exists.
     served_until: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
 
 
@@ -136,17 +136,17 @@ class LoginAttempts(Base):
 
 
 class SecurityEvent(Base):
-    """A line of the audit trail; rows are only added, and pruned by age."""
+    """A record of the audit trail; rows are only added, and deleted by age."""
 
     __tablename__ = "security_events"
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
     occurred_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now(), index=True)
     kind: Mapped[str] = mapped_column(Text)
-    #: Whose account it is about, and the name as it was given.
+    #: The account that the record is about, and the name as given.
     user_id: Mapped[UUID | None] = mapped_column(index=True)
     username: Mapped[str | None] = mapped_column(Text)
-    #: Who did it, when that is somebody else.
+    #: The user who acted, if another one.
     actor_id: Mapped[UUID | None] = mapped_column()
     actor: Mapped[str | None] = mapped_column(Text)
     details: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=text("'{}'"))

@@ -1,4 +1,4 @@
-"""A running auth service on a database of its own."""
+"""A running auth service with its own database."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -12,7 +12,7 @@ from auth.settings import Settings
 from common.web.addresses import INTERNAL_HEADER
 
 SECRET_KEY = "a secret key for tests, long enough"
-INTERNAL_TOKEN = "what the gateway shows in these tests"
+INTERNAL_TOKEN = "the internal token of these tests"
 
 
 StartAuth = Callable[..., Awaitable[FastAPI]]
@@ -21,7 +21,7 @@ Client = Callable[..., httpx.AsyncClient]
 
 @pytest.fixture
 def admin_password() -> str:
-    """Password of the first admin of applications that `start_auth` starts."""
+    """Password of the first administrator in applications of `start_auth`."""
     return "correct horse battery"
 
 
@@ -33,7 +33,7 @@ def migrated_url(migrated_database: Callable[[str], str]) -> str:
 
 @pytest.fixture
 async def start_auth(migrated_url: str, admin_password: str) -> AsyncIterator[StartAuth]:
-    """Starts replicas on the same database, and stops them at the end."""
+    """Start replicas with the same database; stop them at the end."""
     async with AsyncExitStack() as stack:
 
         async def start(**changes: object) -> FastAPI:
@@ -43,7 +43,7 @@ async def start_auth(migrated_url: str, admin_password: str) -> AsyncIterator[St
                 "secret_key": SECRET_KEY,
                 "internal_token": INTERNAL_TOKEN,
                 "admin_password": admin_password,
-                # Nobody listens there: auth has to work without a message bus.
+                # No broker listens there: auth must work without one.
                 "broker_url": "amqp://127.0.0.1:1/",
             }
             app = create_app(Settings.model_validate(values | changes))
@@ -55,7 +55,7 @@ async def start_auth(migrated_url: str, admin_password: str) -> AsyncIterator[St
 
 @pytest.fixture
 async def client_from() -> AsyncIterator[Client]:
-    """Clients of an application that seem to come from an address, through the gateway unless that is not wanted."""
+    """Clients of an application with a given address, by default through the gateway."""
     async with AsyncExitStack() as stack:
 
         def client(app: FastAPI, address: str = "203.0.113.7", *, is_gateway: bool = True) -> httpx.AsyncClient:
@@ -73,13 +73,13 @@ LogIn = Callable[..., Awaitable[httpx.AsyncClient]]
 
 @pytest.fixture
 async def auth(start_auth: StartAuth) -> FastAPI:
-    """One replica, where people may register and mistype often."""
+    """One replica with registration and without low attempt limits."""
     return await start_auth(allow_registration=True, login_attempts=1000, login_attempts_per_address=1000)
 
 
 @pytest.fixture
 def log_in(auth: FastAPI, client_from: Client, admin_password: str) -> LogIn:
-    """Logs somebody in, the admin if nobody is named."""
+    """Log in and return the client; without a name, the administrator."""
 
     async def enter(username: str = "admin", password: str | None = None) -> httpx.AsyncClient:
         client = client_from(auth)

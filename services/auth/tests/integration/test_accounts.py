@@ -1,4 +1,4 @@
-"""Accounts: registering, changing passwords, and what admins do with the accounts of others."""
+"""Registration, password changes, and the administration of accounts."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -24,7 +24,7 @@ def said(answer: httpx.Response) -> tuple[int, str]:
 
 @pytest.fixture
 async def ada(auth: FastAPI, client_from: ClientFrom, log_in: LogIn) -> httpx.AsyncClient:
-    """A user who registered."""
+    """A client of a registered user."""
     made = await client_from(auth).post("/register", json={"username": "ada", "password": HERS})
     assert (made.status_code, made.json()["role"]) == (201, "user")
     return await log_in("ada", HERS)
@@ -41,7 +41,7 @@ async def test_registration_is_off_unless_it_is_allowed(start_auth: StartAuth, c
     assert said(answer) == (403, "registration_disabled")
 
 
-async def test_registering_refuses_taken_names_weak_passwords_and_floods(
+async def test_registration_refuses_taken_names_weak_passwords_and_too_many_attempts(
     start_auth: StartAuth, client_from: ClientFrom
 ) -> None:
     client = client_from(await start_auth(allow_registration=True, login_attempts=5))
@@ -88,7 +88,7 @@ async def test_guesses_at_the_current_password_are_limited(start_auth: StartAuth
     assert answers == [403, 403, 403, 429, 429]
 
 
-async def test_users_are_refused_what_admins_may(ada: httpx.AsyncClient) -> None:
+async def test_administrative_operations_are_refused_to_users(ada: httpx.AsyncClient) -> None:
     for method, path in (
         ("GET", "/admin/users"),
         ("POST", "/admin/users"),
@@ -100,7 +100,7 @@ async def test_users_are_refused_what_admins_may(ada: httpx.AsyncClient) -> None
         assert said(answer) == (403, "admin_only")
 
 
-async def test_admin_makes_an_account_with_a_one_time_password(log_in: LogIn) -> None:
+async def test_admin_creates_an_account_with_a_one_time_password(log_in: LogIn) -> None:
     admin = await log_in()
     made = (await admin.post("/admin/users", json={"username": "grace", "role": "admin"})).json()
     assert (made["role"], made["disabled"], made["password_change_required"]) == ("admin", False, True)
@@ -130,7 +130,7 @@ async def test_reset_password_replaces_it_and_ends_every_session(ada: httpx.Asyn
     assert said(unknown) == (404, "user_not_found")
 
 
-async def test_last_admin_can_neither_step_down_nor_be_disabled(log_in: LogIn) -> None:
+async def test_last_admin_can_neither_be_demoted_nor_disabled(log_in: LogIn) -> None:
     admin = await log_in()
     mine = f"/admin/users/{await id_of(admin)}"
     for change in ({"role": "user"}, {"disabled": True}):
@@ -138,7 +138,7 @@ async def test_last_admin_can_neither_step_down_nor_be_disabled(log_in: LogIn) -
     assert (await admin.patch(mine, json={"role": "admin", "disabled": False})).status_code == 200
     other = (await admin.post("/admin/users", json={"username": "grace", "role": "admin"})).json()
     assert (await admin.patch(f"/admin/users/{other['id']}", json={"disabled": True})).status_code == 200
-    # A disabled admin is nobody who could help.
+    # A disabled administrator does not count.
     assert said(await admin.patch(mine, json={"role": "user"})) == (409, "last_admin")
 
 
@@ -150,7 +150,7 @@ async def test_two_admins_cannot_remove_each_other_at_once(log_in: LogIn) -> Non
     assert sum(answer.status_code == 200 for answer in answers) == 1
 
 
-async def test_role_change_takes_the_tokens_back_and_leaves_the_session(
+async def test_role_change_revokes_the_tokens_and_keeps_the_session(
     ada: httpx.AsyncClient, auth: FastAPI, client_from: ClientFrom, log_in: LogIn
 ) -> None:
     tokens = (await ada.post("/token", data={"username": "ada", "password": HERS})).json()

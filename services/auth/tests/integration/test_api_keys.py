@@ -1,4 +1,4 @@
-"""API keys: made once, stored as a hash, exchanged for tokens that can do no more than the key."""
+"""API keys: creation, storage as a hash, exchange for tokens with the scopes of the key."""
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -19,7 +19,7 @@ LogIn = Callable[..., Awaitable[httpx.AsyncClient]]
 
 @pytest.fixture
 async def admin(log_in: LogIn) -> httpx.AsyncClient:
-    """The admin in a session."""
+    """A client of the administrator."""
     return await log_in()
 
 
@@ -96,7 +96,7 @@ async def test_revoked_key_is_gone_and_its_tokens_are_void(admin: httpx.AsyncCli
     assert (await admin.get("/internal/revocations")).json()["session_ids"] == [made["id"]]
 
 
-async def test_foreign_keys_do_not_exist(admin: httpx.AsyncClient, log_in: LogIn) -> None:
+async def test_key_of_another_user_is_not_found(admin: httpx.AsyncClient, log_in: LogIn) -> None:
     made = await make(admin)
     await admin.post("/register", json={"username": "eve", "password": "a password of hers"})
     eve = await log_in("eve", "a password of hers")
@@ -105,7 +105,7 @@ async def test_foreign_keys_do_not_exist(admin: httpx.AsyncClient, log_in: LogIn
     assert (await exchange(admin, made["key"])).status_code == 200
 
 
-async def test_a_key_is_not_a_person(admin: httpx.AsyncClient) -> None:
+async def test_key_permits_no_operation_that_needs_a_session(admin: httpx.AsyncClient) -> None:
     made = await make(admin, scopes=["write", "admin"])
     token = (await exchange(admin, made["key"])).json()["access_token"]
     bearer = {"Authorization": f"Bearer {token}"}
@@ -139,7 +139,7 @@ async def test_unusable_key_is_refused(admin: httpx.AsyncClient, body: dict[str,
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
 
 
-async def test_making_and_revoking_are_in_the_audit_trail_without_the_key(admin: httpx.AsyncClient) -> None:
+async def test_creation_and_revocation_are_in_the_audit_trail_without_the_key(admin: httpx.AsyncClient) -> None:
     made = await make(admin)
     await admin.delete(f"/api-keys/{made['id']}")
     trail = await admin.get("/admin/audit", params={"limit": 2})
@@ -155,18 +155,18 @@ async def id_of(client: httpx.AsyncClient) -> str:
 
 @pytest.fixture
 async def eve(admin: httpx.AsyncClient, log_in: LogIn) -> httpx.AsyncClient:
-    """An ordinary user in a session."""
+    """A client of a user without the role admin."""
     await admin.post("/register", json={"username": "eve", "password": "a phrase of hers"})
     return await log_in("eve", "a phrase of hers")
 
 
-async def test_users_make_no_keys_with_the_scope_of_administrators(eve: httpx.AsyncClient) -> None:
+async def test_users_cannot_create_keys_with_the_scope_admin(eve: httpx.AsyncClient) -> None:
     answer = await eve.post("/api-keys", json={"name": "later", "scopes": ["read", "admin"]})
     assert (answer.status_code, answer.json()["code"]) == (403, "scope_not_allowed")
     assert (await eve.get("/api-keys")).json()["items"] == []
 
 
-async def test_a_key_loses_the_scope_with_its_owners_role_for_good(
+async def test_key_loses_the_scope_admin_permanently_when_its_owner_loses_the_role(
     admin: httpx.AsyncClient, eve: httpx.AsyncClient, log_in: LogIn
 ) -> None:
     user = f"/admin/users/{await id_of(eve)}"
@@ -195,7 +195,7 @@ async def test_a_reset_of_the_password_revokes_every_key(admin: httpx.AsyncClien
 
 
 @pytest.mark.parametrize(("wanted", "expected"), [({}, 200), ({"revoke_api_keys": True}, 401)])
-async def test_the_owners_own_change_leaves_keys_unless_it_asks(
+async def test_password_change_by_the_owner_keeps_keys_unless_requested(
     admin: httpx.AsyncClient, eve: httpx.AsyncClient, wanted: dict[str, bool], expected: int
 ) -> None:
     made = await make(eve)
@@ -204,7 +204,7 @@ async def test_the_owners_own_change_leaves_keys_unless_it_asks(
     assert (await exchange(admin, made["key"])).status_code == expected
 
 
-async def test_a_key_opens_nothing_while_its_owner_is_disabled_or_must_change_the_password(
+async def test_key_is_refused_while_its_owner_is_disabled_or_must_change_the_password(
     auth: FastAPI, admin: httpx.AsyncClient, eve: httpx.AsyncClient
 ) -> None:
     made = await make(eve)

@@ -1,4 +1,4 @@
-"""What the first start makes, and what later starts leave alone."""
+"""What the first start creates, and what later starts leave unchanged."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -30,7 +30,7 @@ def shown_password(output: str) -> str:
     return line.strip("║ ").split()[-1]
 
 
-async def test_replicas_that_start_together_make_one_admin_and_one_key(
+async def test_replicas_that_start_together_create_one_admin_and_one_key(
     start_auth: StartAuth, client_from: ClientFrom, capsys: pytest.CaptureFixture[str]
 ) -> None:
     apps = await asyncio.gather(*(start_auth(admin_password=None) for _ in range(3)))

@@ -1,4 +1,4 @@
-"""Several keys are served at once, so that they can be exchanged while people work."""
+"""Rotation of the signing key while sessions continue."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -10,7 +10,7 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import func, select, text, update
 
-from auth.keys import Vault
+from auth.keys.vault import Vault
 from auth.tables import SigningKey
 from common.settings import IdentitySettings
 from common.web import TokenVerifier
@@ -59,7 +59,7 @@ async def test_a_new_key_is_served_before_it_signs_and_the_old_one_while_its_tok
     assert await served() == {new}
 
 
-async def test_verifier_with_cached_keys_notices_nothing_of_a_rotation(
+async def test_rotation_does_not_disturb_a_verifier_with_cached_keys(
     auth: FastAPI, client_from: ClientFrom, log_in: LogIn
 ) -> None:
     settings = IdentitySettings(jwks_url="http://auth/.well-known/jwks.json")
@@ -80,12 +80,12 @@ async def test_verifier_with_cached_keys_notices_nothing_of_a_rotation(
     pending = await admin.post("/admin/keys/rotate")
     assert (pending.status_code, pending.json()["code"]) == (409, "rotation_pending")
     assert [key["kid"] for key in (await admin.get("/admin/keys")).json()["items"]] == [new, old]
-    # While the new key is announced the old one signs, and whoever has cached the keys needs nothing else.
+    # The old key signs while the new one is only served: cached keys suffice.
     meanwhile, signed_by = await token()
     assert signed_by == old
     assert (await verifier.verify(meanwhile)).username == "admin"
 
-    # It signs only after everybody's cache has run out: from then on each verifier has both keys, unasked.
+    # The new key signs after every cache has expired: each verifier has read both keys by then.
     announced = datetime.fromisoformat(rotated.json()["signs_from"]) - datetime.fromisoformat(
         rotated.json()["created_at"]
     )
@@ -107,7 +107,7 @@ async def test_verifier_with_cached_keys_notices_nothing_of_a_rotation(
     assert (await admin.get("/admin/audit", params={"kind": "signing_key_rotated"})).json()["items"]
 
 
-async def test_key_that_is_too_old_is_replaced_once_by_however_many_replicas(auth: FastAPI) -> None:
+async def test_replicas_replace_a_key_that_is_too_old_once(auth: FastAPI) -> None:
     rotation = auth.state.resources.rotation
 
     async def look() -> bool:

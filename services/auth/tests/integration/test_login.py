@@ -1,4 +1,4 @@
-"""Logging in, on a real database."""
+"""Login with a real database."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -29,7 +29,7 @@ async def in_database(app: FastAPI, statement: Any) -> Any:
         return await session.execute(statement)
 
 
-async def test_right_password_gives_a_token_that_everybody_can_check(
+async def test_correct_password_gives_a_token_that_every_service_can_verify(
     start_auth: StartAuth, client_from: ClientFrom, admin_password: str
 ) -> None:
     app = await start_auth()
@@ -93,7 +93,7 @@ async def test_unusable_forms_are_refused_without_echoing_the_password(
         assert "s3cret" not in answer.text
 
 
-async def test_guessing_is_stopped_in_all_replicas_but_does_not_lock_the_owner_out(
+async def test_limit_counts_in_all_replicas_and_does_not_block_the_owner(
     start_auth: StartAuth, client_from: ClientFrom, admin_password: str
 ) -> None:
     first, second = await start_auth(login_attempts=3), await start_auth(login_attempts=3)
@@ -121,7 +121,7 @@ async def test_one_address_cannot_try_many_users(start_auth: StartAuth, client_f
     assert answers == [401] * 5 + [429] * 2
 
 
-async def test_success_forgives_the_failures_before_it(
+async def test_successful_login_resets_the_failures(
     start_auth: StartAuth, client_from: ClientFrom, admin_password: str
 ) -> None:
     app = await start_auth(login_attempts=2, login_attempts_per_address=2)
@@ -132,14 +132,14 @@ async def test_success_forgives_the_failures_before_it(
         await in_database(app, update(LoginAttempts).values(failures=0))
 
 
-async def test_successes_are_not_charged_to_the_address(
+async def test_successful_logins_do_not_count_for_the_address(
     start_auth: StartAuth, client_from: ClientFrom, admin_password: str
 ) -> None:
     client = client_from(await start_auth(login_attempts_per_address=2))
     assert [(await log_in(client, admin_password)).status_code for _ in range(5)] == [200] * 5
 
 
-async def test_a_window_that_is_over_starts_anew(
+async def test_an_expired_window_starts_again(
     start_auth: StartAuth, client_from: ClientFrom, admin_password: str
 ) -> None:
     app = await start_auth(login_attempts=1)
@@ -181,7 +181,7 @@ async def test_hash_made_with_weaker_parameters_is_replaced_at_login(
     assert (await log_in(client, admin_password)).status_code == 200
 
 
-async def test_audit_trail_tells_who_tried_from_where_and_never_the_password(
+async def test_audit_trail_has_name_and_address_and_never_the_password(
     start_auth: StartAuth, client_from: ClientFrom, admin_password: str
 ) -> None:
     app = await start_auth(login_attempts=1)

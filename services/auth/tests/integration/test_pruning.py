@@ -1,4 +1,4 @@
-"""What is no longer needed goes away."""
+"""Deletion of expired rows."""
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -7,13 +7,13 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import func, select
 
-from auth import repository
+from auth.repository import accounts
 from auth.tables import LoginAttempts, SecurityEvent
 
 pytestmark = pytest.mark.integration
 
 
-async def test_pruning_keeps_running_windows_and_recent_audit_lines(
+async def test_pruning_keeps_running_windows_and_recent_audit_records(
     start_auth: Callable[..., Awaitable[FastAPI]],
 ) -> None:
     app = await start_auth()
@@ -27,7 +27,7 @@ async def test_pruning_keeps_running_windows_and_recent_audit_lines(
         session.add(SecurityEvent(kind="old", occurred_at=func.now() - timedelta(days=31)))
         session.add(SecurityEvent(kind="recent", occurred_at=func.now() - timedelta(days=29)))
     async with app.state.sessions.begin() as session:
-        assert await repository.prune(session, timedelta(days=30)) == 2
+        assert await accounts.prune(session, timedelta(days=30)) == 2
     async with app.state.sessions() as session:
         assert (await session.scalars(select(LoginAttempts.username_key))).all() == ["running"]
         kinds = (await session.scalars(select(SecurityEvent.kind))).all()

@@ -1,4 +1,4 @@
-"""The end of accounts, and what administrators may end of those that stay."""
+"""Deletion of accounts, and the end of sessions and keys by administrators."""
 
 import asyncio
 import time
@@ -10,7 +10,7 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import func, select, update
 
-from auth import repository
+from auth.repository import accounts
 from auth.tables import ApiKey, Outbox, SecurityEvent, Session, User
 from common.events import ResetRequested, UserDeleted
 from common.messaging import Broker
@@ -24,7 +24,7 @@ PASSWORD = "an unlikely phrase 4711"
 
 
 async def signed_up(auth: FastAPI, client_from: Client, name: str) -> httpx.AsyncClient:
-    """Somebody with a session."""
+    """A client of a new user with a session."""
     client = client_from(auth)
     form = {"username": name, "password": PASSWORD}
     assert (await client.post("/register", json=form)).status_code == 201
@@ -44,11 +44,11 @@ def said(answer: httpx.Response) -> tuple[int, str]:
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
     deadline = time.monotonic() + 20
     while not await condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
+        assert time.monotonic() < deadline, "condition not met in time"
         await asyncio.sleep(0.05)
 
 
-async def test_a_deleted_account_leaves_no_name_and_no_way_in(
+async def test_a_deleted_account_leaves_no_name_and_no_access(
     auth: FastAPI, log_in: LogIn, client_from: Client
 ) -> None:
     admin, ada = await log_in(), await signed_up(auth, client_from, "ada")
@@ -64,7 +64,7 @@ async def test_a_deleted_account_leaves_no_name_and_no_way_in(
     assert said(await admin.delete(f"/admin/users/{ada_id}")) == (404, "user_not_found")
     assert [user["username"] for user in (await admin.get("/admin/users")).json()["items"]] == ["admin"]
     revoked = (await admin.get("/internal/revocations")).json()["users"]
-    assert {"user_id": ada_id, "generation": 2} in revoked, "gateways have to learn that her tokens are void"
+    assert {"user_id": ada_id, "generation": 2} in revoked, "gateways read here that the tokens are void"
     line = (await admin.get("/admin/audit", params={"kind": "user_deleted"})).json()["items"][0]
     assert (line["username"], line["actor"]) == ("ada", "admin")
     async with auth.state.sessions() as session:
@@ -74,21 +74,21 @@ async def test_a_deleted_account_leaves_no_name_and_no_way_in(
             await session.scalar(select(func.count()).select_from(Session).join(User).where(User.role == "user")) == 0
         )
     assert str(UserDeleted.model_validate_json(row.body).user_id) == ada_id
-    assert (await signed_up(auth, client_from, "ada")) is not None, "the name is free again"
+    assert (await signed_up(auth, client_from, "ada")) is not None, "the name can be used again"
 
     async with auth.state.sessions.begin() as session:
         await session.execute(update(User).values(deleted_at=User.deleted_at - func.make_interval(0, 0, 0, 1)))
-        await repository.forget_deleted(session, auth.state.resources.issuer.longest_remembered)
+        await accounts.forget_deleted(session, auth.state.resources.issuer.longest_remembered)
         assert await session.scalar(select(func.count()).select_from(User).where(User.deleted_at.is_not(None))) == 0
 
 
-async def test_nobody_deletes_themselves_or_the_last_administrator(log_in: LogIn) -> None:
+async def test_own_account_and_last_administrator_are_not_deleted(log_in: LogIn) -> None:
     admin = await log_in()
     assert said(await admin.delete(f"/admin/users/{await id_of(admin)}")) == (409, "own_account")
     assert said(await admin.delete(f"/admin/users/{uuid4()}")) == (404, "user_not_found")
 
 
-async def test_administrators_see_and_end_sessions_and_keys_of_others(
+async def test_administrators_list_and_end_sessions_and_keys_of_others(
     auth: FastAPI, log_in: LogIn, client_from: Client
 ) -> None:
     admin, ada = await log_in(), await signed_up(auth, client_from, "ada")
@@ -115,7 +115,7 @@ async def test_administrators_see_and_end_sessions_and_keys_of_others(
         assert said(await admin.request(method, f"/admin/users/{uuid4()}/{rest}")) == (404, "user_not_found")
 
 
-async def test_a_reset_with_users_leaves_only_who_asked(
+async def test_a_reset_with_users_keeps_only_the_requesting_administrator(
     start_auth: StartAuth, client_from: Client, broker_settings: BrokerSettings, admin_password: str
 ) -> None:
     auth = await start_auth(broker_url=broker_settings.broker_url, allow_registration=True)
@@ -126,8 +126,8 @@ async def test_a_reset_with_users_leaves_only_who_asked(
     ids = {await id_of(person) for person in people}
     broker = await Broker.connect(broker_settings, "test")
     try:
-        nobody = ResetRequested(requested_by=uuid4(), users=True)
-        for event in (nobody, ResetRequested(requested_by=uuid4()), nobody):
+        unknown = ResetRequested(requested_by=uuid4(), users=True)
+        for event in (unknown, ResetRequested(requested_by=uuid4()), unknown):
             await broker.publish(event)
         await broker.publish(ResetRequested(requested_by=(await admin.get("/me")).json()["user_id"], users=True))
 
@@ -136,12 +136,12 @@ async def test_a_reset_with_users_leaves_only_who_asked(
 
         await until(alone)
 
-        async def told() -> bool:
+        async def published() -> bool:
             async with auth.state.sessions() as session:
                 rows = (await session.scalars(select(Outbox).where(Outbox.published_at.is_not(None)))).all()
             return {str(UserDeleted.model_validate_json(row.body).user_id) for row in rows} == ids
 
-        await until(told)
+        await until(published)
     finally:
         await broker.close()
     assert [(await person.get("/me")).status_code for person in people] == [401, 401]

@@ -1,4 +1,4 @@
-"""A login opens a session; refresh tokens keep it going, once each, and it can be ended from elsewhere."""
+"""Sessions: login, single-use refresh tokens, logout, revocation."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -10,7 +10,7 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import func, select, update
 
-from auth import session_repository
+from auth.repository import sessions
 from auth.tables import RefreshToken, Session
 
 pytestmark = pytest.mark.integration
@@ -21,13 +21,13 @@ LogIn = Callable[..., Awaitable[httpx.AsyncClient]]
 
 @pytest.fixture
 def stranger(auth: FastAPI, client_from: ClientFrom) -> httpx.AsyncClient:
-    """Somebody without an access token."""
+    """A client without an access token."""
     return client_from(auth)
 
 
 @pytest.fixture
 async def tokens(stranger: httpx.AsyncClient, admin_password: str) -> dict[str, Any]:
-    """The answer to a login."""
+    """The response to a login."""
     answer = await stranger.post("/token", data={"username": "admin", "password": admin_password})
     body: dict[str, Any] = answer.json()
     return body
@@ -50,7 +50,7 @@ async def ways_to_refresh(client: httpx.AsyncClient, token: str) -> list[Callabl
     ]
 
 
-async def test_refresh_token_brings_a_new_pair_in_every_form(
+async def test_refresh_token_gives_a_new_pair_in_every_format(
     stranger: httpx.AsyncClient, tokens: dict[str, Any]
 ) -> None:
     assert tokens["refresh_token"].startswith("vr_")
@@ -111,7 +111,7 @@ async def test_unknown_refresh_token_is_refused(stranger: httpx.AsyncClient) -> 
     assert (answer.status_code, answer.json()["code"]) == (401, "invalid_refresh_token")
 
 
-async def test_session_that_was_idle_too_long_is_over_and_no_use_prolongs_it_for_ever(
+async def test_session_ends_after_idle_time_and_at_its_longest_lifetime(
     auth: FastAPI, stranger: httpx.AsyncClient, tokens: dict[str, Any]
 ) -> None:
     await in_database(auth, update(Session).values(ends_at=func.now() + timedelta(days=1)))
@@ -165,14 +165,14 @@ async def test_logout_takes_a_refresh_token_whatever_the_access_token_is(
         ({}, {"refresh_token": "vr_never_given_out"}, (204, None)),
     ],
 )
-async def test_logout_of_no_session_says_so(
+async def test_logout_without_a_session_is_refused(
     stranger: httpx.AsyncClient, headers: dict[str, str], body: Any, expected: tuple[int, str | None]
 ) -> None:
     answer = await stranger.post("/logout", headers=headers, json=body)
     assert (answer.status_code, answer.json()["code"] if answer.content else None) == expected
 
 
-async def test_access_is_confirmed_by_what_the_database_says(stranger: httpx.AsyncClient, log_in: LogIn) -> None:
+async def test_access_is_checked_against_the_database(stranger: httpx.AsyncClient, log_in: LogIn) -> None:
     there = await log_in()
     user = (await there.get("/me")).json()["user_id"]
     (session,) = (await there.get("/me/sessions")).json()["items"]
@@ -186,7 +186,7 @@ async def test_access_is_confirmed_by_what_the_database_says(stranger: httpx.Asy
     assert (ended.status_code, ended.json()["code"]) == (401, "session_ended")
 
 
-async def test_sessions_are_listed_and_ended_from_elsewhere(auth: FastAPI, log_in: LogIn) -> None:
+async def test_sessions_are_listed_and_ended_from_another_session(auth: FastAPI, log_in: LogIn) -> None:
     first, second, third = await log_in(), await log_in(), await log_in()
     second.headers["User-Agent"] = "a browser"
     items = (await first.get("/me/sessions")).json()["items"]
@@ -205,7 +205,7 @@ async def test_sessions_are_listed_and_ended_from_elsewhere(auth: FastAPI, log_i
     assert (await first.get("/me")).status_code == 200
 
 
-async def test_somebody_elses_session_does_not_exist(log_in: LogIn) -> None:
+async def test_session_of_another_user_is_not_found(log_in: LogIn) -> None:
     admin = await log_in()
     await admin.post("/register", json={"username": "eve", "password": "a password of hers"})
     eve = await log_in("eve", "a password of hers")
@@ -214,7 +214,7 @@ async def test_somebody_elses_session_does_not_exist(log_in: LogIn) -> None:
     assert (await admin.get("/me")).status_code == 200
 
 
-async def test_revocations_list_what_was_ended_lately_and_only_that(auth: FastAPI, log_in: LogIn) -> None:
+async def test_revocations_list_only_recent_ones(auth: FastAPI, log_in: LogIn) -> None:
     here, there = await log_in(), await log_in()
     (ended,) = [item["id"] for item in (await there.get("/me/sessions")).json()["items"] if item["current"]]
     await there.post("/logout")
@@ -226,7 +226,7 @@ async def test_revocations_list_what_was_ended_lately_and_only_that(auth: FastAP
     assert (await here.get("/internal/revocations")).json()["session_ids"] == []
 
 
-async def test_sessions_that_are_long_over_are_pruned_with_their_tokens(auth: FastAPI, log_in: LogIn) -> None:
+async def test_old_sessions_are_deleted_with_their_tokens(auth: FastAPI, log_in: LogIn) -> None:
     await log_in()
     (await log_in()).headers.clear()
     ended = select(Session.id).limit(1).scalar_subquery()
@@ -234,5 +234,5 @@ async def test_sessions_that_are_long_over_are_pruned_with_their_tokens(auth: Fa
         auth, update(Session).where(Session.id == ended).values(expires_at=func.now() - timedelta(hours=2))
     )
     async with auth.state.sessions.begin() as session:
-        assert await session_repository.prune(session, timedelta(hours=1)) == 1
+        assert await sessions.prune(session, timedelta(hours=1)) == 1
     assert len((await in_database(auth, select(RefreshToken))).all()) == 1

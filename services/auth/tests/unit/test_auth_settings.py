@@ -1,4 +1,4 @@
-"""The settings say what is wrong with them, and never what they hold."""
+"""Errors of settings name the variable and never its value."""
 
 import pytest
 
@@ -34,7 +34,7 @@ def test_missing_secret_key_is_named(environment: pytest.MonkeyPatch, capsys: py
     assert "SECRET_KEY is required" in refusal(capsys)
 
 
-def test_short_secret_key_is_refused_with_a_way_out(
+def test_short_secret_key_is_refused_with_instructions(
     environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     environment.setenv("SECRET_KEY", "changeme")

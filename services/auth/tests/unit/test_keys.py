@@ -1,16 +1,16 @@
-"""Signing keys are only ever stored sealed."""
+"""Signing keys are stored encrypted only."""
 
 import base64
 
 import pytest
 
 from auth.errors import SecretKeyMismatch
-from auth.keys import Vault, jwks, thumbprint
+from auth.keys.vault import Vault, jwks, thumbprint
 
 SECRET = "s" * 40
 
 
-def test_sealed_key_opens_with_the_same_secret_only() -> None:
+def test_key_is_decrypted_with_the_same_secret_only() -> None:
     row = Vault(SECRET).generate()
     signer = Vault(SECRET).open(row)
     assert signer.kid == row.kid
@@ -20,7 +20,7 @@ def test_sealed_key_opens_with_the_same_secret_only() -> None:
         Vault("t" * 40).open(row)
 
 
-def test_sealed_key_cannot_be_moved_to_another_row() -> None:
+def test_encrypted_key_cannot_be_moved_to_another_row() -> None:
     vault = Vault(SECRET)
     row, other = vault.generate(), vault.generate()
     row.sealed_key = other.sealed_key
@@ -28,7 +28,7 @@ def test_sealed_key_cannot_be_moved_to_another_row() -> None:
         vault.open(row)
 
 
-def test_key_set_holds_public_halves_only() -> None:
+def test_key_set_has_public_keys_only() -> None:
     row = Vault(SECRET).generate()
     (key,) = jwks([row])["keys"]
     assert base64.urlsafe_b64decode(key.pop("x") + "=") == row.public_key

@@ -1,8 +1,8 @@
-"""User names: what is stored of them, and those that nobody could read."""
+"""User names: the stored form, and which names are refused."""
 
 import pytest
 
-from auth.names import proper, username_key
+from auth.credentials.names import proper, username_key
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_blank_name_is_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize("character", [*INVISIBLE, *CONTROLS, *SPACES])
-def test_what_cannot_be_seen_is_refused_anywhere_in_a_name(character: str) -> None:
+def test_invisible_character_is_refused_anywhere_in_a_name(character: str) -> None:
     with pytest.raises(ValueError, match="must not contain invisible"):
         proper(f"ad{character}a")
 
@@ -47,5 +47,5 @@ def test_accent_without_a_letter_is_refused() -> None:
 
 
 @pytest.mark.parametrize("other", ["ADA", "\uff41\uff44\uff41", " ada ", "\u24d0da", "A\u0064a"])
-def test_names_that_differ_in_form_or_case_alone_are_one(other: str) -> None:
+def test_names_that_differ_only_in_form_or_case_are_equal(other: str) -> None:
     assert username_key(other) == username_key("ada")

@@ -1,4 +1,4 @@
-"""Passwords are hashed slowly, elsewhere, and never more than a few at once."""
+"""Passwords are hashed in threads, a limited number at once."""
 
 import asyncio
 import threading
@@ -7,9 +7,9 @@ from statistics import median
 
 import pytest
 
-from auth import passwords
+from auth.credentials import passwords
+from auth.credentials.passwords import Passwords
 from auth.errors import LoginBusy
-from auth.passwords import Passwords
 
 
 @pytest.fixture(scope="module")
@@ -17,11 +17,11 @@ def hasher() -> Passwords:
     return Passwords(2)
 
 
-async def test_hash_meets_the_minimum_that_owasp_asks_for(hasher: Passwords) -> None:
+async def test_hash_meets_the_minimum_of_owasp(hasher: Passwords) -> None:
     assert (await hasher.hash("a password")).startswith("$argon2id$v=19$m=47104,t=2,p=1$")
 
 
-async def test_right_password_passes_and_wrong_one_does_not(hasher: Passwords) -> None:
+async def test_correct_password_passes_and_wrong_one_fails(hasher: Passwords) -> None:
     stored = await hasher.hash("pässwörd")
     assert await hasher.verify(stored, "pässwörd") == passwords.Verdict(ok=True)
     assert not (await hasher.verify(stored, "passwörd")).ok
@@ -40,7 +40,7 @@ async def test_unknown_user_costs_as_much_as_a_wrong_password(hasher: Passwords)
     assert median(unknown) > 0.5 * median(known)
 
 
-async def test_event_loop_goes_on_while_passwords_are_hashed(hasher: Passwords) -> None:
+async def test_event_loop_is_not_blocked_by_hashing(hasher: Passwords) -> None:
     hashing = asyncio.gather(*(hasher.hash(f"password {number}") for number in range(4)))
     ticks = 0
     while not hashing.done():
@@ -70,9 +70,9 @@ async def test_no_more_hashes_run_at_once_than_allowed(monkeypatch: pytest.Monke
     assert most == 2
 
 
-async def test_who_waits_too_long_is_told_to_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_login_is_refused_when_no_slot_becomes_free(monkeypatch: pytest.MonkeyPatch) -> None:
     hasher = Passwords(1)
-    monkeypatch.setattr(passwords, "PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr(passwords, "WAIT_SECONDS", 0.01)
     first = asyncio.create_task(hasher.verify(None, "a guess"))
     await asyncio.sleep(0)
     with pytest.raises(LoginBusy):

@@ -1,4 +1,4 @@
-"""Puts the cleanup service together."""
+"""The composition root of the cleanup service."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,11 +11,11 @@ from common.web import build_app
 
 from .consumers import SUBSCRIPTIONS
 from .errors import StoreDown
+from .files.storage import StorageMeter
 from .routes import router
-from .schedule import Sweeper
 from .settings import Settings
-from .storage_report import StorageMeter
-from .sweeps import Resources
+from .sweeps.rules import Resources
+from .sweeps.sweeper import Sweeper
 from .tables import Inbox, Outbox
 
 NAME = "cleanup"

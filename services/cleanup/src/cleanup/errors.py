@@ -1,31 +1,31 @@
-"""What can go wrong in file administration, with stable codes."""
+"""Errors of the cleanup service, with stable codes."""
 
 from common.web.errors import Conflict, Invalid, NotFound, Unavailable
 
 
 class FileInUse(Conflict):
-    """A live job refers to the file, or cleanup does not know (yet) whether one does."""
+    """A live job refers to the file, or no event about its job has arrived yet."""
 
     code = "in_use"
     title = "File in use"
 
 
 class FileNotFound(NotFound):
-    """There is no such file among those of jobs."""
+    """There is no file of a job with this key."""
 
     code = "file_not_found"
     title = "File not found"
 
 
 class ReportNotFound(NotFound):
-    """There is no such report; old ones are forgotten."""
+    """There is no report with this id; old reports are deleted."""
 
     code = "report_not_found"
     title = "Report not found"
 
 
 class NotConfirmed(Invalid):
-    """The confirmation is not the phrase that this needs."""
+    """The confirmation is not the required phrase."""
 
     code = "confirmation_required"
     title = "Not confirmed"

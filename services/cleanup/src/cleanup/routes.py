@@ -1,4 +1,4 @@
-"""HTTP in, all of it for administrators."""
+"""HTTP routes; all of them require an administrator."""
 
 from datetime import UTC, datetime
 from typing import Annotated
@@ -10,35 +10,44 @@ from starlette.responses import StreamingResponse
 from common.web import AdminDep, SessionDep, problems
 from common.web.cursors import InvalidCursor
 
-from .bundle import Bundle, Format
-from .config import CleanupConfigView, ConfigStore, NewCleanupConfig
 from .errors import FileInUse, FileNotFound, NotConfirmed, ReportNotFound, StoreDown
-from .files import FilePage, Files, Kind, Wanted
-from .reports import ReportPage, ReportRepository, ReportView
-from .reset import NewReset, Reset, ResetView
-from .storage_report import StorageReport
-from .sweeps import Resources
+from .files.bundle import Bundle, Format
+from .repository.config import ConfigStore
+from .repository.reports import ReportRepository
+from .schemas import (
+    CleanupConfigView,
+    FilePage,
+    Kind,
+    NewCleanupConfig,
+    NewReset,
+    ReportPage,
+    ReportView,
+    ResetView,
+    StorageReport,
+)
+from .service import FileFilter, Files, Reset
+from .sweeps.rules import Resources
 
 router = APIRouter(prefix="/admin", tags=["administration"])
 
 
 def files(request: Request, session: SessionDep) -> Files:
-    """The files, with what is known of jobs inside this request's transaction."""
+    """The files, in the transaction of this request."""
     return Files(session, request.app.state.resources.store)
 
 
 def config(request: Request, session: SessionDep) -> ConfigStore:
-    """The configuration inside this request's transaction."""
+    """The configuration, in the transaction of this request."""
     return ConfigStore(session, request.app.state.resources.settings)
 
 
 def reports(session: SessionDep) -> ReportRepository:
-    """The reports inside this request's transaction."""
+    """The reports, in the transaction of this request."""
     return ReportRepository(session)
 
 
 def reset(request: Request, session: SessionDep) -> Reset:
-    """Resets inside this request's transaction."""
+    """Resets, in the transaction of this request."""
     return Reset(session, request.app.state.resources.store)
 
 
@@ -49,17 +58,19 @@ ResetDep = Annotated[Reset, Depends(reset, scope="function")]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 
 
-@router.get("/files", summary="Stored files by kind, with size and owner", responses=problems(InvalidCursor, StoreDown))
+@router.get(
+    "/files", summary="List stored files by kind, with size and owner", responses=problems(InvalidCursor, StoreDown)
+)
 async def list_files(  # noqa: PLR0917 - FastAPI passes by name
     _: AdminDep,
     files: FilesDep,
     limit: Limit = 100,
-    cursor: Annotated[str | None, Query(max_length=1000, description="next_cursor of the page before.")] = None,
+    cursor: Annotated[str | None, Query(max_length=1000, description="next_cursor of the previous page.")] = None,
     kind: Annotated[Kind | None, Query(description="Only files of this kind.")] = None,
     job_id: Annotated[UUID | None, Query(description="Only files of this job.")] = None,
     owner_id: Annotated[UUID | None, Query(description="Only files of this user's jobs.")] = None,
 ) -> FilePage:
-    return await files.page(Wanted(kind, job_id, owner_id), limit=limit, cursor=cursor)
+    return await files.page(FileFilter(kind, job_id, owner_id), limit=limit, cursor=cursor)
 
 
 @router.delete(
@@ -72,7 +83,7 @@ async def delete_file(
     key: Annotated[
         str,
         Path(
-            description="The file's key, slashes and all.",
+            description="The file's key, including slashes.",
             examples=["uploads/4b2f7c1e-8d0a-4c55-9a58-0d7e6c1b2f10/source"],
             json_schema_extra={"format": "path"},
         ),
@@ -83,18 +94,18 @@ async def delete_file(
     await files.delete(key, admin.user_id)
 
 
-@router.get("/storage", summary="How much is stored, by kind", responses=problems(StoreDown))
+@router.get("/storage", summary="Read the storage use by kind", responses=problems(StoreDown))
 async def read_storage(_: AdminDep, request: Request) -> StorageReport:
     report: StorageReport = await request.app.state.storage.report()
     return report
 
 
-@router.get("/cleanup-config", summary="When what is removed")
+@router.get("/cleanup-config", summary="Read the cleanup configuration")
 async def read_cleanup_config(_: AdminDep, config: ConfigDep) -> CleanupConfigView:
     return await config.view()
 
 
-@router.put("/cleanup-config", summary="Set when what is removed; counts at once on every replica")
+@router.put("/cleanup-config", summary="Change the cleanup configuration; it applies at once on every replica")
 async def set_cleanup_config(new: NewCleanupConfig, admin: AdminDep, config: ConfigDep) -> CleanupConfigView:
     return await config.put(new, admin.user_id)
 
@@ -102,23 +113,23 @@ async def set_cleanup_config(new: NewCleanupConfig, admin: AdminDep, config: Con
 @router.post(
     "/cleanup/run",
     status_code=status.HTTP_202_ACCEPTED,
-    summary="Run all rules now; the report tells when they are through",
+    summary="Run all rules now; the report shows when they have finished",
 )
 async def run_cleanup(admin: AdminDep, reports: ReportsDep) -> ReportView:
     return ReportView.of(await reports.request(admin.user_id))
 
 
-@router.get("/cleanup/reports", summary="What each sweep freed, newest first")
+@router.get("/cleanup/reports", summary="List the reports of sweeps, newest first")
 async def list_reports(
     _: AdminDep,
     reports: ReportsDep,
     limit: Limit = 50,
-    cursor: Annotated[int | None, Query(ge=1, lt=2**63, description="next_cursor of the page before.")] = None,
+    cursor: Annotated[int | None, Query(ge=1, lt=2**63, description="next_cursor of the previous page.")] = None,
 ) -> ReportPage:
     return await reports.page(limit=limit, cursor=cursor)
 
 
-@router.get("/cleanup/reports/{report_id}", summary="What a sweep freed", responses=problems(ReportNotFound))
+@router.get("/cleanup/reports/{report_id}", summary="Read the report of a sweep", responses=problems(ReportNotFound))
 async def read_report(
     report_id: Annotated[int, Path(ge=1, lt=2**63, examples=[42])], _: AdminDep, reports: ReportsDep
 ) -> ReportView:
@@ -128,7 +139,7 @@ async def read_report(
 @router.post(
     "/reset",
     status_code=status.HTTP_202_ACCEPTED,
-    summary="Delete every job and upload with everything that belongs to it; if wanted all other users, too",
+    summary="Delete every job and upload with all their data, and on request all other users",
     responses=problems(NotConfirmed, StoreDown),
 )
 async def order_reset(new: NewReset, admin: AdminDep, reset: ResetDep) -> ResetView:
@@ -137,7 +148,7 @@ async def order_reset(new: NewReset, admin: AdminDep, reset: ResetDep) -> ResetV
 
 @router.get(
     "/download-all",
-    summary="All finished transcripts as one zip file, made while it is sent",
+    summary="Download all finished transcripts as one zip file",
     response_class=Response,
     responses={
         200: {
@@ -152,7 +163,7 @@ async def download_all(
     _: AdminDep,
     request: Request,
     format: Annotated[Format, Query(description="One format of the transcripts, or all.")] = "all",  # noqa: A002 (public name)
-    recordings: Annotated[bool, Query(description="With the recordings.")] = False,
+    recordings: Annotated[bool, Query(description="Include the recordings.")] = False,
 ) -> StreamingResponse:
     resources: Resources = request.app.state.resources
     await resources.store.check()

@@ -1,4 +1,4 @@
-"""Rows of the cleanup service."""
+"""The tables of the cleanup service."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -26,36 +26,36 @@ from common import database
 
 
 class State(StrEnum):
-    """What cleanup knows about a job."""
+    """The state of a job as far as cleanup distinguishes it."""
 
-    LIVE = "live"  # not finished: nothing of it is ever touched
+    LIVE = "live"  # not finished: its objects are never deleted
     COMPLETED = "completed"
     FAILED = "failed"
     CANCELLED = "cancelled"
-    DELETED = "deleted"  # a tombstone: whatever is found of it goes
+    DELETED = "deleted"  # a tombstone: all its objects are deleted
 
 
 class Base(DeclarativeBase):
-    """Tables of this service's schema."""
+    """Base of the tables of this service's schema."""
 
     metadata = database.metadata()
 
 
 class Outbox(database.OutboxMixin, Base):
-    """Events on their way to the bus."""
+    """Events to publish."""
 
 
 class Inbox(database.InboxMixin, Base):
-    """Events whose effect is committed."""
+    """Events that are processed."""
 
 
 class KnownJob(Base):
-    """A job as the events tell of it."""
+    """A job, built from events alone."""
 
     __tablename__ = "jobs"
     __table_args__ = (
         CheckConstraint("state IN ('live', 'completed', 'failed', 'cancelled', 'deleted')", name="state"),
-        # Each rule looks for few rows among many.
+        # Each rule selects few rows among many.
         Index("jobs_deleted_idx", "look_again_at", postgresql_where=text("state = 'deleted' AND emptied_at IS NULL")),
         Index(
             "jobs_chunk_audio_idx",
@@ -71,19 +71,19 @@ class KnownJob(Base):
     owner_id: Mapped[UUID]
     file_name: Mapped[str | None] = mapped_column(Text)  # null in rows older than the column
     state: Mapped[str] = mapped_column(Text)
-    # The attempt that began or ended last; chunk audio of a later one is never touched.
+    # The attempt that began or ended last; chunk audio of later attempts is never deleted.
     attempt: Mapped[int] = mapped_column(server_default=text("0"))
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     finished_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     chunk_audio_dropped_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
-    expired_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))  # last told so
+    expired_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))  # last published as expired
     deleted_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     look_again_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     emptied_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
 
 
 class Suspect(Base):
-    """An upload whose job nobody has told of, since when."""
+    """An upload without an event about its job, and when it was first seen."""
 
     __tablename__ = "suspects"
 
@@ -92,7 +92,7 @@ class Suspect(Base):
 
 
 class Catalogue(Base):
-    """One row: since when this schema hears of jobs. It cannot judge what is older."""
+    """One row: since when this schema receives events about jobs. Older uploads are never orphans."""
 
     __tablename__ = "catalogue"
     __table_args__ = (CheckConstraint("only_row", name="only_row"),)
@@ -102,10 +102,10 @@ class Catalogue(Base):
 
 
 class Freed(Base):
-    """What a rule is about to delete or has deleted, and no report has told of yet.
+    """Objects that a rule is about to delete or has deleted, and that are in no report yet.
 
-    Written before the first object goes: a process killed on the way leaves an open row, which the rule's repetition
-    closes, so that nothing freed is missing from the reports.
+    Written before the first object is deleted: a killed process leaves an open row, which the repeated rule closes, so
+    that the reports are complete.
     """
 
     __tablename__ = "freed"
@@ -120,7 +120,7 @@ class Freed(Base):
 
 
 class ResetOrder(Base):
-    """A reset that an administrator ordered, and the resumable uploads that there were at that moment."""
+    """A reset, and the resumable uploads that existed when it was ordered."""
 
     __tablename__ = "resets"
 
@@ -129,12 +129,12 @@ class ResetOrder(Base):
     requested_by: Mapped[UUID]
     users: Mapped[bool]
     uploads: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid))
-    # When the last of these uploads was gone; the jobs are deleted by the service that owns them.
+    # When the last of these uploads was aborted; the jobs service deletes the jobs.
     done_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
 
 
 class Report(Base):
-    """A sweep that was asked for, runs or is over, and what it freed."""
+    """A requested, running or finished sweep, and what it deleted."""
 
     __tablename__ = "reports"
     __table_args__ = (CheckConstraint("cause IN ('schedule', 'deletion', 'request')", name="cause"),)
@@ -150,7 +150,7 @@ class Report(Base):
 
 
 class Config(Base):
-    """At most one row: what an administrator set in place of the settings; null = the setting counts."""
+    """At most one row: values that override the settings; null: the setting applies."""
 
     __tablename__ = "config"
     __table_args__ = (CheckConstraint("only_row", name="only_row"),)

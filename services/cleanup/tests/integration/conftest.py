@@ -1,4 +1,4 @@
-"""A migrated database, a bucket, and the rules' resources."""
+"""A migrated database, a bucket, and the resources of the rules."""
 
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from cleanup.app import MIGRATIONS
 from cleanup.settings import Settings
-from cleanup.sweeps import Resources
+from cleanup.sweeps.rules import Resources
 from cleanup.tables import Catalogue
 from common import database
 from common.settings import BrokerSettings, StorageSettings
@@ -51,7 +51,7 @@ async def store(storage_settings: StorageSettings) -> AsyncIterator[ObjectStore]
 
 @pytest.fixture
 async def resources(engine: AsyncEngine, store: ObjectStore, settings: Settings) -> Resources:
-    """The rules' resources, over a catalogue that has heard of jobs for a day."""
+    """The resources of the rules; the catalogue has received events for a day."""
     sessions = database.sessions(engine)
     async with sessions.begin() as session:
         await session.execute(update(Catalogue).values(since=func.now() - timedelta(days=1)))

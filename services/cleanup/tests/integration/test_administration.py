@@ -1,4 +1,4 @@
-"""What administrators do with files, configuration and everything: over HTTP, on the real store and database."""
+"""The administrative API with a real store and database."""
 
 import asyncio
 import io
@@ -19,11 +19,11 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from cleanup.app import create_app
-from cleanup.bundle import Bundle
-from cleanup.repository import JobRepository
-from cleanup.schedule import Sweeper
+from cleanup.files.bundle import Bundle
+from cleanup.repository.jobs import JobRepository
 from cleanup.settings import Settings
-from cleanup.sweeps import Resources
+from cleanup.sweeps.rules import Resources
+from cleanup.sweeps.sweeper import Sweeper
 from cleanup.tables import Outbox, State
 from common import database
 from common.events import ResetRequested, keys
@@ -46,14 +46,14 @@ def token(role: str) -> str:
 
 
 def published_keys(_request: httpx.Request) -> httpx.Response:
-    """What the auth service answers when asked for its keys."""
+    """The key set of the auth service."""
     public = json.loads(jwt.algorithms.OKPAlgorithm.to_jwk(KEY.public_key()))
     return httpx.Response(200, json={"keys": [public | {"kid": "k1", "alg": "EdDSA", "use": "sig"}]})
 
 
 @dataclass
 class Desk:
-    """An administrator in front of a running service, with the store and the database behind it."""
+    """An administrator's client of a running service, its store and its database."""
 
     http: httpx.AsyncClient
     store: ObjectStore
@@ -105,7 +105,7 @@ async def eventually(condition: Callable[[], Awaitable[Any]], seconds: float = 1
     return value
 
 
-async def test_every_route_is_for_administrators_alone(desk: Desk) -> None:
+async def test_every_route_requires_an_administrator(desk: Desk) -> None:
     routes = [
         ("GET", "/admin/files"),
         ("DELETE", f"/admin/files/uploads/{uuid4()}/source"),
@@ -124,9 +124,9 @@ async def test_every_route_is_for_administrators_alone(desk: Desk) -> None:
         assert as_stranger.status_code == 401, path
 
 
-async def test_files_are_listed_by_kind_with_owner_in_pages_that_miss_nothing(desk: Desk) -> None:
+async def test_pages_list_every_file_by_kind_with_owner(desk: Desk) -> None:
     jobs = [await desk.job() for _ in range(3)]
-    await desk.store.put("backup/of-somebody-else", b"x")
+    await desk.store.put("backup/foreign", b"x")
     seen: list[dict[str, Any]] = []
     page = await desk.get("/admin/files", limit=4)
     while True:
@@ -146,9 +146,9 @@ async def test_files_are_listed_by_kind_with_owner_in_pages_that_miss_nothing(de
     assert (await desk.http.get("/admin/files", params={"cursor": "nonsense"})).json()["code"] == "invalid_cursor"
 
 
-async def test_storage_is_told_by_kind(desk: Desk) -> None:
+async def test_storage_is_reported_by_kind(desk: Desk) -> None:
     await desk.job()
-    await desk.store.put("backup/of-somebody-else", b"xyz")
+    await desk.store.put("backup/foreign", b"xyz")
 
     async def measured() -> Any:
         report = await desk.get("/admin/storage")
@@ -162,7 +162,7 @@ async def test_storage_is_told_by_kind(desk: Desk) -> None:
 
 async def test_a_file_of_a_finished_job_is_deleted_and_one_in_use_is_not(desk: Desk) -> None:
     done, live, unknown = await desk.job(), await desk.job(State.LIVE), uuid4()
-    await desk.store.put(keys.source(unknown), b"of a job that is announced in a moment")
+    await desk.store.put(keys.source(unknown), b"of a job whose event has not arrived")
     assert (await desk.http.delete(f"/admin/files/{keys.source(done)}")).status_code == 204
     for job_id in (live, unknown):
         refused = await desk.http.delete(f"/admin/files/{keys.source(job_id)}")
@@ -174,16 +174,16 @@ async def test_a_file_of_a_finished_job_is_deleted_and_one_in_use_is_not(desk: D
     assert left == {keys.source(live), keys.source(unknown)}
 
 
-async def test_a_job_that_is_taken_up_again_is_in_use_again(desk: Desk) -> None:
+async def test_a_restarted_job_is_in_use_again(desk: Desk) -> None:
     job_id = await desk.job(State.FAILED)
     async with desk.sessions.begin() as session:
         await JobRepository(session).put_live(job_id, OWNER, 2, datetime.now(UTC))
-        # The end of the first attempt, told late.
+        # The end of the first attempt, delivered late.
         await JobRepository(session).put_ended(job_id, OWNER, 1, State.FAILED, datetime.now(UTC))
     assert (await desk.http.delete(f"/admin/files/{keys.source(job_id)}")).status_code == 409
 
 
-async def test_configuration_counts_at_once_on_every_replica_and_outlives_them(
+async def test_configuration_applies_at_once_on_every_replica_and_is_stored(
     desk: Desk, engine: AsyncEngine, resources: Resources
 ) -> None:
     before = await desk.get("/admin/cleanup-config")
@@ -199,13 +199,13 @@ async def test_configuration_counts_at_once_on_every_replica_and_outlives_them(
     answer = await desk.http.put("/admin/cleanup-config", json={"cleanup_days": 2, "cleanup_interval_seconds": 1})
     assert answer.json()["changed_by"] == str(ADMIN)
 
-    async def told() -> bool:
+    async def published() -> bool:
         await other_replica.sweep()
         async with desk.sessions() as session:
             rows = (await session.scalars(select(Outbox).where(Outbox.message_type == "job.expired.v1"))).all()
         return [str(old) in row.body for row in rows] == [True]
 
-    await eventually(told)
+    await eventually(published)
     assert (await desk.http.put("/admin/cleanup-config", json={})).json()["cleanup_days"] == 30.0
 
 
@@ -225,7 +225,7 @@ async def test_a_requested_sweep_runs_and_reports(desk: Desk) -> None:
     assert (await desk.http.get("/admin/cleanup/reports/999999")).json()["code"] == "report_not_found"
 
 
-async def test_reset_needs_its_phrase_and_is_told_as_an_event(desk: Desk) -> None:
+async def test_reset_needs_its_phrase_and_is_published(desk: Desk) -> None:
     for body, expected in (
         ({"confirmation": "yes"}, "delete all jobs"),
         ({"confirmation": "delete all jobs", "users": True}, "delete all jobs and users"),
@@ -238,11 +238,13 @@ async def test_reset_needs_its_phrase_and_is_told_as_an_event(desk: Desk) -> Non
     assert (await desk.http.post("/admin/reset", json=order)).json()["users"] is True
     async with desk.sessions() as session:
         rows = (await session.scalars(select(Outbox).order_by(Outbox.seq))).all()
-    told = [ResetRequested.model_validate_json(row.body) for row in rows if row.message_type == "reset.requested.v1"]
-    assert [(event.requested_by, event.users) for event in told] == [(ADMIN, False), (ADMIN, True)]
+    published = [
+        ResetRequested.model_validate_json(row.body) for row in rows if row.message_type == "reset.requested.v1"
+    ]
+    assert [(event.requested_by, event.users) for event in published] == [(ADMIN, False), (ADMIN, True)]
 
 
-async def test_reset_gives_up_the_resumable_uploads_that_were_there_and_no_later_one(desk: Desk) -> None:
+async def test_reset_aborts_existing_resumable_uploads_and_no_later_one(desk: Desk) -> None:
     begun, later = uuid4(), uuid4()
     parts = desk.store.parts
     await parts.put(keys.source(begun), await parts.begin(keys.source(begun), "audio/mpeg"), 1, b"x")
@@ -261,7 +263,7 @@ async def test_reset_gives_up_the_resumable_uploads_that_were_there_and_no_later
 
 async def test_files_of_one_owner_are_listed_in_pages_too(desk: Desk) -> None:
     mine, others = [await desk.job() for _ in range(2)], uuid4()
-    await desk.store.put(keys.source(others), b"of somebody else")
+    await desk.store.put(keys.source(others), b"of another owner")
     async with desk.sessions.begin() as session:
         await JobRepository(session).put_created(others, uuid4(), datetime.now(UTC))
     seen: list[str] = []
@@ -280,7 +282,7 @@ async def test_files_of_one_owner_are_listed_in_pages_too(desk: Desk) -> None:
     assert [item["job_id"] for item in one["items"]] == [str(mine[0])]
 
 
-async def test_all_transcripts_come_in_one_zip_with_the_newest_attempt_of_each(desk: Desk) -> None:
+async def test_zip_contains_the_newest_transcript_of_every_job(desk: Desk) -> None:
     first, second, gone = await desk.job(), await desk.job(), await desk.job()
     await desk.store.put(keys.transcript(second, 10, "txt"), b"the tenth attempt")
     async with desk.sessions.begin() as session:
@@ -297,13 +299,13 @@ async def test_all_transcripts_come_in_one_zip_with_the_newest_attempt_of_each(d
     }
 
 
-async def test_an_empty_store_is_an_empty_zip(desk: Desk) -> None:
+async def test_empty_store_gives_an_empty_zip(desk: Desk) -> None:
     content = (await desk.http.get("/admin/download-all")).content
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         assert archive.namelist() == []
 
 
-async def test_a_large_recording_passes_through_in_small_pieces(desk: Desk, resources: Resources) -> None:
+async def test_a_large_recording_is_sent_in_small_pieces(desk: Desk, resources: Resources) -> None:
     job_id = await desk.job()
     await desk.store.put(keys.source(job_id), bytes(24 * 1024 * 1024))
     bundle = Bundle(resources.sessions, resources.store, fmt="txt", recordings=True)

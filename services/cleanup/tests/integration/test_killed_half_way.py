@@ -1,4 +1,4 @@
-"""Every rule, killed between store and database: its repetition finishes the work, and reports the whole of it."""
+"""Every rule, killed between store and database: its repetition finishes the work and reports all of it."""
 
 import asyncio
 import os
@@ -12,10 +12,10 @@ import pytest
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from cleanup.repository import JobRepository
-from cleanup.schedule import Sweeper
+from cleanup.repository.jobs import JobRepository
 from cleanup.settings import Settings
-from cleanup.sweeps import Resources
+from cleanup.sweeps.rules import Resources
+from cleanup.sweeps.sweeper import Sweeper
 from cleanup.tables import Freed, Outbox, Report, ResetOrder, State, Suspect
 from common.events import keys
 
@@ -30,7 +30,7 @@ DOOMED = """
 import asyncio, os, signal, sys
 from sqlalchemy import event
 from sqlalchemy.orm import Session
-from cleanup import sweeps
+from cleanup.sweeps import rules
 from cleanup.settings import Settings
 from common import database
 from common.storage import ObjectStore
@@ -56,7 +56,7 @@ async def main(rule, moment):
     store.parts.abort = abort_and_die
     if moment == "commit":
         event.listen(Session, "before_commit", die)
-    await getattr(sweeps, rule)(sweeps.Resources(database.sessions(engine), store, settings))
+    await getattr(rules, rule)(rules.Resources(database.sessions(engine), store, settings))
 
 asyncio.run(main(*sys.argv[1:]))
 """
@@ -78,7 +78,7 @@ async def _with_objects(resources: Resources, *names: str) -> None:
 
 
 async def a_completed_job(resources: Resources) -> UUID:
-    """A job that was completed so long ago that its chunk audio may go; also past its retention."""
+    """A completed job past its retention, whose chunk audio is due for deletion."""
     job_id = uuid4()
     await _with_objects(resources, *(keys.chunk_audio(job_id, 1, chunk) for chunk in range(5)))
     async with resources.sessions.begin() as session:
@@ -87,7 +87,7 @@ async def a_completed_job(resources: Resources) -> UUID:
 
 
 async def an_orphan(resources: Resources) -> UUID:
-    """An upload that never became a job, for longer than it may."""
+    """An upload without a job, older than the orphan age."""
     job_id = uuid4()
     await _with_objects(resources, *(f"{keys.upload_prefix(job_id)}{name}" for name in "abcde"))
     async with resources.sessions.begin() as session:
@@ -106,7 +106,7 @@ async def broken_uploads(resources: Resources) -> UUID:
 
 
 async def a_reset(resources: Resources) -> UUID:
-    """A reset that was ordered while a resumable upload was under way."""
+    """A reset that was ordered during a resumable upload."""
     job_id = uuid4()
     await _with_objects(resources, keys.resumable_record(job_id), *(keys.resumable_tail(job_id, n) for n in range(3)))
     await _begin(resources, keys.source(job_id))
@@ -122,13 +122,13 @@ async def _begin(resources: Resources, key: str) -> None:
 
 
 async def left(resources: Resources) -> int:
-    """How much is in the store."""
+    """The number of objects in the store."""
     complete = [item.key async for item in resources.store.list("")]
     return len(complete) + len(await resources.store.parts.unfinished())
 
 
 async def killed(settings: Settings, rule: str, moment: str = "store") -> None:
-    """Run the rule in a process that does not live to the end of it."""
+    """Run the rule in a process that is killed before the rule ends."""
     environment = {
         name.upper(): str(getattr(value, "get_secret_value", lambda value=value: value)())
         for name, value in settings
@@ -150,7 +150,7 @@ CASES: dict[str, tuple[Callable[[Resources], Awaitable[UUID]], str, int]] = {
 
 
 @pytest.mark.parametrize("rule", CASES)
-async def test_nothing_is_left_behind_and_nothing_freed_goes_unreported(
+async def test_repeated_rule_deletes_the_rest_and_reports_everything(
     engine: AsyncEngine, resources: Resources, settings: Settings, rule: str
 ) -> None:
     prepare, name, size = CASES[rule]
@@ -163,20 +163,20 @@ async def test_nothing_is_left_behind_and_nothing_freed_goes_unreported(
     resources = Resources(resources.sessions, resources.store, settings)
     before = await left(resources)
     await killed(settings, rule)
-    assert 1 < await left(resources) < before, "it was to be killed half way"
+    assert 1 < await left(resources) < before, "the process must be killed half way"
     async with resources.sessions() as session:
         (note,) = await session.scalars(select(Freed))
     assert (note.rule, note.job_id, note.objects, note.bytes, note.done_at) == (name, job_id, 5, size, None)
 
     await Sweeper(engine, resources).sweep()
-    assert [item.key async for item in resources.store.list("")] == [live], "the live job keeps what it has"
+    assert [item.key async for item in resources.store.list("")] == [live], "the live job keeps its objects"
     assert await resources.store.parts.unfinished() == []
     async with resources.sessions() as session:
         (report,) = await session.scalars(select(Report))
     assert report.freed == {name: {"objects": 5, "bytes": size, "jobs": 1}}
 
 
-async def test_a_job_past_its_retention_is_told_of_once_though_the_first_to_tell_was_killed(
+async def test_an_expired_job_is_published_once_although_the_first_process_was_killed(
     engine: AsyncEngine, resources: Resources, settings: Settings
 ) -> None:
     job_id = await a_completed_job(resources)

@@ -1,4 +1,4 @@
-"""The schema that the migrations build is the one that the code describes."""
+"""The migrations create the schema that the tables describe."""
 
 import asyncio
 
@@ -15,7 +15,7 @@ from common import database
 pytestmark = pytest.mark.integration
 
 
-async def test_migrated_schema_is_what_the_tables_say(engine: AsyncEngine) -> None:
+async def test_migrated_schema_matches_the_tables(engine: AsyncEngine) -> None:
     def drift(connection: Connection) -> object:
         context = MigrationContext.configure(connection, opts={"compare_server_default": True})
         return compare_metadata(context, Base.metadata)

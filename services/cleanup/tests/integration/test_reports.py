@@ -1,4 +1,4 @@
-"""What was freed is told: by rule, and completely."""
+"""Reports of sweeps: complete, by rule."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
@@ -7,10 +7,10 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from cleanup.reports import ReportRepository
-from cleanup.repository import JobRepository
-from cleanup.schedule import Sweeper
-from cleanup.sweeps import Resources
+from cleanup.repository.jobs import JobRepository
+from cleanup.repository.reports import ReportRepository
+from cleanup.sweeps.rules import Resources
+from cleanup.sweeps.sweeper import Sweeper
 from cleanup.tables import Report, State
 from common.events import keys
 
@@ -37,7 +37,7 @@ async def reports(resources: Resources) -> list[Report]:
         return list(await session.scalars(select(Report).order_by(Report.id)))
 
 
-async def test_a_round_reports_what_each_rule_freed(engine: AsyncEngine, resources: Resources) -> None:
+async def test_a_sweep_reports_what_each_rule_deleted(engine: AsyncEngine, resources: Resources) -> None:
     await a_deleted_job(resources)
     await a_deleted_job(resources, objects=2)
     completed = uuid4()
@@ -57,7 +57,7 @@ async def test_a_round_reports_what_each_rule_freed(engine: AsyncEngine, resourc
     assert report.finished_at is not None
 
 
-async def test_deletions_between_rounds_have_reports_of_their_own_and_idle_looks_none(
+async def test_deletions_between_sweeps_have_their_own_reports_and_idle_polls_have_none(
     engine: AsyncEngine, resources: Resources
 ) -> None:
     sweeper = Sweeper(engine, resources)
@@ -72,9 +72,7 @@ async def test_deletions_between_rounds_have_reports_of_their_own_and_idle_looks
     ]
 
 
-async def test_a_sweep_that_was_asked_for_runs_all_rules_even_when_switched_off(
-    engine: AsyncEngine, resources: Resources
-) -> None:
+async def test_a_requested_sweep_runs_all_rules_even_when_disabled(engine: AsyncEngine, resources: Resources) -> None:
     off = Resources(
         resources.sessions, resources.store, resources.settings.model_copy(update={"cleanup_enabled": False})
     )
@@ -84,14 +82,14 @@ async def test_a_sweep_that_was_asked_for_runs_all_rules_even_when_switched_off(
     async with resources.sessions.begin() as session:
         first = await ReportRepository(session).request(OWNER)
     async with resources.sessions.begin() as session:
-        assert (await ReportRepository(session).request(OWNER)).id == first.id, "one that waits already is enough"
+        assert (await ReportRepository(session).request(OWNER)).id == first.id, "a waiting request is reused"
     await sweeper.sweep()
     (report,) = await reports(resources)
     assert (report.cause, report.requested_by) == ("request", OWNER)
     assert report.finished_at is not None
 
 
-async def test_a_sweep_whose_process_died_is_run_again_under_the_same_report(
+async def test_a_sweep_of_a_dead_process_is_repeated_under_the_same_report(
     engine: AsyncEngine, resources: Resources
 ) -> None:
     async with resources.sessions.begin() as session:

@@ -1,4 +1,4 @@
-"""The whole service: what events tell it, what it tells, and readiness."""
+"""The whole service: consumed and published events, readiness."""
 
 import asyncio
 import time
@@ -38,15 +38,15 @@ OWNER = uuid4()
 
 @dataclass
 class Running:
-    """The service with its neighbours: whoever publishes to it, and whoever hears it."""
+    """The service, a publisher and a consumer of its events."""
 
     app: FastAPI
     broker: Broker
     sessions: async_sessionmaker[AsyncSession]
-    heard: asyncio.Queue[Event]
+    received: asyncio.Queue[Event]
 
     async def state(self, job_id: UUID) -> str | None:
-        """What the service thinks of a job."""
+        """The state of a job in the service."""
         async with self.sessions() as session:
             row = await session.get(KnownJob, job_id)
             return None if row is None else row.state
@@ -57,11 +57,11 @@ async def running(connected_settings: Settings, engine: AsyncEngine) -> AsyncIte
     app = create_app(
         connected_settings.model_copy(update={"cleanup_interval_seconds": 0.2, "cleanup_poll_seconds": 0.2})
     )
-    heard: asyncio.Queue[Event] = asyncio.Queue()
+    received: asyncio.Queue[Event] = asyncio.Queue()
     sessions = database.sessions(engine)
 
-    async def hear(event: Event, _session: AsyncSession, _resources: None) -> None:
-        heard.put_nowait(event)
+    async def receive(event: Event, _session: AsyncSession, _resources: None) -> None:
+        received.put_nowait(event)
 
     async with app.router.lifespan_context(app):
         broker = await Broker.connect(connected_settings, "jobs")
@@ -70,11 +70,11 @@ async def running(connected_settings: Settings, engine: AsyncEngine) -> AsyncIte
             service="jobs",
             sessions=sessions,
             inbox=Inbox,
-            subscriptions={event: hear for event, services in SUBSCRIBERS.items() if "jobs" in services},
+            subscriptions={event: receive for event, services in SUBSCRIBERS.items() if "jobs" in services},
             resources=None,
         )
         await jobs.start()
-        yield Running(app, broker, sessions, heard)
+        yield Running(app, broker, sessions, received)
         await jobs.stop()
         await broker.close()
 
@@ -127,7 +127,7 @@ async def test_job_is_known_from_its_creation_to_its_deletion(running: Running, 
     await eventually(gone)
 
 
-async def test_events_in_any_order_end_in_the_same_knowledge(running: Running) -> None:
+async def test_events_in_any_order_end_in_the_same_state(running: Running) -> None:
     late_creation, outdated, deleted = uuid4(), uuid4(), uuid4()
     now = datetime.now(UTC)
     for event in (
@@ -148,12 +148,12 @@ async def test_events_in_any_order_end_in_the_same_knowledge(running: Running) -
     await eventually(settled)
 
 
-async def test_expired_job_is_told_to_the_jobs_service(running: Running) -> None:
+async def test_expired_job_is_published(running: Running) -> None:
     job_id = uuid4()
     finished = datetime.now(UTC) - timedelta(days=31)
     await running.broker.publish(created(job_id))
     await running.broker.publish(failed(job_id, 1, finished))
-    event = await asyncio.wait_for(running.heard.get(), 15)
+    event = await asyncio.wait_for(running.received.get(), 15)
     assert isinstance(event, JobExpired)
     assert (event.job_id, event.owner_id, event.finished_at) == (job_id, OWNER, finished)
 

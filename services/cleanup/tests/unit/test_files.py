@@ -1,4 +1,4 @@
-"""Which keys are files of a job, and of what kind."""
+"""The job and the kind of a key."""
 
 from contextlib import suppress
 from uuid import UUID
@@ -6,7 +6,9 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 
-from cleanup.files import Kind, placed, position
+from cleanup.files.placement import placed
+from cleanup.schemas import Kind
+from cleanup.service import position
 from common.events import keys
 from common.web import cursors
 from support.forged_cursors import forged
@@ -43,7 +45,7 @@ def test_every_file_of_a_job_has_its_kind(key: str, kind: Kind) -> None:
         "uploads/readme.txt",
     ],
 )
-def test_what_is_no_file_of_a_job_is_nobodys(key: str) -> None:
+def test_other_keys_belong_to_no_job(key: str) -> None:
     assert placed(key) is None
 
 

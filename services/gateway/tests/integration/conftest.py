@@ -16,7 +16,7 @@ import httpx
 import jwt
 import pytest
 
-from auth.keys import Vault
+from auth.keys.vault import Vault
 from auth.tables import SigningKey
 from common import database
 from common.settings import BrokerSettings, DatabaseSettings, StorageSettings

@@ -1,4 +1,4 @@
-"""Puts the metadata service together."""
+"""The composition root of the metadata service."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,14 +9,14 @@ from common.service import open_service
 from common.storage import ObjectStore
 from common.web import build_app
 
-from .analysis import AnalysisService
-from .analyst import AnalysisWorker
+from .analysis.extractor import Extractor
 from .consumers import SUBSCRIPTIONS
-from .extractor import Extractor
+from .loops.analysis import AnalysisWorker
+from .loops.enrichment import EnrichmentWorker
 from .routes import router
+from .service import AnalysisService
 from .settings import Settings
 from .tables import Inbox, Outbox
-from .worker import EnrichmentWorker
 
 NAME = "metadata"
 MIGRATIONS = "metadata.migrations"

@@ -1,42 +1,42 @@
-"""What can be wrong with a transcript's metadata and analysis."""
+"""Errors of the metadata service, with stable codes."""
 
 from common.web.errors import Conflict, NotFound
 
 
 class MetadataNotFound(NotFound):
-    """There is no metadata of such a job, or not yet, or the job belongs to somebody else."""
+    """There is no metadata of this job, it is not ready yet, or the job belongs to another user."""
 
     code = "metadata_not_found"
     title = "Metadata not found"
 
 
 class JobNotFound(NotFound):
-    """There is no such job, or it belongs to somebody else."""
+    """There is no job with this id, or it belongs to another user."""
 
     code = "job_not_found"
     title = "Job not found"
 
 
 class TranscriptNotReady(Conflict):
-    """The job has no transcript to analyse yet, or none that can be read."""
+    """The transcript of the job is not ready yet, or it is unreadable."""
 
     code = "transcript_not_ready"
     title = "No transcript yet"
 
 
 class AnalysisNotConfigured(Conflict):
-    """No language model is set up here: an administrator sets OPENAI_API_KEY for the metadata service."""
+    """No language model is configured: OPENAI_API_KEY of the metadata service is not set."""
 
     code = "analysis_not_configured"
     title = "No language model is set up"
 
 
 class TranscriptUnreadable(ValueError):
-    """The stored transcript is not one: trying again cannot help."""
+    """The stored transcript is malformed: a permanent failure."""
 
 
 class AnalysisFailed(Exception):
-    """The analysis cannot be made, for a reason with a code; trying again cannot help."""
+    """The analysis failed permanently, for a reason with a code."""
 
     def __init__(self, reason_code: str, reason: str) -> None:
         super().__init__(reason)

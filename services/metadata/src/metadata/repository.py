@@ -1,21 +1,112 @@
-"""Queries over enrichments and analyses; every time is the database's."""
+"""The queries; every time is the database's."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, ClassVar, Final, Generic, TypeVar
 from uuid import UUID
 
 from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from .leases import LeaseRepository
-from .tables import Analysis, AnalysisDay, Enrichment, State
+from common.database import ring
+
+from .tables import Analysis, AnalysisDay, Enrichment, Leased, State
+
+RowT = TypeVar("RowT", bound=Leased)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A row that a worker has leased; attempt and tries together are its fencing token."""
+
+    job_id: UUID
+    attempt: int
+    tries: int
+    transcript_key: str
+    correlation_id: str | None
+    traceparent: str | None
+
+
+class LeaseRepository(Generic[RowT]):
+    """The rows of one table of work, in the transaction of the caller."""
+
+    table: type[RowT]
+    channel: ClassVar[str]
+
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    def notify(self) -> None:
+        """Notify the workers of this table at the commit."""
+        ring(self._session, self.channel)
+
+    async def claim(self, lease: timedelta) -> Claim | None:
+        """Lease the row that has been due longest; another worker may lease it when the lease expires."""
+        due = (
+            select(self.table.job_id)
+            .where(self.table.state == State.PENDING, self.table.available_at <= func.now())
+            .order_by(self.table.available_at)
+            .limit(1)
+            .with_for_update(skip_locked=True)
+        )
+        statement = (
+            update(self.table)
+            .where(self.table.job_id == due.scalar_subquery())
+            .values(tries=self.table.tries + 1, available_at=func.now() + lease)
+            .returning(self.table)
+        )
+        row = await self._session.scalar(statement)
+        if row is None:
+            return None
+        assert row.transcript_key is not None  # a pending row always has one
+        return Claim(row.job_id, row.attempt, row.tries, row.transcript_key, row.correlation_id, row.traceparent)
+
+    async def renew(self, claim: Claim, lease: timedelta) -> None:
+        """Extend the lease if the claim is still valid."""
+        await self._session.execute(
+            update(self.table).where(*self._held(claim)).values(available_at=func.now() + lease)
+        )
+
+    async def lock(self, claim: Claim) -> bool:
+        """Whether the claim is still valid; locks the row until the transaction ends."""
+        query = select(self.table.job_id).where(*self._held(claim)).with_for_update()
+        return await self._session.scalar(query) is not None
+
+    async def finish(self, claim: Claim, state: State, **columns: Any) -> None:
+        """Store the result under a claim that lock() confirmed."""
+        values: dict[str, Any] = {**columns, "state": state, "finished_at": func.now()}
+        await self._session.execute(update(self.table).where(*self._held(claim)).values(values))
+
+    async def postpone(self, claim: Claim, delay: timedelta, reason: str) -> None:
+        """Make the row due again after a delay, if the claim is still valid."""
+        statement = update(self.table).where(*self._held(claim))
+        await self._session.execute(statement.values(available_at=func.now() + delay, reason=reason))
+
+    async def give_back(self, claim: Claim) -> None:
+        """Undo the claim without counting a try."""
+        statement = update(self.table).where(*self._held(claim))
+        await self._session.execute(statement.values(available_at=func.now(), tries=self.table.tries - 1))
+        self.notify()
+
+    async def oldest_pending_seconds(self) -> float:
+        """Age of the oldest pending row; 0 if there is none."""
+        age = func.extract("epoch", func.now() - func.min(self.table.created_at))
+        return float(await self._session.scalar(select(age).where(self.table.state == State.PENDING)) or 0.0)
+
+    def _held(self, claim: Claim) -> Sequence[Any]:
+        return (
+            self.table.job_id == claim.job_id,
+            self.table.state == State.PENDING,
+            self.table.attempt == claim.attempt,
+            self.table.tries == claim.tries,
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """The analyses a user has asked for today, the midnight (UTC) that ends the day, and the seconds until then."""
+    """The analyses that a user has requested today, the end of the day (UTC), and the seconds until then."""
 
     analyses: int
     resets_at: datetime
@@ -23,13 +114,13 @@ class Counted:
 
 
 class EnrichmentRepository(LeaseRepository[Enrichment]):
-    """Enrichments within the caller's transaction."""
+    """Enrichments, in the transaction of the caller."""
 
     table = Enrichment
     channel = "enrichments"
 
     async def find(self, job_id: UUID, owner_id: UUID | None, *, locked: bool = False) -> Enrichment | None:
-        """Return what is known of a job, if the owner (None: anybody) may see it; a deleted job is not known."""
+        """Return the row of a job of this owner (None: of any owner), unless the job is deleted."""
         query = select(Enrichment).where(Enrichment.job_id == job_id, Enrichment.state != State.DELETED)
         if owner_id is not None:
             query = query.where(Enrichment.owner_id == owner_id)
@@ -37,12 +128,12 @@ class EnrichmentRepository(LeaseRepository[Enrichment]):
         return row
 
     async def put_awaited(self, job_id: UUID, owner_id: UUID) -> None:
-        """Note that a job exists whose transcript will follow, unless more is known already."""
+        """Store that a job exists, unless it is known already."""
         fresh = insert(Enrichment).values(job_id=job_id, owner_id=owner_id, attempt=0, state=State.AWAITED)
         await self._session.execute(fresh.on_conflict_do_nothing())
 
     async def put_pending(self, **columns: Any) -> bool:
-        """Store work to do unless the job is deleted or a later attempt is known; wake a worker."""
+        """Store a pending row and notify the workers, unless the job is deleted or a later attempt is known."""
         fresh: dict[str, Any] = {**columns, "state": State.PENDING, "tries": 0, "reason": None, "finished_at": None}
         statement = insert(Enrichment).values(fresh)
         statement = statement.on_conflict_do_update(
@@ -52,11 +143,11 @@ class EnrichmentRepository(LeaseRepository[Enrichment]):
         )
         stored = await self._session.scalar(statement.returning(Enrichment.job_id)) is not None
         if stored:
-            self.wake()
+            self.notify()
         return stored
 
     async def put_deleted(self, job_id: UUID, owner_id: UUID) -> None:
-        """Forget everything about a job but that it is gone."""
+        """Delete everything about a job except its tombstone."""
         gone: dict[str, Any] = {"state": State.DELETED, "finished_at": func.now()}
         forgotten = {column.name: None for column in Enrichment.__table__.columns if column.nullable}
         statement = insert(Enrichment).values(job_id=job_id, owner_id=owner_id, attempt=0, **gone)
@@ -65,13 +156,13 @@ class EnrichmentRepository(LeaseRepository[Enrichment]):
         )
 
     async def prune_deleted(self, older: timedelta) -> None:
-        """Remove what is left of jobs deleted so long ago that no message about them can still be on its way."""
+        """Delete tombstones so old that no message about their jobs can still arrive."""
         long_gone = (Enrichment.state == State.DELETED) & (Enrichment.finished_at < func.now() - older)
         await self._session.execute(delete(Enrichment).where(long_gone))
 
 
 class AnalysisRepository(LeaseRepository[Analysis]):
-    """Analyses within the caller's transaction; at most one per job, that of its current transcript."""
+    """Analyses, in the transaction of the caller; at most one per job, of its current transcript."""
 
     table = Analysis
     channel = "analyses"
@@ -81,7 +172,7 @@ class AnalysisRepository(LeaseRepository[Analysis]):
         return await self._session.get(Analysis, job_id, populate_existing=True)
 
     async def put_pending(self, **columns: Any) -> Analysis:
-        """Store work to do in place of what there is, and wake a worker."""
+        """Replace the analysis by a pending one, and notify the workers."""
         fresh: dict[str, Any] = {
             **dict.fromkeys(_ANSWERED),
             **columns,
@@ -95,34 +186,37 @@ class AnalysisRepository(LeaseRepository[Analysis]):
         )
         rows = await self._session.scalars(statement.returning(Analysis), execution_options={"populate_existing": True})
         stored: Analysis = rows.one()
-        self.wake()
+        self.notify()
         return stored
 
     async def fail_pending(self, reason_code: str, reason: str) -> None:
-        """End all work that waits, because nobody will do it."""
+        """Mark all pending analyses as failed."""
         failed = {"state": State.FAILED, "finished_at": func.now(), "reason_code": reason_code, "reason": reason}
         await self._session.execute(update(Analysis).where(Analysis.state == State.PENDING).values(failed))
 
     async def remove(self, job_id: UUID) -> None:
-        """Forget the job's analysis: its transcript is another one now, or gone."""
+        """Delete the analysis of a job."""
         await self._session.execute(delete(Analysis).where(Analysis.job_id == job_id))
 
 
 class AnalysisDayRepository:
-    """Counts the analyses that users ask for; days are of the database's clock, in UTC."""
+    """Numbers of requested analyses per user and day (UTC), in the transaction of the caller."""
 
     def __init__(self, session: AsyncSession) -> None:
-        """Work inside the caller's transaction."""
         self._session = session
 
     async def count(self, user_id: UUID) -> Counted:
-        """Count one more analysis of today; other transactions of the same user wait for the end of this one."""
+        """Count one more analysis of today; concurrent transactions of the same user wait for this one."""
         row = await self._session.execute(_COUNT, {"user": user_id})
         return Counted(**row.one()._mapping)
 
     async def prune(self, kept: timedelta) -> None:
-        """Remove days longer ago than this."""
+        """Delete days older than `kept`."""
         await self._session.execute(delete(AnalysisDay).where(AnalysisDay.day < func.current_date() - kept.days))
+
+    async def remove(self, user_id: UUID) -> None:
+        """Delete all days of a user."""
+        await self._session.execute(delete(AnalysisDay).where(AnalysisDay.user_id == user_id))
 
 
 _COUNT: Final = text("""

@@ -1,4 +1,4 @@
-"""Questions in."""
+"""HTTP routes."""
 
 from typing import Annotated
 from uuid import UUID
@@ -10,10 +10,9 @@ from common.web.errors import QuotaExceeded
 from common.web.identity import IdentityDep
 from common.web.transaction import SessionDep
 
-from .analysis import AnalysisService
 from .errors import AnalysisNotConfigured, JobNotFound, MetadataNotFound, TranscriptNotReady
 from .schemas import AnalysisState, Metadata
-from .service import EnrichmentService
+from .service import AnalysisService, EnrichmentService
 from .settings import Settings
 
 router = APIRouter(tags=["metadata"])
@@ -23,7 +22,7 @@ JobId = Annotated[UUID, Path(description="The job's id.", examples=["4b2f7c1e-8d
 
 @router.get(
     "/metadata/{job_id}",
-    summary="Statistics, keywords, summary and analysis of a job's transcript",
+    summary="Read statistics, keywords, summary and analysis of a job's transcript",
     responses=problems(MetadataNotFound),
 )
 async def get_metadata(job_id: JobId, identity: IdentityDep, session: SessionDep) -> Metadata:
@@ -32,11 +31,11 @@ async def get_metadata(job_id: JobId, identity: IdentityDep, session: SessionDep
 
 @router.post(
     "/jobs/{job_id}/analyze",
-    summary="Have a language model describe the transcript: summary, topics, action items, sentiment",
+    summary="Analyse the transcript with a language model: summary, topics, action items, sentiment",
     status_code=status.HTTP_202_ACCEPTED,
     responses={
-        200: {"model": AnalysisState, "description": "There is an analysis already."},
-        202: {"description": "The analysis is on its way; `GET /metadata/{job_id}` shows it when it is done."},
+        200: {"model": AnalysisState, "description": "The analysis exists already."},
+        202: {"description": "The analysis is pending; `GET /metadata/{job_id}` shows it when it is done."},
         **problems(JobNotFound, TranscriptNotReady, AnalysisNotConfigured, QuotaExceeded),
     },
 )
@@ -47,9 +46,9 @@ async def analyze_job(
     session: SessionDep,
     request: Request,
     response: Response,
-    again: Annotated[bool, Query(description="Make a new analysis although there is one.")] = False,
+    again: Annotated[bool, Query(description="Create a new analysis although one exists.")] = False,
 ) -> AnalysisState:
-    """The transcript is sent to the language model that is set up here. Repeating the request is safe."""
+    """The transcript is sent to the configured language model. The request may be repeated."""
     settings: Settings = request.app.state.settings
     analysis = await AnalysisService(session).request(
         job_id,

@@ -1,12 +1,10 @@
-"""HTTP bodies and the stored metadata.json."""
+"""Bodies of requests and responses, and the stored metadata.json."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
-
-from .insights import Insight
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 _EXAMPLE_ANALYSIS: dict[str, Any] = {
     "state": "done",
@@ -53,16 +51,16 @@ class Keyword(BaseModel):
 
 
 class Quote(BaseModel):
-    """A sentence of the transcript, as it was spoken."""
+    """A sentence of the transcript."""
 
     model_config = ConfigDict(from_attributes=True)
 
-    start: float = Field(description="Where its segment begins, in seconds of the recording.")
+    start: float = Field(description="Start of its segment in seconds of the recording.")
     text: str
 
 
 class Enriched(BaseModel):
-    """What is known about a transcript: the content of metadata.json, a function of the transcript alone."""
+    """The content of metadata.json, which depends on the transcript alone."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -75,34 +73,85 @@ class Enriched(BaseModel):
         description="Seconds of the segments in each language; null where the metadata is older than this measurement.",
     )
     duration_seconds: float
-    speech_seconds: float = Field(description="Seconds in which somebody speaks.")
-    speech_ratio: float = Field(description="Share of the recording in which somebody speaks, 0 to 1.")
+    speech_seconds: float = Field(description="Seconds of speech.")
+    speech_ratio: float = Field(description="Share of speech in the recording, 0 to 1.")
     segments: int
-    words: int = Field(description="Words said; in Chinese and Japanese every character counts.")
-    words_per_minute: float = Field(description="Words per minute of speech, pauses left out.")
-    keywords: list[Keyword] = Field(description="Best first; empty where the text or its script gives none.")
+    words: int = Field(description="Words; in Chinese and Japanese every character counts.")
+    words_per_minute: float = Field(description="Words per minute of speech, without pauses.")
+    keywords: list[Keyword] = Field(
+        description="Best first; empty if the text is too short or its script is not supported."
+    )
     summary: list[Quote] = Field(
-        description="The sentences that say most of it, in the order of the recording; chosen without a language model."
+        description="The most central sentences in the order of the recording; selected without a language model."
     )
 
 
+Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=300)]
+
+
+class ActionItem(BaseModel):
+    """A task that was agreed in the recording."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    task: Line = Field(description="What to do.")
+    owner: Line | None = Field(default=None, description="Who does it, if the recording says so.")
+    due: Line | None = Field(default=None, description="The due date, if the recording says so.")
+
+
+class Sentiment(BaseModel):
+    """The mood of the recording as a whole."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    label: Literal["positive", "neutral", "negative", "mixed"]
+    explanation: Line = Field(description="One sentence.")
+
+
+class Insight(BaseModel):
+    """Summary, topics, action items and sentiment of a transcript, written by a language model."""
+
+    model_config = ConfigDict(
+        extra="ignore",
+        json_schema_extra={
+            "examples": [
+                {
+                    "summary": "The harbour board discusses the new pier and agrees to ask for a second offer.",
+                    "topics": ["new pier", "budget"],
+                    "action_items": [{"task": "Ask for a second offer", "owner": "Ann", "due": "Friday"}],
+                    "sentiment": {"label": "neutral", "explanation": "The discussion is factual throughout."},
+                }
+            ]
+        },
+    )
+
+    summary: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=3000)]
+    topics: list[Line] = Field(max_length=20, description="The main subjects, most important first.")
+    action_items: list[ActionItem] = Field(max_length=40, description="Empty if nothing was agreed.")
+    sentiment: Sentiment
+
+
 class AnalysisState(BaseModel):
-    """What a language model made of the transcript, or how far it is with it."""
+    """The analysis of a transcript by a language model, and its state."""
 
     model_config = ConfigDict(from_attributes=True, json_schema_extra={"examples": [_EXAMPLE_ANALYSIS]})
 
     state: Literal["pending", "done", "failed"]
-    machine_made: Literal[True] = Field(default=True, description="A machine wrote this, and machines err.")
-    model: str | None = Field(description="The language model, as its server names it; null until it has answered.")
-    prompt_version: str | None = Field(description="Version of what the model was told.")
-    parts: int | None = Field(description="In how many parts the transcript was read; parts lose some of the whole.")
+    machine_made: Literal[True] = Field(default=True, description="A machine wrote this; it may be wrong.")
+    model: str | None = Field(
+        description="Name of the language model, as its server reports it; null before its response."
+    )
+    prompt_version: str | None = Field(description="Version of the prompts.")
+    parts: int | None = Field(
+        description="Number of parts in which the transcript was sent; several parts lose some context."
+    )
     requested_at: datetime = Field(validation_alias="created_at")
     finished_at: datetime | None
     reason_code: str | None = Field(
         description="Why it failed: analysis_refused, answer_not_usable, model_unavailable, nothing_said, "
         "request_not_accepted, transcript_too_long, transcript_unreadable, not_configured or internal_error."
     )
-    reason: str | None = Field(description="Why it failed, or why it takes longer, in a sentence.")
+    reason: str | None = Field(description="Why it failed, or why it is repeated, in a sentence.")
     insight: Insight | None
 
 
@@ -112,7 +161,7 @@ class Metadata(Enriched):
     model_config = ConfigDict(from_attributes=True, json_schema_extra={"examples": [_EXAMPLE]})
 
     job_id: UUID
-    created_at: datetime = Field(description="When the metadata was finished.", validation_alias="finished_at")
+    created_at: datetime = Field(description="Time at which the metadata was finished.", validation_alias="finished_at")
     analysis: AnalysisState | None = Field(
-        default=None, description="Null until POST /jobs/{job_id}/analyze asks for it."
+        default=None, description="Null until POST /jobs/{job_id}/analyze requests it."
     )

@@ -1,4 +1,4 @@
-"""Rows of the metadata service."""
+"""The tables of the metadata service."""
 
 from datetime import date, datetime
 from enum import StrEnum
@@ -13,31 +13,31 @@ from common import database
 
 
 class State(StrEnum):
-    """Where the enrichment or the analysis of a job stands."""
+    """The state of an enrichment or an analysis."""
 
-    AWAITED = "awaited"  # the job is accepted, its transcript not there yet
-    PENDING = "pending"  # waiting for this service's worker, or in its hands
+    AWAITED = "awaited"  # the job exists, its transcript does not yet
+    PENDING = "pending"  # due or leased
     DONE = "done"  # the result is stored
-    FAILED = "failed"  # given up: the transcript goes on without
-    DELETED = "deleted"  # the job is gone; the row only keeps a late message from bringing it back
+    FAILED = "failed"  # failed permanently; the transcript is not affected
+    DELETED = "deleted"  # the job is deleted; this tombstone stops late messages from creating it again
 
 
 class Base(DeclarativeBase):
-    """Tables of this service's schema."""
+    """Base of the tables of this service's schema."""
 
     metadata = database.metadata()
 
 
 class Outbox(database.OutboxMixin, Base):
-    """Events on their way to the bus."""
+    """Events to publish."""
 
 
 class Inbox(database.InboxMixin, Base):
-    """Events whose effect is committed."""
+    """Events that are processed."""
 
 
 class Leased(Base):
-    """What is common to the tables whose rows are work: at most one row per job, for its latest transcript."""
+    """Columns of the tables whose rows are work: at most one row per job, for its latest transcript."""
 
     __abstract__ = True
 
@@ -46,11 +46,11 @@ class Leased(Base):
     attempt: Mapped[int]
     state: Mapped[str] = mapped_column(Text)
     transcript_key: Mapped[str | None] = mapped_column(Text)
-    # The request that caused it, so that its lines and events can be found together.
+    # The request that caused the work, for its log records and events.
     correlation_id: Mapped[str | None] = mapped_column(Text)
     traceparent: Mapped[str | None] = mapped_column(Text)
 
-    # How often the work was taken; with the attempt it fences what a worker that lost its lease brings back.
+    # How often the row was leased; with the attempt it fences results of a worker that has lost its lease.
     tries: Mapped[int] = mapped_column(Integer, server_default=text("0"))
     available_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
     reason: Mapped[str | None] = mapped_column(Text)
@@ -59,12 +59,12 @@ class Leased(Base):
 
 
 class Enrichment(Leased):
-    """The enrichment of one job's transcript: work to do, then its result; durations in seconds."""
+    """The enrichment of one transcript and its result; durations in seconds."""
 
     __tablename__ = "enrichments"
     __table_args__ = (
         CheckConstraint("state IN ('awaited', 'pending', 'done', 'failed', 'deleted')", name="state"),
-        # What the worker looks for; nearly all rows are finished ones.
+        # For the worker; nearly all rows are finished.
         Index("enrichments_pending_idx", "available_at", postgresql_where=text("state = 'pending'")),
         Index("enrichments_deleted_idx", "finished_at", postgresql_where=text("state = 'deleted'")),
     )
@@ -83,7 +83,7 @@ class Enrichment(Leased):
 
 
 class Analysis(Leased):
-    """The analysis of one job's transcript by a language model, made on request."""
+    """The analysis of one transcript by a language model, on request."""
 
     __tablename__ = "analyses"
     __table_args__ = (
@@ -92,7 +92,7 @@ class Analysis(Leased):
     )
 
     reason_code: Mapped[str | None] = mapped_column(Text)
-    # Who made it, and how: the model's name, the version of the prompts, and in how many parts the text was read.
+    # Name of the model, version of the prompts, number of parts.
     model: Mapped[str | None] = mapped_column(Text)
     prompt_version: Mapped[str | None] = mapped_column(Text)
     parts: Mapped[int | None]
@@ -100,7 +100,7 @@ class Analysis(Leased):
 
 
 class AnalysisDay(Base):
-    """How many analyses a user has asked for on a day (UTC)."""
+    """The number of analyses that a user has requested on a day (UTC)."""
 
     __tablename__ = "analysis_days"
 

@@ -1,4 +1,4 @@
-"""A migrated database, a bucket and the settings that point there."""
+"""A migrated database, a bucket and their settings."""
 
 from collections.abc import AsyncIterator, Callable
 

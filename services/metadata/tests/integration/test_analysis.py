@@ -1,4 +1,4 @@
-"""From POST /jobs/{id}/analyze to the row and metadata.json, with a real client and a server that speaks the API."""
+"""Analysis from the request to the row and metadata.json, with a real client and a server with the same API."""
 
 import asyncio
 import json
@@ -12,21 +12,20 @@ import pytest
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
-from common.events import JobCreated, JobDeleted, JobOptions, JobTranscribed, keys
+from common.events import JobCreated, JobDeleted, JobOptions, JobTranscribed, UserDeleted, keys
 from common.storage import ObjectStore
 from common.web.errors import QuotaExceeded
 from common.web.identity import Identity
-from metadata.analysis import AnalysisService
-from metadata.analyst import AnalysisWorker
-from metadata.consumers import on_job_created, on_job_deleted
+from metadata.analysis.extractor import Extractor
+from metadata.consumers import on_job_created, on_job_deleted, on_user_deleted
 from metadata.errors import AnalysisNotConfigured, JobNotFound, TranscriptNotReady
-from metadata.extractor import Extractor
+from metadata.loops.analysis import AnalysisWorker
+from metadata.loops.enrichment import EnrichmentWorker
 from metadata.repository import AnalysisRepository
 from metadata.schemas import AnalysisState
-from metadata.service import EnrichmentService
+from metadata.service import AnalysisService, EnrichmentService
 from metadata.settings import Settings
 from metadata.tables import Analysis, AnalysisDay
-from metadata.worker import EnrichmentWorker
 from support.chat_server import INSIGHT, ChatServer, Said
 
 pytestmark = pytest.mark.integration
@@ -40,7 +39,7 @@ def reader(user_id: UUID, role: str = "user") -> Identity:
 
 
 class Desk:
-    """The service's rooms over one database and one store: what the routes and loops do, without the loops."""
+    """The services and workers with one database and one store, without running loops."""
 
     def __init__(self, engine: AsyncEngine, sessions: Sessions, store: ObjectStore, settings: Settings) -> None:
         self.engine, self.sessions, self.store, self.settings = engine, sessions, store, settings
@@ -74,13 +73,13 @@ class Desk:
         return job_id
 
     async def ask(self, job_id: UUID, who: Identity | None = None, allowed: int = 0, **choices: bool) -> AnalysisState:
-        """What POST /jobs/{id}/analyze answers."""
+        """The response of POST /jobs/{id}/analyze."""
         wanted = {"configured": True, "again": False} | choices
         async with self.sessions.begin() as session:
             return await AnalysisService(session).request(job_id, who or reader(self.owner), allowed=allowed, **wanted)
 
     async def shown(self, job_id: UUID) -> AnalysisState | None:
-        """The analysis in what GET /metadata/{id} answers."""
+        """The analysis in the response of GET /metadata/{id}."""
         async with self.sessions.begin() as session:
             return (await EnrichmentService(session).get(job_id, reader(self.owner))).analysis
 
@@ -95,7 +94,7 @@ class Desk:
             return (await session.scalars(select(Analysis).where(Analysis.job_id == job_id))).one()
 
     async def make_due(self) -> None:
-        """Let the pause before the next try be over."""
+        """Make the next try due."""
         async with self.sessions.begin() as session:
             await session.execute(update(Analysis).values(available_at=func.now()))
 
@@ -116,7 +115,7 @@ def desk(engine: AsyncEngine, sessions: Sessions, store: ObjectStore, settings: 
     return Desk(engine, sessions, store, with_key)
 
 
-async def test_analysis_is_made_shown_and_stored_as_machine_made(desk: Desk) -> None:
+async def test_analysis_is_shown_and_stored_as_machine_made(desk: Desk) -> None:
     job_id = await desk.transcribed()
     before = await desk.stored(job_id)
     asked = await desk.ask(job_id)
@@ -138,7 +137,7 @@ async def test_analysis_is_made_shown_and_stored_as_machine_made(desk: Desk) -> 
     assert str(job_id) not in json.dumps(analysis)
 
 
-async def test_finished_analysis_is_made_again_only_on_demand(desk: Desk) -> None:
+async def test_finished_analysis_is_repeated_only_on_request(desk: Desk) -> None:
     job_id = await desk.transcribed()
     await desk.ask(job_id)
     other = json.dumps(INSIGHT | {"summary": "Another view."})
@@ -155,7 +154,7 @@ async def test_finished_analysis_is_made_again_only_on_demand(desk: Desk) -> Non
     assert shown.insight.summary == "Another view."
 
 
-async def test_administrator_may_ask_and_a_stranger_hears_of_no_job(desk: Desk) -> None:
+async def test_administrator_may_request_and_another_user_gets_not_found(desk: Desk) -> None:
     job_id = await desk.transcribed()
     for configured in (True, False):
         for unknown, who in (
@@ -169,7 +168,7 @@ async def test_administrator_may_ask_and_a_stranger_hears_of_no_job(desk: Desk) 
     assert (await desk.row(job_id)).owner_id == desk.owner
 
 
-async def test_without_a_language_model_the_answer_says_what_is_missing(desk: Desk) -> None:
+async def test_without_a_language_model_the_error_names_the_setting(desk: Desk) -> None:
     job_id = await desk.transcribed()
     with pytest.raises(AnalysisNotConfigured, match="OPENAI_API_KEY"):
         await desk.ask(job_id, configured=False)
@@ -192,7 +191,7 @@ async def test_job_without_a_transcript_is_not_ready_rather_than_unknown(desk: D
         await desk.ask(event.job_id)
     await desk.transcribed(event.job_id)
     async with desk.sessions.begin() as session:
-        await on_job_created(event, session, None)  # late: more is known by now
+        await on_job_created(event, session, None)  # late event
     assert (await desk.ask(event.job_id)).state == "pending"
 
 
@@ -204,9 +203,7 @@ async def test_job_without_a_transcript_is_not_ready_rather_than_unknown(desk: D
         (Said(status=401), "request_not_accepted"),
     ],
 )
-async def test_failure_is_shown_with_its_reason_and_may_be_tried_again(
-    desk: Desk, answer: Said, reason_code: str
-) -> None:
+async def test_failure_is_shown_with_its_reason_and_may_be_repeated(desk: Desk, answer: Said, reason_code: str) -> None:
     job_id = await desk.transcribed()
     before = await desk.stored(job_id)
     await desk.ask(job_id)
@@ -225,7 +222,7 @@ async def test_failure_is_shown_with_its_reason_and_may_be_tried_again(
 
 
 @pytest.mark.parametrize("trouble", [Said(status=500), Said(status=429), Said(seconds=1.0)])
-async def test_trouble_is_retried_from_the_table_and_then_given_up(desk: Desk, trouble: Said) -> None:
+async def test_transient_error_is_retried_and_then_fails(desk: Desk, trouble: Said) -> None:
     job_id = await desk.transcribed()
     await desk.ask(job_id)
     async with desk.worker(ChatServer(trouble), enrichment_tries=2, openai_timeout_seconds=0.3) as worker:
@@ -245,14 +242,14 @@ async def test_work_that_lasts_longer_than_the_lease_stays_with_its_worker(desk:
     async with desk.worker(server, enrichment_lease_seconds=0.6) as worker:
         working = asyncio.create_task(worker.step())
         await eventually(lambda: _asked(server))
-        await asyncio.sleep(0.9)  # longer than the lease, shorter than the answer takes
+        await asyncio.sleep(0.9)  # longer than the lease, shorter than the response takes
         async with desk.sessions.begin() as session:
             assert await AnalysisRepository(session).claim(timedelta(minutes=1)) is None
         assert await working
     assert (await desk.row(job_id)).state == "done"
 
 
-async def test_later_transcript_and_deletion_take_the_analysis_away(desk: Desk) -> None:
+async def test_later_transcript_and_deletion_remove_the_analysis(desk: Desk) -> None:
     job_id = await desk.transcribed()
     await desk.ask(job_id)
     server = ChatServer()
@@ -274,7 +271,7 @@ async def test_later_transcript_and_deletion_take_the_analysis_away(desk: Desk) 
         await desk.ask(job_id)
 
 
-async def test_job_deleted_while_the_model_thinks_gets_no_metadata_back(desk: Desk) -> None:
+async def test_job_deleted_during_the_analysis_gets_no_metadata(desk: Desk) -> None:
     job_id = await desk.transcribed()
     await desk.ask(job_id)
     server = ChatServer(Said(seconds=0.5))
@@ -288,7 +285,7 @@ async def test_job_deleted_while_the_model_thinks_gets_no_metadata_back(desk: De
     assert [key async for key in desk.store.list(keys.metadata(job_id))] == []
 
 
-async def test_what_waits_when_the_key_is_taken_away_fails_visibly(desk: Desk) -> None:
+async def test_pending_analyses_fail_when_the_key_is_removed(desk: Desk) -> None:
     job_id = await desk.transcribed()
     await desk.ask(job_id)
     async with desk.sessions.begin() as session:
@@ -309,7 +306,7 @@ async def eventually(condition: Callable[[], Awaitable[bool]], seconds: float = 
             await asyncio.sleep(0.02)
 
 
-async def test_analyses_are_counted_by_user_and_day_repeated_ones_too(desk: Desk) -> None:
+async def test_analyses_are_counted_by_user_and_day_including_repeated_ones(desk: Desk) -> None:
     job_id = await desk.transcribed()
     async with desk.worker(ChatServer()) as worker:
         for _ in range(2):
@@ -330,7 +327,18 @@ async def test_analyses_are_counted_by_user_and_day_repeated_ones_too(desk: Desk
     assert (await desk.ask(await desk.transcribed(), allowed=2)).state == "pending"
 
 
-def test_administrators_are_exempt_unless_the_settings_say_otherwise(settings: Settings) -> None:
+async def test_deleted_user_leaves_no_count_of_analyses(desk: Desk) -> None:
+    other = uuid4()
+    for user_id in (desk.owner, other):
+        await desk.ask(await desk.transcribed(), reader(user_id, "admin"))
+    event = UserDeleted(user_id=desk.owner, deleted_by=other)
+    async with desk.sessions.begin() as session:
+        await on_user_deleted(event, session, None)
+        await on_user_deleted(event, session, None)
+        assert list(await session.scalars(select(AnalysisDay.user_id))) == [other]
+
+
+def test_administrators_are_exempt_by_default(settings: Settings) -> None:
     limited = settings.model_copy(update={"analyses_per_day": 5})
     assert (limited.analyses_allowed(is_admin=False), limited.analyses_allowed(is_admin=True)) == (5, 0)
     assert limited.model_copy(update={"analyses_exempt_admins": False}).analyses_allowed(is_admin=True) == 5

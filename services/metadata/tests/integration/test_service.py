@@ -1,4 +1,4 @@
-"""The whole service: event in, event out, answers to those who may ask, readiness."""
+"""The whole service: consumed and published events, API, readiness."""
 
 import asyncio
 import json
@@ -42,28 +42,28 @@ def token(user_id: UUID, role: str = "user") -> str:
 
 
 def published_keys(_request: httpx.Request) -> httpx.Response:
-    """What the auth service answers when asked for its keys."""
+    """The key set of the auth service."""
     public = json.loads(jwt.algorithms.OKPAlgorithm.to_jwk(KEY.public_key()))
     return httpx.Response(200, json={"keys": [public | {"kid": "k1", "alg": "EdDSA", "use": "sig"}]})
 
 
 @dataclass
 class Running:
-    """The service with its neighbours: whoever publishes to it, and whoever hears it."""
+    """The service, a publisher and a consumer of its events."""
 
     app: FastAPI
     client: httpx.AsyncClient
     broker: Broker
     store: ObjectStore
-    heard: asyncio.Queue[Event]
+    received: asyncio.Queue[Event]
 
     async def get(self, job_id: UUID, bearer: str | None) -> httpx.Response:
-        """Ask for a job's metadata."""
+        """Request the metadata of a job."""
         headers = {"Authorization": f"Bearer {bearer}"} if bearer else {}
         return await self.client.get(f"/metadata/{job_id}", headers=headers)
 
     async def analyze(self, job_id: UUID, bearer: str) -> httpx.Response:
-        """Ask for an analysis of a job's transcript."""
+        """Request the analysis of a job's transcript."""
         return await self.client.post(f"/jobs/{job_id}/analyze", headers={"Authorization": f"Bearer {bearer}"})
 
 
@@ -93,12 +93,12 @@ async def keyless(connected_settings: Settings, engine: AsyncEngine, store: Obje
 
 @asynccontextmanager
 async def run(settings: Settings, engine: AsyncEngine, store: ObjectStore) -> AsyncIterator[Running]:
-    """The service with its neighbours."""
+    """A running service with its publisher and consumer."""
     app = create_app(settings)
-    heard: asyncio.Queue[Event] = asyncio.Queue()
+    received: asyncio.Queue[Event] = asyncio.Queue()
 
-    async def hear(event: Event, _session: AsyncSession, _resources: None) -> None:
-        heard.put_nowait(event)
+    async def receive(event: Event, _session: AsyncSession, _resources: None) -> None:
+        received.put_nowait(event)
 
     async with app.router.lifespan_context(app):
         keys_client = httpx.AsyncClient(transport=httpx.MockTransport(published_keys))
@@ -109,12 +109,12 @@ async def run(settings: Settings, engine: AsyncEngine, store: ObjectStore) -> As
             service="jobs",
             sessions=database.sessions(engine),
             inbox=Inbox,
-            subscriptions={event: hear for event, services in SUBSCRIBERS.items() if "jobs" in services},
+            subscriptions={event: receive for event, services in SUBSCRIBERS.items() if "jobs" in services},
             resources=None,
         )
         await jobs.start()
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://metadata") as client:
-            yield Running(app, client, broker, store, heard)
+            yield Running(app, client, broker, store, received)
         await jobs.stop()
         await broker.close()
         await keys_client.aclose()
@@ -129,7 +129,7 @@ async def eventually(condition: Callable[[], Awaitable[bool]], seconds: float = 
 
 
 async def a_transcribed_job(running: Running) -> JobTranscribed:
-    """Store a transcript and tell the service of it."""
+    """Store a transcript and publish its event."""
     job_id = uuid4()
     event = JobTranscribed(
         job_id=job_id,
@@ -156,9 +156,9 @@ async def a_transcribed_job(running: Running) -> JobTranscribed:
     return event
 
 
-async def test_transcribed_job_is_enriched_announced_shown_and_forgotten(running: Running) -> None:
+async def test_transcribed_job_is_enriched_published_shown_and_deleted(running: Running) -> None:
     event = await a_transcribed_job(running)
-    enriched = await asyncio.wait_for(running.heard.get(), 15)
+    enriched = await asyncio.wait_for(running.received.get(), 15)
     assert isinstance(enriched, MetadataEnriched)
     assert (enriched.job_id, enriched.attempt) == (event.job_id, 1)
     assert enriched.correlation_id == event.correlation_id
@@ -184,11 +184,11 @@ async def test_transcribed_job_is_enriched_announced_shown_and_forgotten(running
     await eventually(gone)
 
 
-async def test_analysis_is_accepted_then_shown_and_then_answered_at_once(
+async def test_analysis_is_accepted_then_shown_then_returned_at_once(
     running: Running, language_model: ChatServer
 ) -> None:
     event = await a_transcribed_job(running)
-    await asyncio.wait_for(running.heard.get(), 15)
+    await asyncio.wait_for(running.received.get(), 15)
     owner = token(event.owner_id)
     assert (await running.get(event.job_id, owner)).json()["analysis"] is None
     accepted = await running.analyze(event.job_id, owner)
@@ -210,17 +210,17 @@ async def test_analysis_is_accepted_then_shown_and_then_answered_at_once(
     assert (stranger.status_code, stranger.json()["code"]) == (404, "job_not_found")
 
 
-async def test_analysis_without_a_language_model_is_refused_by_name(keyless: Running) -> None:
+async def test_analysis_without_a_language_model_is_refused(keyless: Running) -> None:
     event = await a_transcribed_job(keyless)
-    await asyncio.wait_for(keyless.heard.get(), 15)
+    await asyncio.wait_for(keyless.received.get(), 15)
     refused = await keyless.analyze(event.job_id, token(event.owner_id))
     assert (refused.status_code, refused.json()["code"]) == (409, "analysis_not_configured")
     assert (await keyless.get(event.job_id, token(event.owner_id))).json()["analysis"] is None
 
 
-async def test_stranger_hears_the_same_as_for_a_job_that_does_not_exist(running: Running) -> None:
+async def test_job_of_another_owner_is_not_found(running: Running) -> None:
     event = await a_transcribed_job(running)
-    await asyncio.wait_for(running.heard.get(), 15)
+    await asyncio.wait_for(running.received.get(), 15)
     foreign = await running.get(event.job_id, token(uuid4()))
     unknown = await running.get(uuid4(), token(uuid4()))
     for answer in (foreign, unknown):
@@ -230,7 +230,7 @@ async def test_stranger_hears_the_same_as_for_a_job_that_does_not_exist(running:
     assert foreign.json()["title"] == unknown.json()["title"]
 
 
-async def test_nobody_is_told_anything_without_a_token(running: Running) -> None:
+async def test_request_without_a_token_is_refused(running: Running) -> None:
     answer = await running.get(uuid4(), None)
     assert answer.status_code == 401
     assert (await running.client.get("/metadata/not-an-id", headers={"Authorization": "Bearer x"})).status_code == 401

@@ -1,4 +1,4 @@
-"""From a waiting row to metadata.json, the row and the event."""
+"""Enrichment from the pending row to metadata.json, the result and the event."""
 
 import asyncio
 import json
@@ -12,11 +12,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from common.events import JobTranscribed, keys
 from common.storage import ObjectMissing, ObjectStore
+from metadata.loops.enrichment import EnrichmentWorker
 from metadata.repository import EnrichmentRepository
 from metadata.service import EnrichmentService
 from metadata.settings import Settings
 from metadata.tables import Enrichment, Outbox
-from metadata.worker import EnrichmentWorker
 from native.testing import ObjectStoreServer
 
 pytestmark = pytest.mark.integration
@@ -40,7 +40,7 @@ def a_transcript(**fields: Any) -> bytes:
 
 
 def transcribed(job_id: UUID | None = None, *, attempt: int = 1, **fields: Any) -> JobTranscribed:
-    """The event that asks for enrichment."""
+    """The event that requests an enrichment."""
     job_id = job_id or uuid4()
     return JobTranscribed(
         **{
@@ -59,7 +59,7 @@ def transcribed(job_id: UUID | None = None, *, attempt: int = 1, **fields: Any) 
 
 
 async def put_transcript(store: ObjectStore, event: JobTranscribed, data: bytes | None = None) -> None:
-    """Store the transcript that the event speaks of."""
+    """Store the transcript of the event."""
     await store.put(event.transcript_key, data or a_transcript(), "application/json")
 
 
@@ -87,7 +87,7 @@ async def ask(sessions: Sessions, event: JobTranscribed) -> bool:
 
 
 async def make_due(sessions: Sessions) -> None:
-    """Let the pause before the next try be over."""
+    """Make the next try due."""
     async with sessions.begin() as session:
         await session.execute(update(Enrichment).values(available_at=func.now()))
 
@@ -112,7 +112,7 @@ async def test_transcript_becomes_metadata_row_and_event(
     assert not await worker.step()
 
 
-async def test_stored_metadata_tells_nothing_of_the_job(
+async def test_stored_metadata_depends_on_the_transcript_alone(
     worker: EnrichmentWorker, sessions: Sessions, store: ObjectStore
 ) -> None:
     events = [transcribed(), transcribed()]
@@ -125,7 +125,7 @@ async def test_stored_metadata_tells_nothing_of_the_job(
 
 
 @pytest.mark.parametrize("data", [b"{", a_transcript(segments="none")])
-async def test_unreadable_transcript_fails_at_once_and_says_so(
+async def test_unreadable_transcript_fails_at_once_with_a_reason(
     worker: EnrichmentWorker, sessions: Sessions, store: ObjectStore, data: bytes
 ) -> None:
     event = transcribed()
@@ -145,7 +145,7 @@ async def test_missing_transcript_fails_at_once(worker: EnrichmentWorker, sessio
     assert (await row_of(sessions, event.job_id)).state == "failed"
 
 
-async def test_store_outage_is_retried_and_then_given_up(
+async def test_store_outage_is_retried_and_then_fails(
     sessions: Sessions, engine: AsyncEngine, settings: Settings, storage_settings: object
 ) -> None:
     broken = ObjectStore(settings.model_copy(update={"s3_endpoint": "http://127.0.0.1:1"}))
@@ -187,7 +187,7 @@ async def test_two_workers_never_take_the_same_transcript(sessions: Sessions) ->
     assert [claim is not None for claim in claims] == [True, False]
 
 
-async def test_worker_whose_lease_ran_out_changes_nothing(
+async def test_worker_with_an_expired_lease_changes_nothing(
     worker: EnrichmentWorker, sessions: Sessions, store: ObjectStore
 ) -> None:
     event = transcribed()
@@ -196,14 +196,14 @@ async def test_worker_whose_lease_ran_out_changes_nothing(
     async with sessions.begin() as session:
         late = await EnrichmentRepository(session).claim(timedelta(0))
     assert late is not None
-    assert await worker.step()  # the lease is over, so that another one may take it
+    assert await worker.step()  # the lease has expired, so another worker may lease the row
     async with sessions.begin() as session:
         assert not await EnrichmentService(session).give_up(late, "too late")
     assert (await row_of(sessions, event.job_id)).state == "done"
     assert len(await announced(sessions)) == 1
 
 
-async def test_transcript_that_kills_its_worker_is_given_up(
+async def test_transcript_that_kills_its_worker_fails(
     worker: EnrichmentWorker, sessions: Sessions, settings: Settings
 ) -> None:
     event = transcribed()
@@ -217,7 +217,7 @@ async def test_transcript_that_kills_its_worker_is_given_up(
     assert "stopped each time" in (row.reason or "")
 
 
-async def test_stopping_in_the_middle_counts_no_try_and_hands_the_work_back(
+async def test_shutdown_counts_no_try_and_releases_the_claim(
     engine: AsyncEngine, sessions: Sessions, store: ObjectStore, settings: Settings
 ) -> None:
     reading = asyncio.Event()
@@ -242,7 +242,7 @@ async def test_stopping_in_the_middle_counts_no_try_and_hands_the_work_back(
     await slow.close()
 
 
-async def test_later_attempt_replaces_an_earlier_one_and_never_the_other_way_round(
+async def test_later_attempt_replaces_an_earlier_one_only(
     worker: EnrichmentWorker, sessions: Sessions, store: ObjectStore
 ) -> None:
     first = transcribed()
@@ -256,7 +256,7 @@ async def test_later_attempt_replaces_an_earlier_one_and_never_the_other_way_rou
     assert (row.attempt, row.words) == (2, 3)
 
 
-async def test_deleted_job_stays_forgotten_though_messages_come_late(
+async def test_deleted_job_stays_deleted_when_messages_arrive_late(
     worker: EnrichmentWorker, sessions: Sessions, store: ObjectStore
 ) -> None:
     event = transcribed()
@@ -296,7 +296,7 @@ async def test_job_deleted_in_the_middle_leaves_no_object(
     assert await announced(sessions) == []
 
 
-async def test_leftovers_of_long_deleted_jobs_are_pruned(sessions: Sessions) -> None:
+async def test_old_tombstones_are_deleted(sessions: Sessions) -> None:
     event = transcribed()
     async with sessions.begin() as session:
         repository = EnrichmentRepository(session)

@@ -1,12 +1,12 @@
-"""What a transcript is about, in its own words."""
+"""Keywords of transcripts."""
 
 import logging
 from itertools import pairwise
 
 import pytest
 
-from metadata import keywords
-from metadata.keywords import extract, stop_words
+from metadata.text import keywords
+from metadata.text.keywords import extract, stop_words
 
 ENGLISH = (
     "The printing press changed Europe. Before the printing press, books were copied by hand, and books were rare. "
@@ -38,7 +38,7 @@ def test_terms_come_before_single_words_and_without_function_words() -> None:
     assert not {"the", "of", "was", "is"} & {word.lower() for word in found}
 
 
-def test_scores_are_relative_to_the_best_and_fall() -> None:
+def test_scores_are_relative_to_the_best_and_descend() -> None:
     scores = [found.score for found in extract(ENGLISH, "en", 10)]
     assert scores[0] == max(scores) == 1.0
     assert all(earlier >= later > 0 for earlier, later in pairwise(scores))
@@ -48,7 +48,7 @@ def test_the_same_text_gives_the_same_keywords() -> None:
     assert extract(ENGLISH, "en", 10) == extract(ENGLISH, "en", 10)
 
 
-def test_a_word_in_two_endings_is_named_once() -> None:
+def test_a_word_with_two_endings_is_listed_once() -> None:
     found = words("The letter was cut in steel. Letters were cast in lead, and every letter was set by hand.", "en")
     assert len({"letter", "letters", "Letters"} & set(found)) == 1
 
@@ -66,7 +66,7 @@ def test_limit_is_kept() -> None:
         ("pt", "A ferrovia liga as cidades. A ferrovia é antiga, mas a ferrovia ainda funciona.", "ferrovia", "mas"),
     ],
 )
-def test_keywords_know_the_language(language: str, text: str, expected: str, unwanted: str) -> None:
+def test_keywords_depend_on_the_language(language: str, text: str, expected: str, unwanted: str) -> None:
     found = [word.lower() for word in words(text, language)]
     assert expected in found
     assert unwanted not in found
@@ -92,21 +92,21 @@ def test_latin_names_inside_chinese_are_found() -> None:
     assert "Whisper" in words("我用 Whisper 转写。Whisper 很快，Whisper 是免费的。", "zh")
 
 
-def test_script_that_nobody_here_can_cut_gives_none() -> None:
+def test_unsupported_script_gives_no_keywords() -> None:
     assert words("สวัสดีครับ วันนี้เราจะพูดเรื่องรถไฟ รถไฟเร็วมาก", "th") == []
 
 
 @pytest.mark.parametrize("text", ["", " ", "♪ ♪ ♪", "Hm.", "1 2 3", "?!"])
 @pytest.mark.parametrize("language", ["en", "zh", "xx", None])
-def test_text_without_content_gives_none(text: str, language: str | None) -> None:
+def test_text_without_content_gives_no_keywords(text: str, language: str | None) -> None:
     assert words(text, language) == []
 
 
-def test_language_without_a_list_learns_its_common_words_from_the_text() -> None:
+def test_common_words_of_a_language_without_a_list_come_from_the_text() -> None:
     text = " ".join(f"Mae y llyfrgell{number} yn yr ardal ac mae hi'n brysur." for number in range(40))
     common = stop_words("cy", text)
     assert {"mae", "y", "yn", "yr", "ac"} <= common
-    assert "brysur" not in common  # a long word is content however often it is said
+    assert "brysur" not in common  # a long word is content at any frequency
 
 
 def test_breton_does_not_get_the_brazilian_list() -> None:
@@ -114,9 +114,7 @@ def test_breton_does_not_get_the_brazilian_list() -> None:
     assert "não" in stop_words("pt", "")
 
 
-def test_no_text_reaches_the_log_when_extraction_stumbles(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failed_extraction_logs_no_text(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     caplog.set_level(logging.DEBUG)
 
     def stumble(*_args: object, **_kwargs: object) -> None:

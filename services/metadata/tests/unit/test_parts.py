@@ -1,10 +1,10 @@
-"""Cutting long transcripts for a language model."""
+"""Parts of long transcripts for a language model."""
 
 import pytest
 
+from metadata.analysis.parts import cut, groups, tokens
 from metadata.errors import AnalysisFailed
-from metadata.parts import cut, groups, tokens
-from metadata.transcripts import Segment, Transcript
+from metadata.text.transcripts import Segment, Transcript
 
 
 def transcript(*texts: str) -> Transcript:
@@ -26,7 +26,7 @@ def test_parts_are_filled_evenly() -> None:
     assert max(sizes) - min(sizes) < 100
 
 
-def test_what_fits_is_one_part() -> None:
+def test_short_transcript_is_one_part() -> None:
     assert cut(transcript("One.", "Two."), 500, 10) == ["One.\nTwo."]
 
 

@@ -1,12 +1,12 @@
-"""How much was said, and how fast."""
+"""Statistics of transcripts."""
 
 import json
 
 import pytest
 
 from metadata.errors import TranscriptUnreadable
-from metadata.statistics import count_words, measure
-from metadata.transcripts import Segment, Transcript, parse
+from metadata.text.statistics import count_words, measure
+from metadata.text.transcripts import Segment, Transcript, parse
 
 
 def transcript(text: str, duration: float = 60.0, speech: float = 30.0, **fields: object) -> Transcript:
@@ -25,18 +25,18 @@ def transcript(text: str, duration: float = 60.0, speech: float = 30.0, **fields
         ("안녕하세요 여러분", 2),
     ],
 )
-def test_words_are_counted_as_each_script_writes_them(text: str, words: int) -> None:
+def test_words_are_counted_by_script(text: str, words: int) -> None:
     assert count_words(text) == words
 
 
-def test_words_per_minute_leave_pauses_out() -> None:
+def test_words_per_minute_exclude_pauses() -> None:
     statistics = measure(transcript("one two three four five six", duration=60.0, speech=12.0))
     assert statistics.words == 6
     assert statistics.words_per_minute == 30.0
     assert statistics.speech_ratio == 0.2
 
 
-def test_silence_has_statistics_too() -> None:
+def test_silence_has_statistics() -> None:
     statistics = measure(transcript("", duration=0.0, speech=0.0))
     assert (statistics.speech_ratio, statistics.words_per_minute, statistics.words) == (0.0, 0.0, 0)
 
@@ -47,7 +47,7 @@ def test_speech_is_never_longer_than_the_recording() -> None:
     assert statistics.speech_seconds == 1.0
 
 
-def test_every_language_is_listed_with_its_seconds_the_most_spoken_first() -> None:
+def test_languages_are_listed_with_seconds_most_spoken_first() -> None:
     spoken = [("zh", 0.0, 4.0), ("en", 4.0, 14.5), ("zh", 15.0, 17.25), (None, 20.0, 21.0)]
     segments = [Segment(start=start, end=end, text="…", language=language) for language, start, end in spoken]
     statistics = measure(transcript("…", language="de").model_copy(update={"segments": segments}))
@@ -59,7 +59,7 @@ def test_a_recording_without_segments_has_no_language() -> None:
     assert measure(transcript("", language="en")).languages == []
 
 
-def test_transcript_is_read_with_fields_it_does_not_need() -> None:
+def test_unknown_fields_of_a_transcript_are_ignored() -> None:
     stored = {
         "version": 1,
         "language": "en",
@@ -75,12 +75,12 @@ def test_transcript_is_read_with_fields_it_does_not_need() -> None:
     assert read.segments[0].end == 2.0
 
 
-def test_translation_is_english_whatever_was_spoken() -> None:
+def test_text_of_a_translation_is_english() -> None:
     assert transcript("Good morning.", language="de", task="translate").text_language == "en"
 
 
 @pytest.mark.parametrize("stored", [b"", b"not json", b"{}", b'{"text": "secret words", "segments": "secret words"}'])
-def test_unreadable_transcript_is_named_without_quoting_it(stored: bytes) -> None:
+def test_error_of_an_unreadable_transcript_does_not_quote_it(stored: bytes) -> None:
     with pytest.raises(TranscriptUnreadable) as raised:
         parse(stored)
     assert "secret" not in str(raised.value)

@@ -1,13 +1,13 @@
-"""Quoting what matters."""
+"""Summaries of transcripts."""
 
 import random
 import time
 
 import pytest
 
-from metadata.sentences import split
-from metadata.summary import summarise
-from metadata.transcripts import Segment, Transcript
+from metadata.text.sentences import split
+from metadata.text.summary import summarise
+from metadata.text.transcripts import Segment, Transcript
 
 ENGLISH = (
     "Good morning everybody. The printing press changed Europe. Before the printing press, books were copied by hand, "
@@ -23,7 +23,7 @@ CHINESE = (
 
 
 def transcript(text: str, language: str | None = "en", *, piece: int = 60) -> Transcript:
-    """The text in segments that end anywhere, as captions do."""
+    """The text in segments that end anywhere, like captions."""
     words = text.split(" ") if " " in text else [text[at : at + 10] for at in range(0, len(text), 10)]
     segments, line = [], ""
     for word in words:
@@ -60,7 +60,7 @@ def test_a_sentence_begins_when_its_segment_does() -> None:
         assert set(sentence.text.split()[:1]) & set(segment.text.split())
 
 
-def test_what_is_said_again_and_again_is_quoted_once() -> None:
+def test_repeated_sentence_is_quoted_once() -> None:
     text = " ".join(["Our new harbour makes ships and sailors very happy indeed."] * 20 + [ENGLISH])
     found = [each.text for each in summarise(transcript(text), 5)]
     assert len(found) == len(set(found)) > 1
@@ -86,7 +86,7 @@ def test_abbreviations_end_no_sentence() -> None:
         ("en", ["So do", "I. He lives in the U.S.", "army."], ["So do I.", "He lives in the U.S. army."]),
     ],
 )
-def test_sentences_go_across_segments_in_every_script(language: str, parts: list[str], sentences: list[str]) -> None:
+def test_sentences_span_segments_in_every_script(language: str, parts: list[str], sentences: list[str]) -> None:
     segments = [Segment(start=at, end=at + 1, text=part) for at, part in enumerate(parts)]
     assert [each.text for each in split(segments, language)] == sentences
 
@@ -107,11 +107,11 @@ def test_chinese_needs_no_spaces() -> None:
 
 
 @pytest.mark.parametrize(("text", "language"), [("", "en"), ("…", "en"), ("ภาษาไทยไม่มีช่องว่าง", "th")])
-def test_nothing_is_quoted_where_nothing_can_be_told_apart(text: str, language: str) -> None:
+def test_summary_is_empty_where_words_cannot_be_separated(text: str, language: str) -> None:
     assert [each.text for each in summarise(transcript(text, language), 5)] in ([], ["…"])
 
 
-def test_without_full_stops_segments_stand_for_sentences() -> None:
+def test_segments_are_used_as_sentences_without_full_stops() -> None:
     text = ENGLISH.replace(".", "").replace(",", "").lower()
     found = summarise(transcript(" ".join([text] * 4)), 3)
     assert found

@@ -37,7 +37,7 @@ SUBSCRIBERS: dict[type[Event], tuple[str, ...]] = {
     JobCancelled: ("cleanup",),
     JobExpired: ("jobs",),
     ResetRequested: ("jobs", "auth"),
-    UserDeleted: ("jobs",),
+    UserDeleted: ("jobs", "metadata"),
     JobDeleted: ("metadata", "cleanup"),
 }
 

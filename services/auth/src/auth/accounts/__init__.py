@@ -1,0 +1,1 @@
+"""Accounts: first start, login, registration, administration and deletion."""

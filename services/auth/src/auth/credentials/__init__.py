@@ -1,0 +1,1 @@
+"""User names and passwords: normal forms, rules and hashes."""

@@ -1,0 +1,1 @@
+"""Signing keys: encryption at rest and rotation."""

@@ -1,0 +1,1 @@
+"""The HTTP entrance: public, administrative and internal operations."""

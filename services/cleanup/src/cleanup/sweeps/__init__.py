@@ -1,0 +1,1 @@
+"""The rules that delete objects, and the loop that runs them."""

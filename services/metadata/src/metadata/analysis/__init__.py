@@ -1,0 +1,1 @@
+"""Analysis of transcripts by a language model: prompts, parts, client."""

@@ -1,0 +1,1 @@
+"""Background loops that process rows under a lease."""

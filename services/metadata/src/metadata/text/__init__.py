@@ -1,0 +1,1 @@
+"""Enrichment as a pure function of a transcript: statistics, keywords, summary."""
