@@ -9,7 +9,7 @@ PYTEST_ARGS ?=
 PYTEST = $(BIN)/pytest -n $(WORKERS) --no-loadscope-reorder $(PYTEST_ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev models demo up down status migrate backup restore test lint lint-types lint-rest fmt contracts settings lock test-unit \
+.PHONY: help setup dev models demo up down status migrate migration backup restore test lint lint-types lint-rest fmt contracts settings lock test-unit \
 	test-integration test-e2e test-chaos test-web soak fuzz bench clean clean-data
 
 help: ## Show this list
@@ -38,6 +38,9 @@ status: ## Show what runs, where, and whether it is well
 
 migrate: setup ## Bring the four database schemas up to date (`make up` does it at every start)
 	@$(BIN)/python -m native migrate
+
+migration: dev ## Write the next migration of a service from its tables (SERVICE=jobs MESSAGE="add a column")
+	@$(BIN)/python scripts/migration.py "$(SERVICE)" "$(MESSAGE)"
 
 test: lint test-web ## Linters, types, contracts; the page's own tests; unit, integration and end-to-end tests; a short soak (all faults: test-chaos)
 	@$(BIN)/python -m models get $(MODEL)

@@ -1,4 +1,4 @@
-"""Alembic's entrance."""
+"""Alembic environment of jobs."""
 
 from common.database import run_env
 from jobs.administration.tables import Concurrency
