@@ -21,7 +21,7 @@ setup: ## Install what running the platform needs (.venv, locked packages, the m
 dev: ## Install what the tests and linters need as well (torch, openai-whisper)
 	@$(PYTHON) scripts/setup.py --dev
 
-models: setup ## Bring a Whisper model into MODEL_DIR (MODEL=base)
+models: setup ## Bring a Whisper model and the voice detector into MODEL_DIR (MODEL=base)
 	@$(BIN)/python -m models get $(MODEL)
 
 demo: models ## A recording in, its transcript out (FILE=path for your own, KEEP=1 leaves the platform running)

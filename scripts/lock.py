@@ -30,8 +30,8 @@ SECTIONS = ("runtime", "dev", "whisper")
 WHISPER = "openai-whisper"
 BUILD = ["hatchling", "editables"]  # what installing the members as editable needs
 OUTSIDE = ("torch", "triton")  # torch's build depends on the machine; triton serves GPUs only
-# What faster-whisper would bring for its own code, of which we read one data file and import nothing; and OpenVINO's
-# reporting to its maker, which its conversion tools do and its runtime goes without.
+# What faster-whisper needs to download models, which bench/ gives it as folders; and OpenVINO's reporting to its maker,
+# which its conversion tools do and its runtime does without.
 NOT_NEEDED = ("huggingface-hub", "tokenizers", "openvino-telemetry")
 TESTS_ONLY = (WHISPER, "numba", "pytest")  # imported by members, but only where tests run or the extra is installed
 DEV_EXTRAS = {"torch"}  # extras of members that only the tests install

@@ -35,6 +35,7 @@ from common.events import (
 from common.messaging import Broker
 from common.settings import BrokerSettings, StorageSettings
 from common.storage import ObjectStore, keys
+from models import default_dir, detector
 from transcriber.app import create_app
 from transcriber.settings import Settings
 from transcriber.speech import SPEECH
@@ -42,6 +43,12 @@ from transcriber.vad import BLOCK, FRAME, SpeechDetector
 
 Samples = NDArray[np.float32]
 RATE = 16_000
+
+
+@pytest.fixture(scope="session", autouse=True)
+def voice_detector() -> None:
+    """The weights that every plan needs, brought into MODEL_DIR once."""
+    detector.bring(default_dir(), print)
 
 
 def read_media(path: Path, rate: int = RATE) -> Samples:

@@ -22,6 +22,7 @@ from .recent import RecentStore
 from .selftest import selftest
 from .settings import Settings
 from .transcription import Transcriber
+from .vad import model_path
 from .verification import Verifier
 from .worker import Worker
 
@@ -95,6 +96,7 @@ class TranscriberService:
             log.info("models", found=line)
         name, present = await self._engine.models()
         served = chosen(present, self._settings.models)
+        model_path()  # raises unless the voice detector is there
         await selftest(self._engine, served[0])
         info = await self._engine.info(served[0])
         threads, batch_windows = await self._engine.tuning(served[0])
