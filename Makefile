@@ -11,7 +11,7 @@ PYTEST = $(BIN)/pytest -n $(WORKERS) --no-loadscope-reorder $(PYTEST_ARGS)
 DEPTRY = $(BIN)/deptry --no-ansi --package-module-name-map verbatim-common=common,verbatim-models=models
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev models demo up down status migrate backup restore test lint lint-types lint-rest fmt contracts settings lock coverage changelog \
+.PHONY: help setup dev models demo up down status migrate migration backup restore test lint lint-types lint-rest fmt contracts settings lock coverage changelog \
 	test-unit test-integration test-e2e test-chaos test-web soak fuzz bench clean clean-data
 
 help: ## Show this list
@@ -23,7 +23,7 @@ setup: ## Install what running the platform needs (.venv, locked packages, the m
 dev: ## Install what the tests and linters need as well (torch, openai-whisper)
 	@$(PYTHON) scripts/setup.py --dev
 
-models: setup ## Download a Whisper model to MODEL_DIR (MODEL=base)
+models: setup ## Download a Whisper model and the voice detector to MODEL_DIR (MODEL=base)
 	@$(BIN)/python -m models get $(MODEL)
 
 demo: models ## A recording in, its transcript out (FILE=path for your own, KEEP=1 leaves the platform running)
@@ -40,6 +40,9 @@ status: ## Show what runs, where, and whether it is healthy
 
 migrate: setup ## Bring the four database schemas up to date (`make up` does it at every start)
 	@$(BIN)/python -m native migrate
+
+migration: dev ## Write the next migration of a service from its tables (SERVICE=jobs MESSAGE="add a column")
+	@$(BIN)/python scripts/migration.py "$(SERVICE)" "$(MESSAGE)"
 
 test: lint test-web ## Linters, types, contracts; the page's own tests; unit, integration and end-to-end tests; a short soak (all faults: test-chaos)
 	@$(BIN)/python -m models get $(MODEL)

@@ -28,8 +28,8 @@ SECTIONS = ("runtime", "dev", "whisper")
 WHISPER = "openai-whisper"
 BUILD = ["hatchling", "editables"]  # what installing the members as editable needs
 OUTSIDE = ("torch", "triton")  # torch's build depends on the machine; triton serves GPUs only
-# Dependencies of faster-whisper's code, which is not imported (only one data file is read), and OpenVINO's telemetry,
-# which its conversion tools use and its runtime does not need.
+# What faster-whisper needs to download models, which bench/ gives it as folders; and OpenVINO's reporting to its maker,
+# which its conversion tools do and its runtime does without.
 NOT_NEEDED = ("huggingface-hub", "tokenizers", "openvino-telemetry")
 DEV_EXTRAS = {"torch", "testing"}  # extras of members that only the tests install
 HEADER = """\

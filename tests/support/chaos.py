@@ -15,6 +15,7 @@ import httpx
 from common.events import SERVICES
 from common.settings import StorageSettings
 from common.storage import ObjectStore
+from models import detector
 from native import bootstrap, postgres, rabbitmq, seaweedfs
 from native.fleet import BUCKET, WITH_DATABASE, Fleet
 from native.settings import NativeSettings
@@ -245,6 +246,7 @@ def faulty_platform(
             update={"state_dir": folder, "transcribers": transcribers, "gateway_port": 0}
         )
         wiring = _merged(PATIENT, IMPATIENT, _through(state, proxies), extra or {})
+        detector.bring(settings.model_dir, print)
         fleet = stack.enter_context(Fleet(folder, settings, extra=wiring).running())
         user = PlatformClient(fleet.url("gateway"), *fleet.credentials)
         stack.callback(user.close)

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from . import detector
 from .bring import bring, default_forms
 from .errors import ModelError
 from .layout import Format, check, default_dir, digest, present, verify
@@ -36,6 +37,10 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _get(options: argparse.Namespace) -> int:
+    if options.name == detector.NAME:
+        detector.bring(options.model_dir, _say, path=options.path, force=options.force)
+        _tell(f"{detector.NAME} is in {options.model_dir}")
+        return 0
     forms = _FORMS[options.format] if options.format else default_forms()
     model = MODELS[options.name]
     brought = bring(model, options.model_dir, forms, _say, path=options.path, force=options.force)
@@ -44,6 +49,7 @@ def _get(options: argparse.Namespace) -> int:
     if options.format is None and forms == (Format.CT2,):
         _say("torch is not installed: only the ct2 form, which the ctranslate2 engine reads, was asked for.")
     _tell(f"{model.name} is in {options.model_dir}: {', '.join(brought.forms)}")
+    detector.bring(options.model_dir, _say)
     return 1 if brought.left_out else 0
 
 
@@ -56,6 +62,12 @@ def _check(options: argparse.Namespace) -> int:
 
 def _verify(options: argparse.Namespace) -> int:
     status = 0
+    try:
+        detector.find(options.model_dir)
+        _tell(f"{detector.NAME}: the published file; digest {detector.SHA256}")
+    except ModelError as error:
+        _tell(f"{detector.NAME}: REFUSED. {error}")
+        status = 1
     for form in Format:
         for name in present(options.model_dir, form):
             try:
@@ -82,9 +94,16 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     listing = commands.add_parser("list", parents=[common], help="the models there are, and which are here")
     listing.set_defaults(run=_list)
-    get = commands.add_parser("get", parents=[common], help="bring a model into MODEL_DIR")
-    get.add_argument("name", choices=MODELS, metavar="NAME", help=", ".join(MODELS))
-    get.add_argument("--from", dest="path", type=Path, metavar="PATH", help="a .pt file or a CTranslate2 folder")
+    get = commands.add_parser("get", parents=[common], help="bring a model, and the voice detector, into MODEL_DIR")
+    names = [*MODELS, detector.NAME]
+    get.add_argument("name", choices=names, metavar="NAME", help=", ".join(names))
+    get.add_argument(
+        "--from",
+        dest="path",
+        type=Path,
+        metavar="PATH",
+        help="a .pt file, a CTranslate2 folder, or the detector's file",
+    )
     get.add_argument("--format", choices=_FORMS, help="default: both with torch installed, else ct2")
     get.add_argument("--force", action="store_true", help="replace what is there")
     get.set_defaults(run=_get)

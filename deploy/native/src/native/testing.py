@@ -165,6 +165,17 @@ class ObjectStoreServer(_Server):
         )
 
 
+@contextlib.contextmanager
+def running_postgres(folder: Path) -> Iterator[PostgresServer]:
+    """A PostgreSQL for the length of a `with` block; its folder stays."""
+
+    def table(state: StateFolder) -> list[Program]:
+        return [postgres.program(state, settings=postgres.VOLATILE)]
+
+    with Hosted(folder, table).running() as programs:
+        yield PostgresServer(programs, postgres.NAME)
+
+
 @pytest.fixture(scope="session")
 def native_state(pytestconfig: pytest.Config) -> Iterator[Path]:
     """The folder of this test session, removed at its end together with the folders of ended sessions."""
@@ -180,12 +191,8 @@ def native_state(pytestconfig: pytest.Config) -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def postgres_server(native_state: Path) -> Iterator[PostgresServer]:
     """A running PostgreSQL."""
-
-    def table(state: StateFolder) -> list[Program]:
-        return [postgres.program(state, settings=postgres.VOLATILE)]
-
-    with Hosted(native_state / "postgres", table).running() as programs:
-        yield PostgresServer(programs, postgres.NAME)
+    with running_postgres(native_state / "postgres") as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -67,8 +67,8 @@ async def test_backup_of_an_earlier_release_becomes_a_system_of_this_one(places:
     altered = await connection.fetchval(JOB, "alt\\tered\n.mp3", "ab" * 32, "processing")
     missing = await connection.fetchval(JOB, "missing.mp3", HELLO, "queued")
     line = (
-        "INSERT INTO log_lines (job_id, log_id, record)"
-        """ VALUES (gen_random_uuid(), gen_random_uuid(), '{"service": "jobs"}')"""
+        "INSERT INTO log_lines (job_id, kind, service, log_id, record)"
+        """ VALUES (gen_random_uuid(), 'job', 'jobs', gen_random_uuid(), '{"service": "jobs"}')"""
     )
     for _ in range(3):
         await connection.execute(line)

@@ -32,7 +32,7 @@ def main(
     `migrations` is the import path of the package with env.py and versions/; without it there is no `migrate`.
     `reannounce` prepares a restored database within one transaction; without it there is no such command.
     `serve_options` are options of `serve` with their help, which the service itself reads before it calls this.
-    Exit codes: 0 done, 2 wrong usage or settings.
+    Exit codes: 0 done, 1 failed, 2 wrong usage or settings.
     """
 
     def serve() -> None:
@@ -49,7 +49,10 @@ def main(
         target = settings.load(settings.DatabaseSettings)
         logging.configure(settings.load(settings.ServiceSettings), name)
         assert migrations is not None
-        database.migrate(target.db_url, migrations)
+        try:
+            database.migrate(target.db_url, migrations)
+        except database.SchemaOutdated as error:
+            sys.exit(str(error))
 
     def tell_again() -> None:
         assert reannounce is not None

@@ -13,6 +13,7 @@ from .engines.process import EngineProcess
 from .engines.selftest import selftest
 from .errors import ModelNotServed
 from .settings import Settings
+from .speech.detector import model_path
 from .work.worker import Worker
 
 log = structlog.get_logger(__name__)
@@ -45,6 +46,7 @@ class TranscriberService:
             log.info("models", found=line)
         name, present = await self._engine.models()
         served = served_models(present, self._settings.models)
+        model_path()  # raises unless the voice detector is installed
         await selftest(self._engine, served[0])
         info = await self._engine.info(served[0])
         threads, batch_windows = await self._engine.tuning(served[0])

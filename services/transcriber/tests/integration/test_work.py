@@ -24,6 +24,7 @@ from common.events import (
 )
 from common.messaging import Broker
 from common.settings import BrokerSettings
+from models import default_dir
 from native.testing import free_port
 from transcriber.settings import Settings
 
@@ -165,7 +166,7 @@ async def test_sigterm_requeues_work_and_ends_the_process(
         "AWS_ACCESS_KEY_ID": settings.aws_access_key_id,
         "AWS_SECRET_ACCESS_KEY": settings.aws_secret_access_key.get_secret_value(),
         "WORK_DIR": str(tmp_path),
-        "MODEL_DIR": str(tmp_path),
+        "MODEL_DIR": str(default_dir()),
     }
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "transcriber", "serve", env=environment, stdout=asyncio.subprocess.DEVNULL

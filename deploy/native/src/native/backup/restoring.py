@@ -65,8 +65,8 @@ def require_readable(manifest: dict[str, Any]) -> None:
         revision = manifest["services"][service]["revision"]
         if revision not in database.revisions(f"{service}.migrations"):
             raise ProgramError(
-                f"the backup's schema of {service} ({revision}) is not known here: it was made by a newer release, so"
-                " restore it with that one"
+                f"the backup's schema of {service} ({revision}) is not part of this code's history: the backup was made"
+                " by a newer release, or before the first one, so restore it with the code that made it"
             )
 
 

@@ -38,6 +38,7 @@ def migrate(db_url: str, migrations: str, *, to: str = "head") -> None:
     """Bring the database to a revision; `migrations` is the import path of the package with env.py.
 
     A schema that is newer than this code is left as it is: the release before must be able to start beside it.
+    Raises SchemaOutdated, and changes nothing, if the schema has a revision that is not of this history.
     """
     config = _config(migrations, db_url)
     if to == "head":
@@ -45,6 +46,8 @@ def migrate(db_url: str, migrations: str, *, to: str = "head") -> None:
         if standing.is_newer:
             log.info("schema is newer than this code", schema=_names(standing.actual), code=_names(standing.expected))
             return
+        if not standing.is_older:
+            raise _refusal(migrations, standing)
     command.upgrade(config, to)
 
 
@@ -55,10 +58,14 @@ def revisions(migrations: str) -> list[str]:
 
 
 def revision(db_url: str, migrations: str, message: str) -> Path:
-    """Write a new revision from the difference between the tables and a fully migrated database; return its path."""
+    """Write a new revision from the difference between the tables and a fully migrated database; return its path.
+
+    Revisions are numbered, `<service>_0001` and so on: a number says how far a schema has come, a random word does not.
+    """
     config = _config(migrations, db_url)
+    number = f"{_service(migrations)}_{len(revisions(migrations)) + 1:04}"
     with _template_in(Path(config.get_main_option("script_location") or "")):
-        script = command.revision(config, message=message, autogenerate=True)
+        script = command.revision(config, message=message, autogenerate=True, rev_id=number)
     assert script is not None
     assert not isinstance(script, list)
     return Path(script.path)
@@ -74,16 +81,7 @@ async def require_current(engine: AsyncEngine, migrations: str) -> None:
     if standing.is_newer:
         log.info("schema is newer than this code", schema=_names(standing.actual), code=_names(standing.expected))
     elif standing.actual != standing.expected:
-        service = migrations.partition(".")[0]
-        advice = (
-            f"run `python -m {service} migrate` first"
-            if standing.is_older
-            else "it was made by code of another history, so check which database this is"
-        )
-        raise SchemaOutdated(
-            f"the schema of {service} is at revision {_names(standing.actual)}, this code needs"
-            f" {_names(standing.expected)}: {advice}"
-        )
+        raise _refusal(migrations, standing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +100,20 @@ class _Standing:
     @property
     def is_newer(self) -> bool:
         return not self.is_older and self.expected <= self.lineage
+
+
+def _refusal(migrations: str, standing: _Standing) -> SchemaOutdated:
+    service = _service(migrations)
+    advice = (
+        f"run `python -m {service} migrate` first"
+        if standing.is_older
+        else "that revision is not part of this code's history, so check that DB_URL names the right database. The data"
+        " of a development system from before the first release cannot be migrated: delete it with `make clean-data`"
+    )
+    return SchemaOutdated(
+        f"the schema of {service} is at revision {_names(standing.actual)}, this code needs"
+        f" {_names(standing.expected)}: {advice}"
+    )
 
 
 async def _standing(db_url: str, config: Config) -> _Standing:
@@ -169,10 +181,13 @@ def _config(migrations: str, db_url: str) -> Config:
     config = Config()
     config.set_main_option("script_location", str(_folder(migrations)).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
-    config.set_main_option("file_template", "%%(year)d%%(month).2d%%(day).2d_%%(hour).2d%%(minute).2d_%%(slug)s")
-    config.set_main_option("timezone", "UTC")
+    config.set_main_option("file_template", "%%(rev)s_%%(slug)s")
     config.attributes["db_url"] = db_url
     return config
+
+
+def _service(migrations: str) -> str:
+    return migrations.partition(".")[0]
 
 
 def _folder(migrations: str) -> Path:

@@ -1,3 +1,4 @@
+<%! import re %>\
 """${message[0].upper()}${message[1:]}."""
 
 from collections.abc import Sequence
@@ -13,9 +14,4 @@ depends_on: str | Sequence[str] | None = ${repr(depends_on)}
 
 def upgrade() -> None:
     """Apply the revision."""
-    ${upgrades if upgrades else "pass"}
-
-
-def downgrade() -> None:
-    """Take the revision back."""
-    ${downgrades if downgrades else "pass"}
+    ${re.sub(r" *# ###.*\n?", "", upgrades).strip()}

@@ -1,4 +1,4 @@
-"""Alembic's entrance to auth's schema."""
+"""Alembic environment of auth."""
 
 from auth.tables import Base
 from common.database import run_env

@@ -1,4 +1,4 @@
-"""Entry point of Alembic."""
+"""Alembic environment of cleanup."""
 
 from cleanup.tables import Base
 from common.database import run_env

@@ -1,4 +1,4 @@
-"""Entry point of Alembic."""
+"""Alembic environment of metadata."""
 
 from common.database import run_env
 from metadata.tables import Base

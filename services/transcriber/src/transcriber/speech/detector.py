@@ -1,7 +1,6 @@
 """Silero's voice detector as a stream, on sound raised to an even level."""
 
 import hashlib
-import importlib.util
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -9,6 +8,8 @@ from typing import Final
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
+
+from models import default_dir, detector
 
 FRAME: Final = 512  # samples per probability: 32 ms at 16 kHz, what the model was trained on
 BLOCK: Final = 64 * FRAME  # samples per call: 2 s, so that the state is carried and memory stays flat
@@ -23,11 +24,8 @@ _LOUD: Final = 90  # percentile of the frames' levels that counts as loud
 
 
 def model_path() -> Path:
-    """Find the detector's weights in the faster-whisper wheel without an import of that package."""
-    found = importlib.util.find_spec("faster_whisper")
-    if found is None or found.origin is None:
-        raise FileNotFoundError("the package faster-whisper, which contains the voice detector, is not installed")
-    return Path(found.origin).parent / "assets" / "silero_vad_v6.onnx"
+    """Find the detector's weights in MODEL_DIR; raises ModelError when they are not there or are not the known ones."""
+    return detector.find(default_dir())
 
 
 @cache

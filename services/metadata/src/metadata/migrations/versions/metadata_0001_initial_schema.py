@@ -1,4 +1,4 @@
-"""Create the tables."""
+"""Initial schema."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision: str = "8d1bf9f89273"
+revision: str = "metadata_0001"
 down_revision: str | Sequence[str] | None = None
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
@@ -15,7 +15,12 @@ depends_on: str | Sequence[str] | None = None
 def upgrade() -> None:
     """Apply the revision."""
     op.create_table(
-        "enrichments",
+        "analyses",
+        sa.Column("reason_code", sa.Text(), nullable=True),
+        sa.Column("model", sa.Text(), nullable=True),
+        sa.Column("prompt_version", sa.Text(), nullable=True),
+        sa.Column("parts", sa.Integer(), nullable=True),
+        sa.Column("insight", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True),
         sa.Column("job_id", sa.Uuid(), nullable=False),
         sa.Column("owner_id", sa.Uuid(), nullable=False),
         sa.Column("attempt", sa.Integer(), nullable=False),
@@ -28,15 +33,52 @@ def upgrade() -> None:
         sa.Column("reason", sa.Text(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("state IN ('pending', 'done', 'failed')", name=op.f("analyses_state_check")),
+        sa.PrimaryKeyConstraint("job_id", name=op.f("analyses_pkey")),
+    )
+    op.create_index(
+        "analyses_pending_idx",
+        "analyses",
+        ["available_at"],
+        unique=False,
+        postgresql_where=sa.text("state = 'pending'"),
+    )
+    op.create_table(
+        "analysis_days",
+        sa.Column("user_id", sa.Uuid(), nullable=False),
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("analyses", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("user_id", "day", name=op.f("analysis_days_pkey")),
+    )
+    op.create_index(op.f("analysis_days_day_idx"), "analysis_days", ["day"], unique=False)
+    op.create_table(
+        "enrichments",
         sa.Column("language", sa.Text(), nullable=True),
+        sa.Column("languages", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True),
+        sa.Column("language_seconds", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True),
         sa.Column("duration_seconds", sa.Double(), nullable=True),
         sa.Column("speech_seconds", sa.Double(), nullable=True),
         sa.Column("speech_ratio", sa.Double(), nullable=True),
         sa.Column("segments", sa.Integer(), nullable=True),
         sa.Column("words", sa.Integer(), nullable=True),
         sa.Column("words_per_minute", sa.Double(), nullable=True),
-        sa.Column("keywords", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
-        sa.CheckConstraint("state IN ('pending', 'done', 'failed', 'deleted')", name=op.f("enrichments_state_check")),
+        sa.Column("keywords", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True),
+        sa.Column("summary", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True),
+        sa.Column("job_id", sa.Uuid(), nullable=False),
+        sa.Column("owner_id", sa.Uuid(), nullable=False),
+        sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("transcript_key", sa.Text(), nullable=True),
+        sa.Column("correlation_id", sa.Text(), nullable=True),
+        sa.Column("traceparent", sa.Text(), nullable=True),
+        sa.Column("tries", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("available_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint(
+            "state IN ('awaited', 'pending', 'done', 'failed', 'deleted')", name=op.f("enrichments_state_check")
+        ),
         sa.PrimaryKeyConstraint("job_id", name=op.f("enrichments_pkey")),
     )
     op.create_index(
@@ -80,15 +122,3 @@ def upgrade() -> None:
     op.create_index(
         "outbox_published_at_idx", "outbox", ["published_at"], unique=False, postgresql_where="published_at IS NOT NULL"
     )
-
-
-def downgrade() -> None:
-    """Take the revision back."""
-    op.drop_index("outbox_published_at_idx", table_name="outbox", postgresql_where="published_at IS NOT NULL")
-    op.drop_index("outbox_pending_idx", table_name="outbox", postgresql_where="published_at IS NULL")
-    op.drop_table("outbox")
-    op.drop_index(op.f("inbox_received_at_idx"), table_name="inbox")
-    op.drop_table("inbox")
-    op.drop_index("enrichments_pending_idx", table_name="enrichments", postgresql_where=sa.text("state = 'pending'"))
-    op.drop_index("enrichments_deleted_idx", table_name="enrichments", postgresql_where=sa.text("state = 'deleted'"))
-    op.drop_table("enrichments")

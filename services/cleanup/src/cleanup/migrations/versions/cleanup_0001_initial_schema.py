@@ -1,11 +1,12 @@
-"""Create the tables."""
+"""Initial schema."""
 
 from collections.abc import Sequence
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import postgresql
 
-revision: str = "43b217f77638"
+revision: str = "cleanup_0001"
 down_revision: str | Sequence[str] | None = None
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
@@ -21,6 +22,32 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("only_row", name=op.f("catalogue_pkey")),
     )
     op.create_table(
+        "config",
+        sa.Column("only_row", sa.Boolean(), server_default=sa.text("true"), nullable=False),
+        sa.Column("cleanup_enabled", sa.Boolean(), nullable=True),
+        sa.Column("cleanup_days", sa.Double(), nullable=True),
+        sa.Column("cleanup_interval_seconds", sa.Double(), nullable=True),
+        sa.Column("orphan_age_hours", sa.Double(), nullable=True),
+        sa.Column("chunk_audio_hours", sa.Double(), nullable=True),
+        sa.Column("changed_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("changed_by", sa.Uuid(), nullable=False),
+        sa.CheckConstraint("only_row", name=op.f("config_only_row_check")),
+        sa.PrimaryKeyConstraint("only_row", name=op.f("config_pkey")),
+    )
+    op.create_table(
+        "freed",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.Column("rule", sa.Text(), nullable=False),
+        sa.Column("job_id", sa.Uuid(), nullable=True),
+        sa.Column("objects", sa.BigInteger(), nullable=False),
+        sa.Column("bytes", sa.BigInteger(), nullable=False),
+        sa.Column("done_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("freed_pkey")),
+    )
+    op.create_index(
+        "freed_open_idx", "freed", ["rule", "job_id"], unique=True, postgresql_where=sa.text("done_at IS NULL")
+    )
+    op.create_table(
         "inbox",
         sa.Column("consumer", sa.Text(), nullable=False),
         sa.Column("event_id", sa.Uuid(), nullable=False),
@@ -32,6 +59,7 @@ def upgrade() -> None:
         "jobs",
         sa.Column("job_id", sa.Uuid(), nullable=False),
         sa.Column("owner_id", sa.Uuid(), nullable=False),
+        sa.Column("file_name", sa.Text(), nullable=True),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("attempt", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
@@ -87,35 +115,33 @@ def upgrade() -> None:
         "outbox_published_at_idx", "outbox", ["published_at"], unique=False, postgresql_where="published_at IS NOT NULL"
     )
     op.create_table(
+        "reports",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.Column("cause", sa.Text(), nullable=False),
+        sa.Column("requested_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("requested_by", sa.Uuid(), nullable=True),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("freed", postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'{}'"), nullable=False),
+        sa.Column("failed", sa.ARRAY(sa.Text()), server_default=sa.text("'{}'"), nullable=False),
+        sa.CheckConstraint("cause IN ('schedule', 'deletion', 'request')", name=op.f("reports_cause_check")),
+        sa.PrimaryKeyConstraint("id", name=op.f("reports_pkey")),
+    )
+    op.create_table(
+        "resets",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.Column("requested_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("requested_by", sa.Uuid(), nullable=False),
+        sa.Column("users", sa.Boolean(), nullable=False),
+        sa.Column("uploads", sa.ARRAY(sa.Uuid()), nullable=False),
+        sa.Column("done_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("resets_pkey")),
+    )
+    op.create_table(
         "suspects",
         sa.Column("job_id", sa.Uuid(), nullable=False),
         sa.Column("first_seen_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.PrimaryKeyConstraint("job_id", name=op.f("suspects_pkey")),
     )
-    # From now on this schema hears of every job; the row says since when.
+    # This schema records every job from now on; the row holds since when.
     op.execute("INSERT INTO catalogue DEFAULT VALUES")
-
-
-def downgrade() -> None:
-    """Take the revision back."""
-    op.drop_table("suspects")
-    op.drop_index("outbox_published_at_idx", table_name="outbox", postgresql_where="published_at IS NOT NULL")
-    op.drop_index("outbox_pending_idx", table_name="outbox", postgresql_where="published_at IS NULL")
-    op.drop_table("outbox")
-    op.drop_index(
-        "jobs_finished_idx",
-        table_name="jobs",
-        postgresql_where=sa.text("state IN ('completed', 'failed', 'cancelled')"),
-    )
-    op.drop_index(
-        "jobs_deleted_idx", table_name="jobs", postgresql_where=sa.text("state = 'deleted' AND emptied_at IS NULL")
-    )
-    op.drop_index(
-        "jobs_chunk_audio_idx",
-        table_name="jobs",
-        postgresql_where=sa.text("state = 'completed' AND chunk_audio_dropped_at IS NULL"),
-    )
-    op.drop_table("jobs")
-    op.drop_index(op.f("inbox_received_at_idx"), table_name="inbox")
-    op.drop_table("inbox")
-    op.drop_table("catalogue")
