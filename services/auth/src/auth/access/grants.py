@@ -121,7 +121,7 @@ class Grants:
 
     async def end_others(self, session: AsyncSession, user: User, identity: Identity, caller: Caller) -> None:
         """End every session of the user except the current one."""
-        ended = await rows.end_others(session, user.id, identity.session_id, "session_ended")
+        ended = await rows.end(session, user.id, "session_ended", kept=identity.session_id)
         self._notices.sessions_ended(session, *ended)
         audit.record(session, "other_sessions_ended", user=user, caller=caller, details={"sessions": len(ended)})
 

@@ -46,6 +46,20 @@ async def with_access(session: AsyncSession, user_id: UUID, session_id: UUID | N
     return user
 
 
+async def existing(session: AsyncSession, user_id: UUID, *, lock: bool = False) -> User:
+    """The account with this id; `lock` locks its row. Raises UserNotFound."""
+    user = await accounts.user(session, user_id, lock=lock)
+    if user is None:
+        raise UserNotFound("There is no account with this id.")
+    return user
+
+
+async def refuse_last_admin(session: AsyncSession, user_id: UUID) -> None:
+    """Lock the administrators; raises LastAdmin if the account is the only one that can log in."""
+    if await accounts.lock_active_admins(session) == {user_id}:
+        raise LastAdmin("This is the last administrator who can log in. Create another administrator first.")
+
+
 async def set_own_password(
     session: AsyncSession,
     user: User,
@@ -58,7 +72,7 @@ async def set_own_password(
 ) -> None:
     """Store the new password of the owner, end every session except `kept`, and revoke the API keys on request."""
     await accounts.set_password(session, user.id, password_hash, must_change=False)
-    ended = await sessions.end_others(session, user.id, kept, "password_changed")
+    ended = await sessions.end(session, user.id, "password_changed", kept=kept)
     keys = await api_keys.revoke_all(session, user.id) if revoke_api_keys else ()
     notices.sessions_ended(session, *ended, *keys)
     details = {"sessions_ended": len(ended), "api_keys_revoked": len(keys)}
@@ -98,7 +112,7 @@ class Accounts:
 
         Anybody who knew the old password could have created API keys. Raises UserNotFound.
         """
-        user = await self._locked(user_id)
+        user = await existing(self._session, user_id, lock=True)
         one_time = passwords.generate()
         hashed = await self._hasher.hash(one_time)
         await accounts.set_password(self._session, user.id, hashed, must_change=True)
@@ -110,11 +124,9 @@ class Accounts:
 
     async def change(self, actor: Identity, user_id: UUID, changes: Changes) -> User:
         """Change the role or the state of an account; raises UserNotFound or LastAdmin."""
-        loses_admin = changes.disabled is True or changes.role == "user"
-        admins = await accounts.lock_active_admins(self._session) if loses_admin else set()
-        user = await self._locked(user_id)
-        if admins == {user.id}:
-            raise LastAdmin("This is the last administrator who can log in. Create another administrator first.")
+        if changes.disabled is True or changes.role == "user":
+            await refuse_last_admin(self._session, user_id)
+        user = await existing(self._session, user_id, lock=True)
         if changes.role is not None and changes.role != user.role:
             self._record("role_changed", user, actor, role=changes.role, before=user.role)
             user.role = changes.role
@@ -136,13 +148,6 @@ class Accounts:
         wanted = username_key(search) if search else None
         return await accounts.users(self._session, limit=limit, after=after, search=wanted)
 
-    async def find(self, user_id: UUID) -> User:
-        """The account; raises UserNotFound."""
-        user = await accounts.user(self._session, user_id)
-        if user is None:
-            raise UserNotFound("There is no account with this id.")
-        return user
-
     async def _add(self, username: str, role: Role, password_hash: str, *, must_change: bool) -> User:
         user = User(
             username=username,
@@ -156,12 +161,6 @@ class Accounts:
                 self._session.add(user)
         except IntegrityError as error:
             raise UsernameTaken("Another account has this name or a similar one. Choose another name.") from error
-        return user
-
-    async def _locked(self, user_id: UUID) -> User:
-        user = await accounts.user(self._session, user_id, lock=True)
-        if user is None:
-            raise UserNotFound("There is no account with this id.")
         return user
 
     async def _revoke_access(self, user: User, reason: str) -> None:

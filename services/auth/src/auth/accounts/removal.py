@@ -11,13 +11,15 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth.access.notices import Notices
-from auth.errors import LastAdmin, OwnAccount, UserNotFound
+from auth.errors import OwnAccount
 from auth.repository import accounts, audit
 from auth.repository.audit import Caller
 from auth.tables import User
 from common.events import ResetRequested, UserDeleted
 from common.messaging import outbox
 from common.web import Identity
+
+from . import management
 
 log = structlog.get_logger(__name__)
 
@@ -33,12 +35,8 @@ class Removal:
         """Delete another user's account; raises OwnAccount, LastAdmin or UserNotFound."""
         if user_id == actor.user_id:
             raise OwnAccount("You cannot delete your own account. Ask another administrator to delete it.")
-        admins = await accounts.lock_active_admins(self._session)
-        if admins == {user_id}:
-            raise LastAdmin("This is the last administrator who can log in. Create another administrator first.")
-        user = await accounts.user(self._session, user_id, lock=True)
-        if user is None:
-            raise UserNotFound("There is no account with this id.")
+        await management.refuse_last_admin(self._session, user_id)
+        user = await management.existing(self._session, user_id, lock=True)
         audit.record(self._session, "user_deleted", user=user, caller=caller, actor=actor)
         await self._delete([user], actor.user_id)
 

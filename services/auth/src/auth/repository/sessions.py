@@ -83,18 +83,12 @@ async def prolong(session: AsyncSession, session_id: UUID, caller: Caller, idle:
     )
 
 
-async def end(session: AsyncSession, user_id: UUID, reason: str, *, only: UUID | None = None) -> Sequence[UUID]:
-    """End the user's sessions, or only one; returns those that were running."""
+async def end(
+    session: AsyncSession, user_id: UUID, reason: str, *, only: UUID | None = None, kept: UUID | None = None
+) -> Sequence[UUID]:
+    """End the user's sessions, `only` one of them or all except `kept`; returns those that were running."""
     statement = update(Session).where(Session.user_id == user_id, Session.ended_at.is_(None))
-    if only is not None:
-        statement = statement.where(Session.id == only)
-    return (await session.scalars(statement.values(ended_at=func.now(), end_reason=reason).returning(Session.id))).all()
-
-
-async def end_others(session: AsyncSession, user_id: UUID, kept: UUID | None, reason: str) -> Sequence[UUID]:
-    """End the user's sessions except one; returns those that were running."""
-    statement = update(Session).where(Session.user_id == user_id, Session.ended_at.is_(None))
-    statement = statement.where(Session.id.is_distinct_from(kept))
+    statement = statement.where(Session.id.is_distinct_from(kept) if only is None else Session.id == only)
     return (await session.scalars(statement.values(ended_at=func.now(), end_reason=reason).returning(Session.id))).all()
 
 

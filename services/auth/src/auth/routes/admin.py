@@ -6,6 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Path, Query
 from pydantic import AfterValidator
 
+from auth.accounts import management
 from auth.accounts.management import Changes
 from auth.accounts.removal import Removal
 from auth.credentials.names import storable
@@ -84,8 +85,8 @@ async def create_user(body: NewUser, admin: AdministratorDep, accounts: Accounts
 
 
 @router.get("/users/{user_id}", summary="Read an account", responses=problems(UserNotFound))
-async def get_user(user_id: UserId, _: AdministratorDep, accounts: AccountsDep) -> UserView:
-    return UserView.of(await accounts.find(user_id))
+async def get_user(user_id: UserId, _: AdministratorDep, session: SessionDep) -> UserView:
+    return UserView.of(await management.existing(session, user_id))
 
 
 @router.patch(
@@ -129,10 +130,8 @@ async def delete_user(
 
 
 @router.get("/users/{user_id}/sessions", summary="List the sessions of an account", responses=problems(UserNotFound))
-async def list_sessions_of_user(
-    user_id: UserId, admin: AdministratorDep, accounts: AccountsDep, session: SessionDep
-) -> SessionList:
-    user = await accounts.find(user_id)
+async def list_sessions_of_user(user_id: UserId, admin: AdministratorDep, session: SessionDep) -> SessionList:
+    user = await management.existing(session, user_id)
     return SessionList.of(await sessions.running(session, user.id, SHOWN_SESSIONS), admin.session_id)
 
 
@@ -146,20 +145,18 @@ async def end_session_of_user(  # noqa: PLR0917 - FastAPI passes by name
     user_id: UserId,
     session_id: SessionId,
     admin: AdministratorDep,
-    accounts: AccountsDep,
     session: SessionDep,
     caller: CallerDep,
     resources: ResourcesDep,
 ) -> None:
-    user = await accounts.find(user_id)
+    user = await management.existing(session, user_id)
     await resources.grants.end(session, user, session_id, caller, logout=False, actor=admin)
 
 
 @router.get("/users/{user_id}/api-keys", summary="List the API keys of an account", responses=problems(UserNotFound))
-async def list_api_keys_of_user(
-    user_id: UserId, _: AdministratorDep, accounts: AccountsDep, session: SessionDep
-) -> ApiKeyList:
-    return ApiKeyList.of(await rows.of_user(session, (await accounts.find(user_id)).id))
+async def list_api_keys_of_user(user_id: UserId, _: AdministratorDep, session: SessionDep) -> ApiKeyList:
+    user = await management.existing(session, user_id)
+    return ApiKeyList.of(await rows.of_user(session, user.id))
 
 
 @router.delete(
@@ -169,9 +166,9 @@ async def list_api_keys_of_user(
     responses=problems(UserNotFound, ApiKeyNotFound),
 )
 async def revoke_api_key_of_user(
-    user_id: UserId, key_id: KeyId, admin: AdministratorDep, accounts: AccountsDep, api_keys: ApiKeysDep
+    user_id: UserId, key_id: KeyId, admin: AdministratorDep, session: SessionDep, api_keys: ApiKeysDep
 ) -> None:
-    await api_keys.revoke(await accounts.find(user_id), key_id, admin)
+    await api_keys.revoke(await management.existing(session, user_id), key_id, admin)
 
 
 @router.get("/audit", summary="List the audit trail, newest first", responses=problems(InvalidCursor))
