@@ -70,7 +70,11 @@ class Credentials:
         scope["headers"] = [*others, (b"authorization", f"Bearer {token}".encode())]
         scope.setdefault("state", {})["authentication"] = outcome
         if isinstance(outcome, Problem):
-            await self._app(scope, receive, send)
+            try:
+                await self._app(scope, receive, send)
+            finally:
+                # Break the reference cycle: the frames of its traceback refer to the scope, which refers to it.
+                outcome.__traceback__ = None
             return
         with authenticator.revocations.watch(Claims.of_identity(outcome)) as ended:
             if scope["type"] == "websocket":
