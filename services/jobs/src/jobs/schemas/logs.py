@@ -1,5 +1,6 @@
 """HTTP bodies of the log archive."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -26,7 +27,7 @@ class LogPage(BaseModel):
     complete: bool = Field(description="The page reached the end of the archive.")
 
     @classmethod
-    def of(cls, records: list[LogRecord], upto: int, *, limit: int) -> "LogPage":
+    def of(cls, records: Sequence[LogRecord], upto: int, *, limit: int) -> "LogPage":
         """Return the page of at most `limit` records; it has every record up to the number `upto`."""
         items = [LogEntry(seq=record.seq, record=record.record) for record in records]
         complete = len(items) < limit
