@@ -157,9 +157,9 @@ async def test_a_failed_device_is_reported_and_ends_the_process(
 
 
 def test_a_process_with_gpu_device_sees_only_that_gpu(tmp_path: Path) -> None:
-    pinned = process._pinned(EngineSettings(model_dir=tmp_path, gpu_device="3"))
+    pinned = process._gpu_environment(EngineSettings(model_dir=tmp_path, gpu_device="3"))
     assert pinned == {"CUDA_VISIBLE_DEVICES": "3", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
-    assert process._pinned(EngineSettings(model_dir=tmp_path)) == {}
+    assert process._gpu_environment(EngineSettings(model_dir=tmp_path)) == {}
 
 
 async def test_the_canned_engine_skips_the_self_test(engine: EngineProcess) -> None:
