@@ -7,9 +7,11 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
-from common.events import AssembleWork, ChunkWork, PlanWork, WorkerHeartbeat
+from common.events import AssembleWork, ChunkWork, PlanWork
 from common.messaging import RawMessage
 from common.storage import keys
+from common.testing import eventually
+from common.testing.events import audio_planned, chunk_planned, chunk_transcribed, worker_heartbeat
 from jobs.deadletters import DeadLetters
 from jobs.dispatch import Dispatcher
 from jobs.repository import WorkerRepository
@@ -17,18 +19,7 @@ from jobs.resources import Resources
 from jobs.service import JobCreation
 from jobs.tables import DeadLetter
 
-from .jobs_harness import (
-    Person,
-    Platform,
-    a_new_job,
-    audio_planned,
-    chunk_planned,
-    chunk_transcribed,
-    read_job,
-    sent,
-    somebody,
-    until,
-)
+from .jobs_harness import Person, Platform, a_new_job, read_job, sent, somebody
 
 pytestmark = pytest.mark.integration
 
@@ -41,20 +32,12 @@ async def dead_letters(sessions: async_sessionmaker[AsyncSession]) -> list[DeadL
 async def dispatched(platform: Platform, person: Person, *, poisoned: bool = False) -> UUID:
     """Create a job with two chunks and wait until the second is with a worker."""
     job_id = await person.create()
-
-    async def planned() -> bool:
-        return bool(platform.workers.of(job_id, PlanWork))
-
-    await until(planned)
+    await eventually(lambda: platform.workers.of(job_id, PlanWork))
     if poisoned:
         platform.workers.poisoned.add(f"chunk/{job_id}/1/1")
     for chunk in (0, 1):
         await platform.broker.publish(chunk_planned(job_id, chunk))
-
-    async def taken() -> bool:
-        return bool(platform.workers.of(job_id, ChunkWork))
-
-    await until(taken)
+    await eventually(lambda: platform.workers.of(job_id, ChunkWork))
     return job_id
 
 
@@ -63,7 +46,7 @@ async def test_dead_work_fails_its_job_and_no_other(platform: Platform) -> None:
     bad = await dispatched(platform, person, poisoned=True)
     good = await dispatched(platform, person)
 
-    job = await until(lambda: person.failed(bad), timeout=40)
+    job = await person.reached(bad, "failed")
     assert job["reason_code"] == "work_dead_lettered"
     assert job["reason"].startswith("Chunk 1 (0:01:00 to 0:02:00) was given up after 3 deliveries")
     (letter,) = await dead_letters(platform.sessions)
@@ -71,18 +54,14 @@ async def test_dead_work_fails_its_job_and_no_other(platform: Platform) -> None:
     assert ChunkWork.model_validate_json(letter.body).chunk == 1
     assert (await person.job(good))["state"] == "processing"
     await platform.broker.publish(chunk_transcribed(good, 0))
-
-    async def goes_on() -> bool:
-        return bool((await person.job(good))["chunks_done"] == 1)
-
-    await until(goes_on)
+    await eventually(lambda: person.job(good), lambda job: job["chunks_done"] == 1)
 
 
 async def test_replaying_the_dead_chunk_of_a_failed_job_takes_the_job_up_where_it_was(platform: Platform) -> None:
     admin, person = platform.person(role="admin"), platform.person()
     job_id = await dispatched(platform, person, poisoned=True)
     await platform.broker.publish(chunk_transcribed(job_id, 0))
-    await until(lambda: person.failed(job_id), timeout=40)
+    await person.reached(job_id, "failed")
     (letter,) = await dead_letters(platform.sessions)
 
     answer = await admin.http.post(f"/admin/dead-letters/{letter.id}/replay")
@@ -95,11 +74,7 @@ async def test_replaying_the_dead_chunk_of_a_failed_job_takes_the_job_up_where_i
     for chunk in (0, 1):
         await platform.broker.publish(chunk_planned(job_id, chunk, attempt=2))
     await platform.broker.publish(audio_planned(job_id, 2, attempt=2))
-
-    async def dispatched_anew() -> list[ChunkWork]:
-        return [work for work in platform.workers.of(job_id, ChunkWork) if work.attempt == 2]
-
-    (work,) = await until(dispatched_anew)
+    (work,) = await eventually(lambda: [work for work in platform.workers.of(job_id, ChunkWork) if work.attempt == 2])
     assert work.chunk == 1, "what was transcribed before the failure is not transcribed again"
     await platform.broker.publish(chunk_transcribed(job_id, 1, attempt=2))
     await platform.complete(person, job_id, attempt=2)
@@ -110,7 +85,7 @@ async def test_replaying_the_dead_chunk_of_a_failed_job_takes_the_job_up_where_i
 async def test_dead_work_of_a_job_that_was_stopped_or_went_on_is_not_replayed(platform: Platform) -> None:
     admin, person = platform.person(role="admin"), platform.person()
     job_id = await dispatched(platform, person, poisoned=True)
-    await until(lambda: person.failed(job_id), timeout=40)
+    await person.reached(job_id, "failed")
     (letter,) = await dead_letters(platform.sessions)
     await person.http.post(f"/jobs/{job_id}/restart")
     await person.http.post(f"/jobs/{job_id}/cancel")
@@ -128,7 +103,7 @@ async def test_a_dead_copy_of_finished_work_fails_nothing(platform: Platform, re
         taken = {work.chunk for work in platform.workers.of(job_id, ChunkWork)}
         return 0 in taken and (await person.job(job_id))["chunks_done"] == 1
 
-    await until(done)
+    await eventually(done)
     work = next(work for work in platform.workers.of(job_id, ChunkWork) if work.chunk == 0)
     stale = work.model_copy(update={"attempt": 7, "chunk": 1})
     letters = [_dead(command.queue, command.model_dump_json().encode()) for command in (work, stale)]
@@ -174,9 +149,7 @@ async def test_work_that_a_worker_still_holds_does_not_fail_its_job(
     await Dispatcher(engine, sessions, resources.settings).dispatch()
     (work,) = await sent(sessions, PlanWork)
     patient = Resources(resources.settings.model_copy(update={"dead_work_grace_seconds": 10}), resources.cancellations)
-    beat = WorkerHeartbeat(
-        worker="w", host="h", pid=1, device="cpu", engine="canned", models=["base"], version="1", busy=f"x, {work.key}"
-    )
+    beat = worker_heartbeat(busy=f"x, {work.key}")
     letter = RawMessage(
         "work.plan", work.model_dump_json().encode(), {}, "work.plan", "delivery_limit", 3, None, None, None
     )

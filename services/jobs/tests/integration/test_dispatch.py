@@ -10,7 +10,8 @@ from sqlalchemy import text, update
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from common import context
-from common.events import ChunkWork, JobStarted, PlanWork, WorkerHeartbeat
+from common.events import ChunkWork, JobStarted, PlanWork
+from common.testing.events import chunk_planned, chunk_transcribed, worker_heartbeat
 from jobs.dispatch import Dispatcher
 from jobs.priorities import Priority
 from jobs.repository import WorkerRepository
@@ -19,7 +20,7 @@ from jobs.service import JobCreation, JobLifecycle
 from jobs.settings import Settings
 from jobs.tables import Job
 
-from .jobs_harness import a_new_job, chunk_planned, chunk_transcribed, read_job, sent, somebody
+from .jobs_harness import a_new_job, read_job, sent, somebody
 
 pytestmark = pytest.mark.integration
 
@@ -59,9 +60,7 @@ async def finish(sessions: Sessions, resources: Resources, work: ChunkWork) -> N
 
 async def heartbeat(sessions: Sessions, worker: str) -> None:
     async with sessions.begin() as session:
-        await WorkerRepository(session).heard(
-            WorkerHeartbeat(worker=worker, host="h", pid=1, device="cpu", engine="canned", models=["base"], version="1")
-        )
+        await WorkerRepository(session).heard(worker_heartbeat(worker))
 
 
 async def test_slots_go_round_the_owners_however_many_jobs_one_has(

@@ -12,11 +12,12 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from common import context, logging
 from common.messaging import ArchivedLines, RawMessage
+from common.testing import eventually
 from jobs.logarchive import LogArchive
 from jobs.settings import Settings
 from jobs.tables import LogLine
 
-from .jobs_harness import Person, Platform, until
+from .jobs_harness import Person, Platform
 
 pytestmark = pytest.mark.integration
 
@@ -69,12 +70,7 @@ async def test_a_jobs_own_log_reaches_its_owner(platform: Platform, logging_rest
     job_id = await person.create()
     with context.bound(job_id=job_id):
         structlog.get_logger("test").info("said in the name of the job", answer=42)
-
-    async def all_there() -> list[str] | None:
-        events = await events_of(person, job_id)
-        return events if len(events) >= 3 else None
-
-    events = await until(all_there)
+    events = await eventually(lambda: events_of(person, job_id), lambda events: len(events) >= 3)
     assert events.index("job queued") < events.index("job started")
     assert "said in the name of the job" in events
     page = (await person.http.get(f"/jobs/{job_id}/logs", params={"limit": 1})).json()

@@ -7,23 +7,15 @@ from prometheus_client import REGISTRY
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
-from common.events import AssembleWork, ChunkWork, JobCompleted, JobFailed, MetadataEnriched, PlanWork
+from common.events import AssembleWork, ChunkWork, JobCompleted, JobFailed, PlanWork
+from common.testing.events import audio_planned, chunk_planned, chunk_transcribed, metadata_enriched, transcript_ready
 from jobs.dispatch import Dispatcher
 from jobs.resources import Resources
 from jobs.service import JobCreation, JobLifecycle
 from jobs.settings import Settings
 from jobs.watchdog import Watchdog
 
-from .jobs_harness import (
-    a_new_job,
-    audio_planned,
-    chunk_planned,
-    chunk_transcribed,
-    read_job,
-    sent,
-    somebody,
-    transcript_ready,
-)
+from .jobs_harness import a_new_job, read_job, sent, somebody
 
 pytestmark = pytest.mark.integration
 
@@ -199,9 +191,7 @@ async def test_a_transcript_does_not_wait_for_metadata_for_ever(
     assert completed.note == job.reason
     # The metadata that comes after all takes the note back.
     async with sessions.begin() as session:
-        await JobLifecycle(session, resources).metadata_enriched(
-            MetadataEnriched(job_id=job_id, attempt=1, metadata_key="k")
-        )
+        await JobLifecycle(session, resources).metadata_enriched(metadata_enriched(job_id))
     job = await read_job(sessions, job_id)
     assert (job.state, job.reason_code, job.reason) == ("completed", None, None)
     assert len(await sent(sessions, JobCompleted)) == 1
