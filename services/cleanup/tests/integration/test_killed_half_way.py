@@ -17,7 +17,9 @@ from cleanup.schedule import Sweeper
 from cleanup.settings import Settings
 from cleanup.sweeps import Resources
 from cleanup.tables import Freed, Outbox, Report, ResetOrder, State, Suspect
+from common.events import JobExpired
 from common.storage import keys
+from common.testing.messages import assert_published
 
 pytestmark = pytest.mark.integration
 
@@ -183,6 +185,4 @@ async def test_a_job_past_its_retention_is_told_of_once_though_the_first_to_tell
     await killed(settings, "expire_jobs", "commit")
     await Sweeper(engine, resources).sweep()
     await Sweeper(engine, resources).sweep()
-    async with resources.sessions() as session:
-        (row,) = await session.scalars(select(Outbox))
-    assert (row.message_type, str(job_id) in row.body) == ("job.expired.v1", True)
+    await assert_published(resources.sessions, Outbox, JobExpired, job_id=job_id)
