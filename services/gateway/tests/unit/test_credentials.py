@@ -7,13 +7,13 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
-import jwt
 import pytest
 from fastapi import APIRouter, FastAPI, Request
 from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
 from common.events import AccessRevoked
+from common.testing.identity import unchecked_token
 from common.web import Readiness, build_app
 from gateway.api_keys import ApiKeys
 from gateway.credentials import Credentials, Doorkeeper, confirm_access
@@ -25,7 +25,7 @@ SESSION = uuid4()
 
 
 def token(session: UUID = SESSION) -> str:
-    return jwt.encode({"sid": str(session), "gen": 1}, "a secret that nobody checks, as long", algorithm="HS256")
+    return unchecked_token(sid=str(session), gen=1)
 
 
 @pytest.fixture

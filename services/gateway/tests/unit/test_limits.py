@@ -2,19 +2,10 @@
 
 import pytest
 
+from common.testing import Clock
 from gateway import limits
 from gateway.errors import TooManyLogins
 from gateway.limits import RateLimit
-
-
-class Clock:
-    """Time that a test moves."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def test_a_flood_is_stopped_and_told_when_to_come_back() -> None:
