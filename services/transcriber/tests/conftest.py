@@ -35,6 +35,8 @@ from common.events import (
 from common.messaging import Broker
 from common.settings import BrokerSettings, StorageSettings
 from common.storage import ObjectStore, keys
+from common.testing import eventually
+from common.testing.events import plan_work
 from transcriber.app import create_app
 from transcriber.settings import Settings
 from transcriber.speech import SPEECH
@@ -138,7 +140,6 @@ def tone() -> Callable[..., Samples]:
     return make
 
 
-DEADLINE = 60.0
 SAMPLE = Path(str(importlib.resources.files("transcriber"))) / "samples" / "sample.opus"
 E = TypeVar("E", bound=AttemptEvent)
 
@@ -151,45 +152,32 @@ class Jobs:
         self.store = store
         self.heard: list[AttemptEvent] = []
         self.dead: list[str] = []
-        self._news = asyncio.Condition()
 
     async def hear(self, message: Any) -> None:
-        async with message.process(), self._news:
+        async with message.process():
             event = BY_ROUTING_KEY[message.routing_key].model_validate_json(message.body)
             assert isinstance(event, AttemptEvent)
             self.heard.append(event)
-            self._news.notify_all()
 
     async def hear_dead(self, message: Any) -> None:
-        async with message.process(), self._news:
+        async with message.process():
             self.dead.append(str(message.routing_key))
-            self._news.notify_all()
 
     def said(self, job: UUID, kind: type[E]) -> list[E]:
         return [event for event in self.heard if isinstance(event, kind) and event.job_id == job]
-
-    async def until(self, condition: Callable[[], Any]) -> Any:
-        async with asyncio.timeout(DEADLINE), self._news:
-            await self._news.wait_for(condition)
-            return condition()
 
     async def upload(self, path: Path, *, options: JobOptions | None = None, attempt: int = 1) -> PlanWork:
         """Store a recording as the gateway would; the work is not given yet."""
         job, content = uuid4(), await asyncio.to_thread(path.read_bytes)
         await self.store.put(keys.source(job), content)
-        return PlanWork(
-            job_id=job,
-            attempt=attempt,
-            source_key=keys.source(job),
-            size_bytes=len(content),
-            options=options or JobOptions(),
-        )
+        return plan_work(job, attempt=attempt, size_bytes=len(content), options=options or JobOptions())
 
     async def plan(self, work: PlanWork) -> AudioPlanned | AudioRejected:
         await self.broker.publish(work)
-        found = await self.until(lambda: self.said(work.job_id, AudioPlanned) + self.said(work.job_id, AudioRejected))
-        outcome: AudioPlanned | AudioRejected = found[0]
-        return outcome
+        found = await eventually(
+            lambda: [*self.said(work.job_id, AudioPlanned), *self.said(work.job_id, AudioRejected)]
+        )
+        return found[0]
 
     async def transcribe(self, work: PlanWork) -> TranscriptReady:
         """Play the whole life of a job whose recording can be planned."""
@@ -201,7 +189,7 @@ class Jobs:
         def results() -> dict[int, str]:
             return {event.chunk: event.result_key for event in self.said(work.job_id, ChunkTranscribed)}
 
-        await self.until(lambda: len(results()) == planned.chunks)
+        await eventually(lambda: len(results()) == planned.chunks)
         result_keys = [key for _, key in sorted(results().items())]
         await self.broker.publish(
             AssembleWork(
@@ -212,8 +200,7 @@ class Jobs:
                 options=work.options,
             )
         )
-        ready: TranscriptReady = (await self.until(lambda: self.said(work.job_id, TranscriptReady)))[0]
-        return ready
+        return (await eventually(lambda: self.said(work.job_id, TranscriptReady)))[0]
 
     @staticmethod
     def chunk_work(work: PlanWork, chunk: ChunkPlanned) -> ChunkWork:
@@ -223,13 +210,6 @@ class Jobs:
 
     async def document(self, key: str) -> Any:
         return json.loads(await self.store.get(key))
-
-
-@pytest.fixture
-async def store(storage_settings: StorageSettings) -> AsyncIterator[ObjectStore]:
-    store = ObjectStore(storage_settings)
-    yield store
-    await store.close()
 
 
 @pytest.fixture
@@ -265,9 +245,7 @@ async def running(settings: Settings) -> AsyncIterator[FastAPI]:
     """A transcriber inside this process, from its start until it is ready, and through its orderly end."""
     app = create_app(settings)
     async with app.router.lifespan_context(app):
-        async with asyncio.timeout(DEADLINE):
-            while await app.state.readiness.failing():  # noqa: ASYNC110 (readiness is asked, it does not notify)
-                await asyncio.sleep(0.05)
+        await eventually(app.state.readiness.failing, lambda failing: not failing, "the transcriber is ready")
         yield app
 
 

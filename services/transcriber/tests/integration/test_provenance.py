@@ -8,6 +8,7 @@ import pytest
 
 from common.events import AudioPlanned, ChunkPlanned, ChunkTranscribed, ChunkVerified, TranscriptReady, VerifyWork
 from common.storage import keys
+from common.testing import eventually
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("transcriber")]
 
@@ -57,7 +58,7 @@ async def test_a_chunk_is_verified_by_decoding_it_again_and_nothing_is_written(
     async def verified() -> ChunkVerified:
         again = verify_work(work, done)
         await jobs.broker.publish(again)
-        found: list[ChunkVerified] = await jobs.until(
+        found: list[ChunkVerified] = await eventually(
             lambda: [each for each in jobs.said(work.job_id, ChunkVerified) if each.verification == again.verification]
         )
         return found[0]
@@ -93,5 +94,5 @@ async def test_small_chunks_of_several_jobs_at_once_give_what_each_gives_alone(
     for work in together:
         (planned,) = jobs.said(work.job_id, ChunkPlanned)
         await jobs.broker.publish(jobs.chunk_work(work, planned).model_copy(update={"windows": 1}))
-    await jobs.until(lambda: all(result(work.job_id) for work in together))
+    await eventually(lambda: all(result(work.job_id) for work in together))
     assert {sha for work in together for sha in result(work.job_id)} == set(result(alone.job_id))

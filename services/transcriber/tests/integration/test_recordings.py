@@ -10,6 +10,7 @@ import pytest
 
 from common.events import AudioPlanned, AudioRejected, ChunkPlanned, ChunkTranscribed, JobOptions
 from common.storage import keys
+from common.testing import eventually
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("transcriber")]
 
@@ -61,7 +62,7 @@ async def test_planning_again_stores_the_same_and_says_the_same(jobs: Any, studi
     planned = await jobs.plan(work)
     plan, first = await jobs.store.get(planned.plan_key), list(jobs.heard)
     await jobs.broker.publish(work.model_copy(update={"event_id": work.job_id}))
-    await jobs.until(lambda: len(jobs.said(work.job_id, AudioPlanned)) == 2)
+    await eventually(lambda: len(jobs.said(work.job_id, AudioPlanned)) == 2)
     assert await jobs.store.get(planned.plan_key) == plan
     assert [event.event_id for event in jobs.heard[len(first) :]] == [event.event_id for event in first]
 

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from common.events import (
 )
 from common.messaging import Broker
 from common.settings import BrokerSettings
+from common.testing import eventually
 from native.testing import free_port
 from transcriber.settings import Settings
 
@@ -44,7 +46,7 @@ async def test_a_result_that_is_there_is_announced_and_not_made_again(
 
     (planned,) = jobs.said(work.job_id, ChunkPlanned)
     await jobs.broker.publish(jobs.chunk_work(work, planned))
-    again = (await jobs.until(lambda: jobs.said(work.job_id, ChunkTranscribed)[1:]))[0]
+    again = (await eventually(lambda: jobs.said(work.job_id, ChunkTranscribed)[1:]))[0]
     assert again.text == "left as it was"
     assert again.event_id == first.event_id
     assert again.decode_seconds == 0.0
@@ -82,7 +84,7 @@ async def test_work_that_cannot_be_done_is_dead_after_three_tries_and_holds_up_n
     await jobs.broker.publish(jobs.chunk_work(work, planned.model_copy(update={"chunk": 7})))  # there is none
     other = await jobs.upload(studio.record("b.wav", speech[: 5 * RATE]))
     await jobs.transcribe(other)
-    await jobs.until(lambda: jobs.dead)
+    await eventually(lambda: jobs.dead)
     assert jobs.dead == ["work.chunk.base"]
 
 
@@ -94,7 +96,7 @@ async def test_plans_survive_a_store_that_is_away_for_a_while(
     await jobs.broker.publish(work)
     await asyncio.sleep(1.0)  # let it find the store away
     await asyncio.to_thread(lambda: s3_server.programs.run(s3_server.start()))
-    (planned,) = await jobs.until(lambda: jobs.said(work.job_id, AudioPlanned))
+    (planned,) = await eventually(lambda: jobs.said(work.job_id, AudioPlanned))
     assert planned.chunks == 2
     assert jobs.dead == []
 
@@ -105,10 +107,10 @@ async def test_stopping_hands_back_what_is_in_hand(
     work = await jobs.upload(studio.record("long.flac", np.concatenate([speech] * 7), codec="flac"))
     async with start(settings.model_copy(update={"drain_seconds": 0.0})):
         await jobs.broker.publish(work)
-        await jobs.until(lambda: jobs.said(work.job_id, ChunkPlanned))
+        await eventually(lambda: jobs.said(work.job_id, ChunkPlanned))
     assert not jobs.said(work.job_id, AudioPlanned)
     async with start(settings):
-        await jobs.until(lambda: jobs.said(work.job_id, AudioPlanned))
+        await eventually(lambda: jobs.said(work.job_id, AudioPlanned))
     assert jobs.dead == []
 
 
@@ -142,9 +144,8 @@ async def test_a_worker_without_a_model_is_not_ready(settings: Settings) -> None
     from transcriber.app import create_app  # noqa: PLC0415 (only this test starts one that must not become ready)
 
     app = create_app(settings.model_copy(update={"models": ("no-such-model",)}))
-    async with app.router.lifespan_context(app), asyncio.timeout(20):
-        while "background" not in (failing := await app.state.readiness.failing()):  # noqa: ASYNC110 (as in conftest.py)
-            await asyncio.sleep(0.05)
+    async with app.router.lifespan_context(app):
+        failing = await eventually(app.state.readiness.failing, lambda failing: "background" in failing)
     assert {"engine", "consumers"} <= set(failing)
 
 
@@ -171,12 +172,12 @@ async def test_a_process_told_to_stop_hands_its_work_back_and_ends_well(
         sys.executable, "-m", "transcriber", "serve", env=environment, stdout=asyncio.subprocess.DEVNULL
     )
     try:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client, asyncio.timeout(30):
-            while not await answers(client):  # noqa: ASYNC110 (readiness is asked, it does not notify)
-                await asyncio.sleep(0.1)
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+            ready = partial(client.get, "/health/ready")
+            await eventually(ready, lambda answer: answer.status_code == 200, ignoring=httpx.TransportError)
         work = await jobs.upload(studio.record("long.flac", np.concatenate([speech] * 7), codec="flac"))
         await jobs.broker.publish(work)
-        await jobs.until(lambda: jobs.said(work.job_id, ChunkPlanned))
+        await eventually(lambda: jobs.said(work.job_id, ChunkPlanned))
         process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(20):
             assert await process.wait() == 0
@@ -187,13 +188,6 @@ async def test_a_process_told_to_stop_hands_its_work_back_and_ends_well(
     left = await asyncio.to_thread(lambda: list(tmp_path.glob("verbatim-plan-*")))
     assert left == []
     assert jobs.dead == []
-
-
-async def answers(client: httpx.AsyncClient) -> bool:
-    try:
-        return (await client.get("/health/ready")).status_code == 200
-    except httpx.TransportError:
-        return False
 
 
 async def test_a_paused_worker_finishes_what_it_has_and_takes_nothing_new(
@@ -221,5 +215,5 @@ async def test_a_paused_worker_finishes_what_it_has_and_takes_nothing_new(
         await paused(is_paused=True)  # a whole heartbeat later
         assert not jobs.said(waiting.job_id, ChunkPlanned)
         await paused(is_paused=False)
-        await jobs.until(lambda: jobs.said(waiting.job_id, AudioPlanned))
+        await eventually(lambda: jobs.said(waiting.job_id, AudioPlanned))
     await listener.close()
