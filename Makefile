@@ -1,16 +1,18 @@
-# Thin on purpose: every target is one or two commands that may as well be typed. `make help` lists them.
+# Every target is one or two commands that can also be typed. `make help` lists them.
 PYTHON ?= python3
 BIN := .venv/bin
 PACKAGES := common auth cleanup gateway jobs metadata transcriber models native
+MEMBERS := $(patsubst %/pyproject.toml,%,$(wildcard */pyproject.toml */*/pyproject.toml))
 TESTS := $(wildcard libs/*/tests services/*/tests models/tests deploy/native/tests tests)
 MODEL ?= base
 WORKERS ?= 3
 PYTEST_ARGS ?=
 PYTEST = $(BIN)/pytest -n $(WORKERS) --no-loadscope-reorder $(PYTEST_ARGS)
+DEPTRY = $(BIN)/deptry --no-ansi --package-module-name-map verbatim-common=common,verbatim-models=models
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev models demo up down status migrate backup restore test lint lint-types lint-rest fmt contracts settings lock test-unit \
-	test-integration test-e2e test-chaos test-web soak fuzz bench clean clean-data
+.PHONY: help setup dev models demo up down status migrate backup restore test lint lint-types lint-rest fmt contracts settings lock coverage changelog \
+	test-unit test-integration test-e2e test-chaos test-web soak fuzz bench clean clean-data
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,7 +23,7 @@ setup: ## Install what running the platform needs (.venv, locked packages, the m
 dev: ## Install what the tests and linters need as well (torch, openai-whisper)
 	@$(PYTHON) scripts/setup.py --dev
 
-models: setup ## Bring a Whisper model into MODEL_DIR (MODEL=base)
+models: setup ## Download a Whisper model to MODEL_DIR (MODEL=base)
 	@$(BIN)/python -m models get $(MODEL)
 
 demo: models ## A recording in, its transcript out (FILE=path for your own, KEEP=1 leaves the platform running)
@@ -33,7 +35,7 @@ up: models ## Start the platform and stay; Ctrl-C stops it (DETACH=1 returns whe
 down: ## Stop the platform from another terminal
 	@$(BIN)/python -m native down
 
-status: ## Show what runs, where, and whether it is well
+status: ## Show what runs, where, and whether it is healthy
 	@$(BIN)/python -m native status || test $$? -eq 3
 
 migrate: setup ## Bring the four database schemas up to date (`make up` does it at every start)
@@ -43,7 +45,7 @@ test: lint test-web ## Linters, types, contracts; the page's own tests; unit, in
 	@$(BIN)/python -m models get $(MODEL)
 	$(PYTEST) -m "not chaos or soak"
 
-lint: dev ## Format, lint, types, import contracts, golden documents, lock
+lint: dev ## Format, lint, types, import contracts, declared dependencies, golden documents, lock
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint-types lint-rest
 
 lint-types:
@@ -54,13 +56,16 @@ lint-rest:
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
+	@for member in $(MEMBERS); do $(DEPTRY) $$member/src --config $$member/pyproject.toml || exit 1; done
 	$(BIN)/python scripts/contracts.py --check
 	$(BIN)/python scripts/settings.py --check
 	$(BIN)/python scripts/lock.py --check
+	$(BIN)/pytest -q tests/contract/test_documents.py
 
-fmt: dev ## Format the code and fix what can be fixed
+fmt: dev ## Format the code and the Markdown, and fix what can be fixed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+	$(BIN)/python scripts/wrap_markdown.py
 
 contracts: dev ## Write the golden documents again: event schemas, AsyncAPI, event table
 	$(BIN)/python scripts/contracts.py
@@ -70,6 +75,13 @@ settings: dev ## Write docs/settings.md again
 
 lock: dev ## Pin the dependencies again after a change (needs the network)
 	$(BIN)/python scripts/lock.py
+
+coverage: dev ## The tests of `make test` and the lines that they run; not in `make test`, because it costs a third more processor time
+	@$(BIN)/python -m models get $(MODEL)
+	$(PYTEST) -m "not chaos or soak" --cov
+
+changelog: dev ## Show the next entry of CHANGELOG.md; VERSION=1.2.0 writes it and removes its fragments
+	@$(BIN)/towncrier build $(if $(VERSION),--yes --version $(VERSION),--draft --version next)
 
 test-unit: dev ## Tests that need nothing but the code
 	$(PYTEST) -m "not integration and not e2e and not chaos"
@@ -100,7 +112,7 @@ bench: dev models ## Measure against the budgets
 	PYTHONPATH=tests $(BIN)/python -m bench
 
 clean: ## Remove caches, build products and leftovers of tests; data, .venv and models stay
-	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis web/dist .verbatim/test-*
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage web/dist .verbatim/test-*
 	find . -name __pycache__ -not -path './.venv/*' -not -path '*/node_modules/*' -prune -exec rm -rf {} +
 
 clean-data: down ## Delete every job, account and object of this checkout's platform

@@ -1,4 +1,4 @@
-"""Loads the fixtures that every member's tests share, and says which tests may run beside each other."""
+"""Loads the fixtures that every member's tests share, and groups the tests that must not run side by side."""
 
 import logging
 import os
@@ -18,8 +18,8 @@ pytest_plugins = ["native.testing", "common.testing.fixtures"]
 # Several test processes share the cores: libraries that compute with a thread per core would wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# Files that share a platform stay in one process, so that it is started once, and come in this order: those that make
-# a mess of it or end it are last.
+# Files that share a platform stay in one process, so that it is started once. They run in this order: those that change
+# or end the platform are last.
 TOGETHER = {
     "tests/e2e/test_api_walkthrough.py": "quick_fleet",
     "tests/e2e/test_backup_and_restore.py": "quick_fleet",

@@ -111,7 +111,7 @@ async def _measure(name: str, take: Take, engines: Sequence[EngineProcess]) -> l
     covered = _covered(take.clips, chunks)
     if os.environ.get("BENCH_PLAN") == "only":
         return [name, *["-"] * 3, f"{covered:.2f}", len(windows), *["-"] * 3, f"{time.monotonic() - began:.0f}"]
-    transcript = await _transcribe(chunks, engines)
+    transcript = await _transcribe(chunks, engines, len(take.sound) / RATE)
     spent = time.monotonic() - began
     heard = jiwer.process_words(_plain(" ".join(clip.ref for clip in take.clips)), _plain(transcript["text"]))
     count = heard.hits + heard.substitutions + heard.deletions
@@ -136,7 +136,7 @@ def plan(sound: Sound) -> list[ChunkAudio]:
     return analysis.feed(pcm) + analysis.finish()
 
 
-async def _transcribe(chunks: Sequence[ChunkAudio], engines: Sequence[EngineProcess]) -> dict[str, Any]:
+async def _transcribe(chunks: Sequence[ChunkAudio], engines: Sequence[EngineProcess], seconds: float) -> dict[str, Any]:
     """Decode every chunk as a worker does, on all engines at once, and merge."""
     waiting = list(enumerate(chunks))[::-1]
     results: dict[int, dict[str, Any]] = {}
@@ -155,7 +155,7 @@ async def _transcribe(chunks: Sequence[ChunkAudio], engines: Sequence[EngineProc
             results[index] = {"engine": None, "windows": documents}
 
     await asyncio.gather(*(work(engine) for engine in engines))
-    plan = {"language": LANGUAGE, "duration_seconds": 0.0, "speech_seconds": 0.0}
+    plan = {"language": LANGUAGE, "duration_seconds": seconds, "speech_seconds": 0.0}
     return assemble(plan, [results[index] for index in range(len(chunks))], JobOptions(word_timestamps=True))
 
 

@@ -146,7 +146,7 @@ if [[ $(call "$URL/me" | jq -r .role) == admin ]]; then
   note "figures of the last day: $(call "$URL/admin/stats" | jq -c '{kpis, queue}')"
   # PUT with other numbers counts at once: {"max_concurrent_jobs": 8}.
   note "limits: $(call "$URL/admin/concurrency" | jq -c '{max_concurrent_jobs, paused_workers}')"
-  note "messages that nobody could handle: $(call "$URL/admin/dead-letters" | jq '.items | length')"
+  note "messages that could not be processed: $(call "$URL/admin/dead-letters" | jq '.items | length')"
   call "$URL/metrics" --output "$FOLDER/metrics"
   note "metrics for Prometheus: $(grep -c '^verbatim_' "$FOLDER/metrics") series"
   call "$URL/logs/system?lines=2"

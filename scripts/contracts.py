@@ -7,7 +7,7 @@ From the event catalogue: a golden JSON Schema per message, an AsyncAPI document
 ARCHITECTURE.md. A change of a golden schema is a change of the contract between services: adding an optional field is
 fine, anything else needs a new class with the next version in its routing key.
 
-From the routes: each service's OpenAPI document, which the gateway reads to know what it passes on, then the gateway's
+From the routes: each service's OpenAPI document, from which the gateway knows what it relays, then the gateway's
 own, docs/openapi.json, and from that the web page's types, web/src/api/schema.ts, which only a machine with Node.js can
 write but any can check: their first line names the document they were made from.
 """
@@ -71,8 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{ARCHITECTURE} does not exist: its tables are skipped")
     if chosen.check:
         drifted = [path for part in parts for path in _drifted(part())]
-        complaints = [f"{path} is not what the code says: run python scripts/contracts.py" for path in drifted]
-        complaints += [f"{path} is of no message: run python scripts/contracts.py" for path in _surplus()]
+        complaints = [f"{path} is out of date: run python scripts/contracts.py" for path in drifted]
+        complaints += [f"{path} belongs to no message: run python scripts/contracts.py" for path in _surplus()]
         complaints += _types_drift()
         print(*complaints, sep="\n", end="\n" if complaints else "")
         return 1 if complaints else 0
@@ -129,7 +129,7 @@ PARTS = {"events": documents, "interfaces": interfaces, "surface": surface}
 
 @functools.cache
 def _openapi(service: str) -> str:
-    # In a process of its own, as in life: two services may give a metric the same name.
+    # In a process of its own: two services may give a metric the same name.
     done = subprocess.run([sys.executable, "-m", service, "openapi"], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise SystemExit(f"python -m {service} openapi failed:\n{done.stderr}")
@@ -181,14 +181,14 @@ def asyncapi() -> dict[str, Any]:
 
 
 def senders(message: type[Message]) -> tuple[str, ...]:
-    """Tell which services send a message: the one that an event's module is named after, jobs all work."""
+    """Return the services that send a message: an event, the one that its module is named after; work, jobs."""
     if issubclass(message, Event):
         return (message.__module__.rpartition(".")[2],)
     return SENDERS[message] if issubclass(message, Notice) else ("jobs",)
 
 
 def receivers(message: type[Message]) -> tuple[str, ...]:
-    """Tell which services receive a message."""
+    """Return the services that receive a message."""
     if issubclass(message, Event):
         return SUBSCRIBERS[message]
     if issubclass(message, Command):
@@ -198,7 +198,7 @@ def receivers(message: type[Message]) -> tuple[str, ...]:
 
 
 def sentence(message: type[Message]) -> str:
-    """Return what a message says, from its docstring."""
+    """Return the description of a message, from its docstring."""
     return (inspect.getdoc(message) or "").split("\n\n")[0].replace("\n", " ")
 
 
@@ -249,8 +249,8 @@ def _message(message: type[Message]) -> dict[str, Any]:
 
 def _with_tables(page: str) -> str:
     """Put the tables between the markers; a page without markers stays as it is."""
-    events = _table(ALL, ("event", "told by", "when", "heard by"))
-    others = _table((*COMMANDS, *NOTICES), ("work and notices", "sent by", "what", "taken by"))
+    events = _table(ALL, ("event", "published by", "when", "consumed by"))
+    others = _table((*COMMANDS, *NOTICES), ("work and notices", "sent by", "what", "received by"))
     generated = f"{BEGIN}\n{events}\n\n{others}\n{END}"
     return re.sub(f"{BEGIN}.*?{END}", lambda _: generated, page, flags=re.DOTALL)
 
@@ -264,7 +264,7 @@ def _table(messages: Iterable[type[Message]], heading: Sequence[str]) -> str:
 
 
 def _named(services: Sequence[str]) -> str:
-    return "every service" if set(services) == set(SERVICES) else ", ".join(services) or "nobody yet"
+    return "every service" if set(services) == set(SERVICES) else ", ".join(services) or "none"
 
 
 def _surplus() -> list[Path]:

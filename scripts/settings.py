@@ -72,7 +72,7 @@ of them is set. (`AUTH_USERNAME` and `AUTH_PASSWORD` still work, with a warning:
 
 @dataclass(frozen=True)
 class Variable:
-    """What a row says, apart from who reads it."""
+    """The content of a row, apart from its readers."""
 
     name: str
     kind: str
@@ -115,9 +115,7 @@ def page() -> str:
     parts.append(_section("The stack on one machine", [_row(each, STACK) for each in variables(NativeSettings)]))
     parts.append(_section("Programs of this repository", ELSEWHERE, ("variable", "read by", "default", "meaning")))
     retired = [(f"`{each.variable}`", each.service, each.instead) for each in RETIRED]
-    parts.append(
-        _section("Retired", retired, ("variable", "who says so", "what takes its place"), RETIRED_INTRODUCTION)
-    )
+    parts.append(_section("Retired", retired, ("variable", "service that warns", "replacement"), RETIRED_INTRODUCTION))
     return "\n".join(parts)
 
 

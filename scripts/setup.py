@@ -3,10 +3,10 @@
 python3 scripts/setup.py        what running the platform needs
 python3 scripts/setup.py --dev  also the tests, the linters, torch and openai-whisper
 
-Standard library only, and safe to repeat: a stamp in .venv says what is done, so the second run takes no time.
+Standard library only, and safe to repeat: a stamp in .venv records what is done, so that a second run takes no time.
 """
 
-from __future__ import annotations  # an old Python must get as far as our message about it
+from __future__ import annotations  # an old Python must be able to print our message about it
 
 import argparse
 import contextlib
@@ -29,13 +29,13 @@ PYTHON = VENV / "bin" / "python"
 STAMP = VENV / "verbatim-setup.json"
 LOCK = ROOT / "requirements.lock"
 OLDEST_PYTHON = (3, 11)
-# Not in the lock: its CPU and CUDA builds differ, so the machine's own package settings decide which one comes.
+# Not in the lock: its CPU and CUDA builds differ, and the machine's package settings select one.
 TORCH = "torch==2.13.0"
 OLDEST_NODE = 20
 
 
 def main() -> None:
-    """Do what is not done yet."""
+    """Do every step that is not done yet."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--dev", action="store_true", help="also what the tests and linters need")
     dev = parser.parse_args().dev
@@ -150,7 +150,7 @@ def install_broker() -> None:
 
 
 def install_walk_tools() -> None:
-    """Install what the documented walk through the API is made of, which the tests execute."""
+    """Install the programs of docs/api-walkthrough.sh, which the tests execute."""
     missing = [tool for tool in ("curl", "jq") if shutil.which(tool) is None]
     if missing and not apt_install(missing):
         fail(
@@ -165,8 +165,8 @@ def broker_is_here() -> bool:
     return "RABBITMQ_BIN" in os.environ or any(Path("/usr/lib/rabbitmq").glob("**/rabbitmq-server"))
 
 
-# Packages may start what they install. policy-rc.d is Debian's way to say no; one that says so already is left alone,
-# and one that would allow it is put back afterwards.
+# Packages may start the services that they install. policy-rc.d is Debian's way to forbid it; a policy that forbids it
+# already is kept, and one that allows it is restored afterwards.
 APT_SCRIPT = r"""
 set -e
 policy=/usr/sbin/policy-rc.d
@@ -197,7 +197,7 @@ def apt_install(packages: Sequence[str]) -> bool:
 
 
 def as_root() -> list[str] | None:
-    """The words before a command that needs root; None when this user may not become root without a password."""
+    """The prefix of a command that needs root; None when this user cannot become root without a password."""
     if os.geteuid() == 0:
         return []
     if shutil.which("sudo") and quiet(["sudo", "-n", "true"]) == 0:
@@ -271,23 +271,23 @@ def write_stamp(content: dict[str, str]) -> None:
     STAMP.write_text(json.dumps(content))
 
 
-# -- talking -----------------------------------------------------------------------------------------------------------
+# -- output ------------------------------------------------------------------------------------------------------------
 
 
 def run(command: Sequence[str]) -> None:
-    """Run a command, its output shown; end with its own words when it fails."""
+    """Run a command and show its output; exit with a message when it fails."""
     done = subprocess.run(command, check=False)
     if done.returncode != 0:
-        fail("this did not work: {}".format(" ".join(command[:6])))
+        fail("this command failed: {}".format(" ".join(command[:6])))
 
 
 def quiet(command: Sequence[str]) -> int:
-    """The exit status of a command whose output nobody needs."""
+    """The exit status of a command whose output is discarded."""
     return subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode
 
 
 def say(text: str) -> None:
-    """One line for the person who waits."""
+    """Print one line."""
     print(text, flush=True)
 
 

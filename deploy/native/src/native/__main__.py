@@ -48,7 +48,7 @@ def main() -> int:
     logs_parser.add_argument("-n", "--lines", type=int, default=100)
     arguments = parser.parse_args()
 
-    os.umask(0o077)  # of everything that is written from here on: state, logs, backups
+    os.umask(0o077)  # for everything that is written from here on: state, logs, backups
     settings = NativeSettings()
     state = StateFolder(settings.state_dir)
     actions: dict[str, Callable[[], int]] = {
@@ -80,16 +80,20 @@ async def up(state: StateFolder, settings: NativeSettings) -> int:
     console = Console([program.name for program in programs])
     supervisor = Supervisor(state, programs, console.say)
     following = asyncio.create_task(follow(state, [each.name for each in programs if each.echo], console))
-    told = _stop_signals(supervisor)
+    stopping = _stop_signals(supervisor)
     failure: str | None = None
     starting = asyncio.create_task(supervisor.start())
     try:
-        if await _first(starting, told):
+        if await _first(starting, stopping):
             print(f"\n{report.summary(state, settings, time.monotonic() - began)}\n", flush=True)
-            await _first(asyncio.create_task(supervisor.watch()), told)
+            await _first(asyncio.create_task(supervisor.watch()), stopping)
     except ProgramError as error:
         failure = str(error)
-    print("\nStopping; a second Ctrl-C kills." if failure is None else "\nStopping, because the fleet is not whole.")
+    print(
+        "\nStopping; a second Ctrl-C kills."
+        if failure is None
+        else "\nStopping, because a program cannot be kept running."
+    )
     await supervisor.stop()
     following.cancel()
     await asyncio.wait([following])
@@ -121,7 +125,7 @@ def detached(state: StateFolder, settings: NativeSettings) -> int:
             return 0
         time.sleep(0.2)
     last_words = [line for line in path.read_text(errors="replace").splitlines() if line.strip()][-1:]
-    raise ProgramError(f"{''.join(last_words) or 'It ended without a word'} (the whole start: {path})")
+    raise ProgramError(f"{''.join(last_words) or 'It ended without output'} (the whole start: {path})")
 
 
 def down(state: StateFolder) -> int:
@@ -172,26 +176,26 @@ def logs(state: StateFolder, name: str | None, lines: int) -> int:
 
 def _stop_signals(supervisor: Supervisor) -> asyncio.Event:
     """An event that the first Ctrl-C, `make down` or closed terminal sets; the second one kills."""
-    told = asyncio.Event()
+    stopping = asyncio.Event()
 
     def react() -> None:
-        if told.is_set():
+        if stopping.is_set():
             supervisor.kill_all()
-        told.set()
+        stopping.set()
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, react)
-    return told
+    return stopping
 
 
-async def _first(work: asyncio.Task[None], told: asyncio.Event) -> bool:
+async def _first(work: asyncio.Task[None], stopping: asyncio.Event) -> bool:
     """Wait for the work or for the signal; true when the work was done, and its failure is raised."""
-    waiting = asyncio.create_task(told.wait())
+    waiting = asyncio.create_task(stopping.wait())
     try:
         await asyncio.wait([work, waiting], return_when=asyncio.FIRST_COMPLETED)
     finally:
         waiting.cancel()
-    if told.is_set() or not work.done():
+    if stopping.is_set() or not work.done():
         work.cancel()
         return False
     work.result()

@@ -14,7 +14,7 @@ _SUPERVISOR_COLOUR = 90
 
 
 class Console:
-    """Prints lines with the name of who says them, coloured on a terminal that wants it."""
+    """Prints lines with the name of their program, coloured on a terminal."""
 
     def __init__(self, names: Sequence[str]) -> None:
         self._width = max((len(name) for name in names), default=0)

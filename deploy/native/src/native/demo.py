@@ -1,4 +1,4 @@
-"""The demo: a recording goes in through the gateway, its log lines come as they happen, its transcript comes out."""
+"""The demo: a recording goes in through the gateway, its log records are shown live, its transcript is printed."""
 
 import asyncio
 import contextlib
@@ -29,7 +29,7 @@ WIDTH = 78
 
 
 def run(state: StateFolder, settings: NativeSettings, file: Path | None, start_and_leave: Callable[[], int]) -> int:
-    """Bring the fleet up unless it runs, transcribe one recording, and stop what the demo itself started."""
+    """Start the fleet unless it runs, transcribe one recording, and stop what the demo itself started."""
     recording = find_recording(file, settings)
     if state.holder() is None and settings.keep:
         start_and_leave()
@@ -56,7 +56,7 @@ def find_recording(file: Path | None, settings: NativeSettings) -> Path:
 
 
 async def transcribe(url: str, account: tuple[str, str], recording: Path, state: StateFolder) -> None:
-    """Send the recording, show its log and progress, then print the transcript, the timings and where to look next."""
+    """Send the recording, show its log and progress, then print the transcript, the timings and further addresses."""
     began = time.monotonic()
     async with httpx.AsyncClient(base_url=url, timeout=httpx.Timeout(30, read=120), trust_env=False) as client:
         token = (await _ask(client, "POST", "/token", data=dict(zip(("username", "password"), account, strict=True))))[
@@ -66,7 +66,7 @@ async def transcribe(url: str, account: tuple[str, str], recording: Path, state:
         with recording.open("rb") as content:
             print(f"\nSending {recording.name} ({os.fstat(content.fileno()).st_size / 1e6:.1f} MB) …", flush=True)
             job = await _ask(client, "POST", "/jobs", files={"file": (recording.name, content)})
-        print(f"Accepted as job {job['id']}. What happens, as it happens:\n", flush=True)
+        print(f"Accepted as job {job['id']}. Its log:\n", flush=True)
         async with _live_log(url, job["id"], token):
             job = await _finished(client, job["id"])
         if job["state"] != "completed":
@@ -81,7 +81,7 @@ async def transcribe(url: str, account: tuple[str, str], recording: Path, state:
 
 
 async def _ask(client: httpx.AsyncClient, method: str, path: str, **parts: Any) -> dict[str, Any]:
-    """A question to the gateway; a refusal becomes one sentence."""
+    """A request to the gateway; an error becomes one sentence."""
     try:
         answer = await client.request(method, path, **parts)
     except httpx.HTTPError as error:
@@ -119,7 +119,7 @@ def _progress(job: dict[str, Any]) -> str:
 
 @contextlib.asynccontextmanager
 async def _live_log(url: str, job_id: str, token: str) -> AsyncIterator[None]:
-    """Print the job's log lines while the block runs; a broken stream is said once and does not end the demo."""
+    """Print the job's log lines while the block runs; a broken stream is reported once and does not end the demo."""
 
     async def stream() -> None:
         address = f"{url.replace('http://', 'ws://', 1)}/ws/logs/{job_id}"
@@ -128,7 +128,7 @@ async def _live_log(url: str, job_id: str, token: str) -> AsyncIterator[None]:
                 async for message in socket:
                     print(readable(json.loads(message)), flush=True)
         except (WebSocketException, OSError) as error:
-            print(f"(the live log broke off: {error})", flush=True)
+            print(f"(the live log was interrupted: {error})", flush=True)
 
     streaming = asyncio.create_task(stream())
     try:
@@ -153,7 +153,7 @@ _PLAIN = {
 
 
 def readable(record: dict[str, Any]) -> str:
-    """A log record as one line: time, who, what, and the keys that say more."""
+    """A log record as one line: time, instance, event and the other keys."""
     who = record.get("instance") or record.get("service", "?")
     level = record.get("level", "info")
     warning = "" if level in {"info", "debug"} else f"{level.upper()} "

@@ -40,7 +40,7 @@ Extra = Mapping[str, Mapping[str, str]]
 
 
 class Fleet(Hosted):
-    """The whole platform in the hand of a test or a script; `start` returns when everything is ready."""
+    """The whole platform for a test or a script; `start` returns when everything is ready."""
 
     def __init__(
         self, state_dir: Path, settings: NativeSettings | None = None, *, extra: Extra | None = None, say: Say = silent
@@ -65,7 +65,7 @@ class Fleet(Hosted):
 
 
 def credentials(state: StateFolder, settings: NativeSettings) -> tuple[str, str]:
-    """Name and password of the first admin: the person's own from the first start on, else generated."""
+    """Name and password of the first admin: as set at the first start, else generated."""
     return settings.admin_username, state.secret("admin_password", settings.admin_password)
 
 
@@ -82,7 +82,7 @@ def places(state: StateFolder, settings: NativeSettings) -> Places:
 
 
 def table(state: StateFolder, settings: NativeSettings, extra: Extra | None = None) -> list[Program]:
-    """The rows, in an order that reads well; what must wait for what is in their `needs`."""
+    """The rows in reading order; `needs` decides the order of the start."""
     wiring = _Wiring(state, settings, extra or {})
     postgres_port = state.ports(postgres.NAME)[postgres.NAME]
     roles = bootstrap.database_step(state, postgres_port, WITH_DATABASE)
@@ -103,7 +103,7 @@ def table(state: StateFolder, settings: NativeSettings, extra: Extra | None = No
 
 @dataclass(frozen=True)
 class _Wiring:
-    """Who finds whom where: the environment of each service."""
+    """The environment of each service, with the addresses of the others."""
 
     state: StateFolder
     settings: NativeSettings
@@ -165,7 +165,7 @@ class _Wiring:
         )
 
     def _environment(self, service: str, row: str) -> dict[str, str]:
-        """The person's own environment first, so that MAX_CONCURRENT_JOBS=2 reaches jobs; the wiring wins over it."""
+        """The user's own environment first, so that MAX_CONCURRENT_JOBS=2 reaches jobs; the wiring overrides it."""
         # A key that costs money goes only to the service that uses it.
         given = {name: value for name, value in os.environ.items() if name != OPENAI_KEY or service == "metadata"}
         env = {
@@ -177,7 +177,7 @@ class _Wiring:
             "LOG_FORMAT": "console",  # for the terminal; the files in LOG_DIR hold the records as JSON
             "LOG_DIR": str(self.state.folder(f"log/{row}")),
             "BROKER_URL": rabbitmq.url(self.state, self._port(rabbitmq.NAME), user=service),
-            "BROKER_DECLARES": "false",  # the broker's definitions have it all
+            "BROKER_DECLARES": "false",  # the broker's definitions contain the topology
             "JWKS_URL": f"{self._url('auth')}/.well-known/jwks.json",
             "METRICS_TOKEN": self.state.secret("metrics_token"),
         }
@@ -194,7 +194,7 @@ class _Wiring:
         return env | self._own(service, row)
 
     def _own(self, service: str, row: str) -> dict[str, str]:
-        """What only one kind of service is told."""
+        """The settings of one kind of service."""
         if service == "auth":
             name, password = credentials(self.state, self.settings)
             return {"SECRET_KEY": self.state.secret("secret_key"), "ADMIN_USERNAME": name, "ADMIN_PASSWORD": password}

@@ -1,4 +1,4 @@
-"""Programs that a test or a script can hold in its hand: a supervisor in a thread of its own."""
+"""Programs for a test or a script: a supervisor in a thread of its own."""
 
 import asyncio
 import concurrent.futures
@@ -18,7 +18,7 @@ Table = Callable[[StateFolder], Sequence[Program]]
 
 
 def silent(name: str, text: str) -> None:
-    """Say nothing: the logs in the state folder have it all."""
+    """Print nothing: the output is in the logs of the state folder."""
 
 
 class Hosted:
@@ -75,7 +75,7 @@ class Hosted:
             self._close()
 
     async def kill(self, name: str, number: signal.Signals = signal.SIGKILL, *, hold: bool = True) -> None:
-        """Send a signal to a program; SIGKILL returns when it is dead.
+        """Send a signal to a program; SIGKILL returns when it has ended.
 
         With `hold` it stays down until `start(name)`; without, the supervisor starts it again as it would in life.
         """

@@ -36,7 +36,7 @@ def _at(
     *,
     may_run: bool,
 ) -> dict[str, Any]:
-    """Do the work where the environment says, or on the database and the store of this state folder."""
+    """Run the work on the places named by the environment, or on the database and the store of this state folder."""
     elsewhere = Places.of_environment()
     if elsewhere is not None:
         return asyncio.run(work(elsewhere))

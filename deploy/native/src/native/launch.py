@@ -5,7 +5,7 @@ The supervisor runs this file as a script, outside the package and with the stan
 running Python between fork and exec is unsafe in a process with threads, and the tests' fleet lives in a thread.
 
 FOLDER is opened before the user changes, and stands in the command as `{folder}`: the program reaches it by its open
-descriptor, whatever folders are above it and whoever may pass through them.
+descriptor, whatever the modes of the folders above it are.
 """
 
 import ctypes

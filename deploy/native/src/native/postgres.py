@@ -145,7 +145,7 @@ def _needs_cluster(home: Path, run_as: RunAs) -> bool:
 
 
 def _is_ours_and_ready(home: Path, port: int) -> bool:
-    """Read the server's own statement, because `pg_isready` is content with anybody's server on that port."""
+    """Read the server's own statement, because `pg_isready` also accepts another server on that port."""
     try:
         lines = (home / "data" / "postmaster.pid").read_text().splitlines()
         return lines[7].strip() == "ready" and int(lines[3]) == port and Path("/proc", lines[0].strip()).exists()

@@ -1,4 +1,4 @@
-"""What one row of the fleet table says about a program, and how a row becomes a process."""
+"""One row of the fleet table, and how it becomes a process."""
 
 import asyncio
 import os
@@ -12,25 +12,27 @@ from pathlib import Path
 from typing import IO
 
 LAUNCHER = Path(__file__).with_name("launch.py")
-STATE_VARIABLE = "VERBATIM_STATE"  # in the environment of everything that a fleet starts: how leftovers are recognised
+STATE_VARIABLE = (
+    "VERBATIM_STATE"  # in the environment of everything that a fleet starts: leftovers are recognised by it
+)
 
 Probe = Callable[[], Awaitable[bool]]
 Step = Callable[[], Awaitable[None]]
 
 
 class ProgramError(RuntimeError):
-    """A program cannot be started or did not become ready; the message is one sentence for a person."""
+    """A program cannot be started or did not become ready; the message is one sentence for the user."""
 
 
 @dataclass(frozen=True)
 class RunAs:
-    """Who a program runs as when the fleet's own user will not do."""
+    """The account of a program that cannot run as the fleet's own user."""
 
     owner: tuple[int, int] | None = None  # (uid, gid) to become and to give files to; only root may set it
-    prefix: tuple[str, ...] = ()  # a wrapper that does the becoming
+    prefix: tuple[str, ...] = ()  # a wrapper that changes the account
 
     def adopt(self, folder: Path) -> None:
-        """Make a folder and everything in it that user's, also when an earlier run was somebody else."""
+        """Make a folder and everything in it that user's, also when an earlier run had another account."""
         uid, gid = self.owner or (os.geteuid(), os.getegid())
         if os.geteuid() == 0 and folder.stat().st_uid != uid:
             for path in (folder, *folder.rglob("*")):
@@ -46,7 +48,7 @@ class Program:
     env: Mapping[str, str]
     ready: Probe | None  # None marks a task: it runs to its end, and exit status 0 is its readiness
     ports: Mapping[str, int] = field(default_factory=dict)  # purpose → loopback port; each must be free before a start
-    symptom: Callable[[], Awaitable[str]] | None = None  # what it says itself while it is not ready
+    symptom: Callable[[], Awaitable[str]] | None = None  # its own description of why it is not ready
     needs: tuple[str, ...] = ()  # rows that must be ready before this one starts, and stop after it
     asks: tuple[str, ...] = ()  # rows that need not be ready for it to start, but stop after it
     prepare: Step | None = None  # before each start: configuration files, an empty database cluster
@@ -59,7 +61,7 @@ class Program:
     stops_itself: bool = True  # False: it closes its data at the signal, but has to be killed after `stop_seconds`
     start_seconds: float = 90.0
     death_signal: signal.Signals = signal.SIGKILL  # what the kernel sends when the supervisor dies
-    obeys: bool = False  # a service: its exit status tells whether somebody told it to end for good, or to restart
+    obeys: bool = False  # a service: its exit status requests a permanent end or a restart
     echo: bool = True  # show its output on the terminal; otherwise it goes to the log file only
 
     @property
@@ -69,7 +71,7 @@ class Program:
 
 
 def plain_environment(home: Path, state: Path) -> dict[str, str]:
-    """The environment of a backing service: nothing inherited, so that no setting of the person's shell leaks in."""
+    """The environment of a backing service: nothing inherited, so that no setting of the user's shell leaks in."""
     return {
         "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         "HOME": str(home),

@@ -32,7 +32,7 @@ def server_folder() -> Path:
 
 
 def environment(state: StateFolder) -> dict[str, str]:
-    """Everything the node and its command-line tools need to find each other and nobody else."""
+    """Everything the node and its command-line tools need to find each other and no other node."""
     home = state.path / NAME
     ports = state.ports(EPMD, "rabbitmq-nodes")
     return {
@@ -66,7 +66,9 @@ def programs(state: StateFolder) -> list[Program]:
         write_private(home / "definitions.json", rights.definitions(USER, passwords))
 
     async def epmd_ready() -> bool:
-        return bool(await exchange(ports[EPMD], b"\x00\x01n"))  # "tell me the names": answers with its own port
+        return bool(
+            await exchange(ports[EPMD], b"\x00\x01n")
+        )  # a request for all names: the answer begins with its own port
 
     return [
         # A child of our own: the broker would otherwise start one that outlives it.
@@ -108,7 +110,7 @@ async def control(state: StateFolder, *arguments: str) -> str:
 async def contents(state: StateFolder) -> dict[str, int]:
     """How many messages lie in each quorum queue of the default virtual host, those in somebody's hands included.
 
-    Asks the queues themselves: what `rabbitmqctl` tells is up to five seconds old.
+    Asks the queues themselves: the figures of `rabbitmqctl` are up to five seconds old.
     """
     count = "case amqqueue:get_type(Q) of rabbit_quorum_queue -> {ok, {_, N}, _} = "
     count += "ra:leader_query(amqqueue:get_pid(Q), fun rabbit_fifo:query_messages_total/1), N; _ -> 0 end"

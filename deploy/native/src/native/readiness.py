@@ -15,7 +15,7 @@ _DIRECT = urllib.request.ProxyHandler({})
 
 
 async def exchange(port: int, send: bytes, limit: float = 2.0) -> bytes:
-    """Send bytes to a loopback port and return the first answer; empty when nobody answers in time."""
+    """Send bytes to a loopback port and return the first answer; empty without an answer in time."""
     try:
         async with asyncio.timeout(limit):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -55,7 +55,7 @@ async def http_get(url: str, limit: float = 2.0, context: ssl.SSLContext | None 
 
 
 async def http_status(url: str) -> int:
-    """The status of a GET, 0 when nobody answers."""
+    """The status of a GET, 0 without an answer."""
     return (await http_get(url))[0]
 
 
@@ -78,7 +78,7 @@ def http_ok(url: str) -> Probe:
 
 
 async def failing_checks(url: str) -> str:
-    """What a service's readiness answer says is wrong, for a person; empty when it is ready."""
+    """The failing checks of a service's readiness answer; empty when it is ready."""
     status, body = await http_get(url)
     if status == 200:
         return ""

@@ -1,4 +1,4 @@
-"""What a person is told about a fleet: the summary after the start, and the status table."""
+"""The summary of a fleet after its start, and the status table."""
 
 import asyncio
 import time
@@ -15,10 +15,12 @@ _SETTLED = {Phase.READY, Phase.DONE}
 
 
 def is_up(state: StateFolder, supervisor: int) -> bool:
-    """Whether that supervisor has said that every row is ready."""
-    said = state.published()
-    programs = said.get("programs", [])
-    return said.get("supervisor") == supervisor and all(row["phase"] in _SETTLED for row in programs) and bool(programs)
+    """Whether that supervisor has published that every row is ready."""
+    stored = state.published()
+    programs = stored.get("programs", [])
+    return (
+        stored.get("supervisor") == supervisor and all(row["phase"] in _SETTLED for row in programs) and bool(programs)
+    )
 
 
 def gateway_url(state: StateFolder) -> str:
@@ -28,7 +30,7 @@ def gateway_url(state: StateFolder) -> str:
 
 
 def summary(state: StateFolder, settings: NativeSettings, seconds: float | None = None) -> str:
-    """Where to go now that everything is ready."""
+    """The addresses and the account, once everything is ready."""
     url = gateway_url(state)
     user, _ = credentials(state, settings)
     page = (
@@ -47,24 +49,24 @@ def summary(state: StateFolder, settings: NativeSettings, seconds: float | None 
 
 
 async def status(state: StateFolder, settings: NativeSettings) -> int:
-    """Print the table of programs; exit code 0: all is well, 1: something is not, 3: nothing runs."""
+    """Print the table of programs; exit code 0: all are healthy, 1: some are not, 3: nothing runs."""
     if state.holder() is None:
         print("Nothing is running: `make up` starts it.")
         return 3
     programs = state.published().get("programs", [])
     health = await asyncio.gather(*(_health(row) for row in programs))
     rows = [["program", "state", "health", "pid", "restarts", "since", "address"]]
-    rows += [_row(row, well) for row, well in zip(programs, health, strict=True)]
+    rows += [_row(row, result) for row, result in zip(programs, health, strict=True)]
     print(aligned(rows, indent=""))
     if not all(row["phase"] in _SETTLED for row in programs) or not set(health) <= {"ok", ""}:
-        print("\nNot everything is well: `python -m native logs NAME` shows what a program said.")
+        print("\nNot every program is healthy: `python -m native logs NAME` shows the output of a program.")
         return 1
     print(f"\n{summary(state, settings)}")
     return 0
 
 
 async def _health(row: dict[str, Any]) -> str:
-    """A service's own answer about its readiness; backing services have none beyond their state."""
+    """The readiness that a service reports; empty for backing services."""
     port = row["ports"].get("http")
     if port is None or row["phase"] != Phase.READY:
         return ""

@@ -20,11 +20,11 @@ from common.storage import keys
 
 NOTHING = "^$"
 VHOST = "/"
-# Commands have takers in the catalogue; whoever decides that work is to be done publishes them.
+# The catalogue names who takes commands; this service publishes them.
 DISPATCHER = "jobs"
 KEEPER = "jobs"  # of logs and dead letters
-# To what each service listens, beside the control exchange, to which all do.
-LISTENS = MappingProxyType({"gateway": ("archive",)})
+# The exchanges that a service consumes besides the control exchange, which all services consume.
+CONSUMES = MappingProxyType({"gateway": ("archive",)})
 
 # Actions of the object store's accounts; a star stands for any characters, a slash as well.
 STORE = MappingProxyType(
@@ -66,28 +66,28 @@ def broker_rights(service: str) -> BrokerRights:
     subscribed = [event.routing_key for event, services in SUBSCRIBERS.items() if service in services]
     notices = [notice.name for notice, senders in SENDERS.items() if service in senders]
     takes_work, gives_work = service in TAKERS.values(), service == DISPATCHER
-    listening = [*LISTENS.get(service, ()), "control"]
+    consumed = [*CONSUMES.get(service, ()), "control"]
 
-    own = [rf"{name}\.({'|'.join(listening)})\.[0-9a-f]+"]
-    writes, reads = [topology.LOGS, topology.CONTROL], [topology.LISTENED[each] for each in listening]
-    buried: list[str] = []
+    own = [rf"{name}\.({'|'.join(consumed)})\.[0-9a-f]+"]
+    writes, reads = [topology.LOGS, topology.CONTROL], [topology.LISTENED[each] for each in consumed]
+    dead_lettered: list[str] = []
     gathered = NOTHING  # the keys of logs and dead letters to bind a queue with
     if subscribed:
         own += [rf"{name}\.events", rf"{name}\.witness"]
         writes.append(topology.own_exchange(service))
         reads += [topology.EVENTS, topology.own_exchange(service)]
-        buried += [*map(re.escape, subscribed), rf"{name}\.events"]
+        dead_lettered += [*map(re.escape, subscribed), rf"{name}\.events"]
     if published:
         writes.append(topology.EVENTS)
     if takes_work:
         own.append(r"work\..+")
-        buried.append(r"work\..+")
+        dead_lettered.append(r"work\..+")
     if gives_work:
         own.append(r"work\.(chunk|verify)\..+")  # there may be no transcriber for the model yet
     if gives_work or takes_work:
         writes.append(topology.WORK)
         reads.append(topology.WORK)
-    if buried or gives_work:
+    if dead_lettered or gives_work:
         writes.append(topology.DEAD)  # also to declare a queue that dead-letters there
     if service == KEEPER:
         own += [topology.JOBS_LOGS.name, topology.DEAD_LETTERS.name]
@@ -103,7 +103,7 @@ def broker_rights(service: str) -> BrokerRights:
             topology.EVENTS: (_any_of(map(re.escape, published)), _any_of(map(re.escape, subscribed))),
             topology.LOGS: (rf"^{name}\.", gathered),
             topology.CONTROL: (_any_of(map(re.escape, notices)), ".*"),
-            topology.DEAD: (_any_of(buried), gathered),
+            topology.DEAD: (_any_of(dead_lettered), gathered),
         },
     )
 

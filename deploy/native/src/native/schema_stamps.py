@@ -1,6 +1,6 @@
 """Remembers which migrations a database has, so that a start does not spend six CPU seconds on finding nothing to do.
 
-A stamp says: with these migration files the schema stood at this revision. It counts only while the files and the
+A stamp records that the schema had this revision with these migration files. It counts only while the files and the
 revision in the database are still the same; services check their schema themselves in any case.
 """
 

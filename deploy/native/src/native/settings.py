@@ -1,4 +1,4 @@
-"""What a person can set for the native stack by environment variables; all others go on to the services."""
+"""The settings of the native stack; all other environment variables are passed to the services."""
 
 import os
 from pathlib import Path
@@ -38,6 +38,6 @@ def cores() -> int:
 
 
 def gpus() -> int:
-    """NVIDIA GPUs that the kernel driver knows."""
+    """Number of NVIDIA GPUs that the kernel driver lists."""
     folder = Path("/proc/driver/nvidia/gpus")
     return len(list(folder.iterdir())) if folder.is_dir() else 0

@@ -70,7 +70,7 @@ def free_port(taken: Iterable[int] = ()) -> int:
 
 
 # Between the choice of a port and the start of the program that listens there, other fleets may look for ports as well.
-# Who has chosen one holds a name in the kernel, which frees it with its process.
+# A process that has chosen a port binds a name in the kernel, which is freed when the process ends.
 _reserved: dict[int, socket.socket] = {}
 
 
@@ -134,7 +134,7 @@ class StateFolder:
     def lock(self) -> None:
         """Become this folder's fleet, or raise `AlreadyRunningError`; the kernel unlocks however the holder ends."""
         handle = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        for last_try in (False, True):  # twice, because somebody who only asks `holder` has the lock for an instant
+        for last_try in (False, True):  # twice, because a call of `holder` takes the lock for an instant
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
@@ -158,7 +158,7 @@ class StateFolder:
                     path.chmod(stat.S_IMODE(mode) & ~0o077)
 
     def unlock(self) -> None:
-        """Let another fleet have the folder."""
+        """Unlock the folder."""
         if self._lock_file is not None:
             os.close(self._lock_file)
             self._lock_file = None
@@ -221,14 +221,14 @@ class StateFolder:
         write_private(temporary, json.dumps(content, indent=2, sort_keys=True))
         temporary.replace(self.path / name)
 
-    # -- what a running fleet says about itself -----------------------------------------------------------------
+    # -- the published state of a running fleet -----------------------------------------------------------------
 
     def publish(self, content: object) -> None:
-        """Tell other terminals how the fleet stands."""
+        """Publish the state of the fleet for other terminals."""
         self.write("status.json", content)
 
     def published(self) -> dict[str, Any]:
-        """What the running fleet last said; empty when there is none."""
+        """The state that the running fleet last published; empty when there is none."""
         return self.read("status.json")
 
     # -- leftovers --------------------------------------------------------------------------------------------------
@@ -239,7 +239,7 @@ class StateFolder:
         found = []
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit() and int(entry.name) != os.getpid():
-                with contextlib.suppress(OSError):  # it ended meanwhile, or belongs to somebody else
+                with contextlib.suppress(OSError):  # it ended meanwhile, or belongs to another user
                     if mark in (entry / "environ").read_bytes().split(b"\0"):
                         found.append(int(entry.name))
         return found

@@ -1,4 +1,4 @@
-"""Starts the rows of a fleet table in order of need, restarts what dies, and stops everything in reverse order."""
+"""Starts the rows of a fleet table in order of need, restarts those that end, and stops all in reverse order."""
 
 import asyncio
 import contextlib
@@ -13,22 +13,22 @@ from typing import IO
 from .programs import Program, ProgramError, spawn
 from .state import StateFolder, port_is_free
 
-BAD_SETTINGS = 2  # the exit status with which our programs refuse their settings: trying again would not help
-ENDED_FOR_GOOD = 0  # the exit status of our programs that were told to end: starting them again is not wanted
-ENDED_TO_RESTART = 75  # and of those that were told to start again
+BAD_SETTINGS = 2  # exit status of a service that refuses its settings: a retry would not help
+ENDED_FOR_GOOD = 0  # exit status of a service that was ended on request: it is not started again
+ENDED_TO_RESTART = 75  # exit status of a service that asks for a restart
 FIRST_TRIES = 3  # a program that never became ready is given up after these; one that did is restarted for ever
 BACKOFF_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0, 15.0)
-STEADY_SECONDS = 30.0  # up for this long: the next death starts the backoff anew
+STEADY_SECONDS = 30.0  # up for this long: the next end starts the backoff anew
 PROBE_SECONDS, SLOWEST_PROBE_SECONDS = 0.1, 0.4
 IMPATIENCE_SECONDS = 15.0  # how often a slow start is mentioned
-PORT_PATIENCE_SECONDS = 5.0  # a program's last life may need a moment to let go of its ports
+PORT_PATIENCE_SECONDS = 5.0  # the previous process may need a moment to release its ports
 LOG_LIMIT_BYTES = 20_000_000
 
 Say = Callable[[str, str], None]
 
 
 class Phase(enum.StrEnum):
-    """Where a row stands."""
+    """The phase of a row."""
 
     WAITING = "waiting"
     STARTING = "starting"
@@ -48,7 +48,7 @@ class Run:
     phase: Phase = Phase.WAITING
     process: asyncio.subprocess.Process | None = None
     was_ready: bool = False
-    signalled: bool = False  # by this supervisor: how this life ends says nothing about what is wanted
+    signalled: bool = False  # by this supervisor: the exit status then requests nothing
     restarts: int = 0
     started_at: float = 0.0
     ready: asyncio.Event = field(default_factory=asyncio.Event)
@@ -113,9 +113,9 @@ class Supervisor:
         self._publish()
 
     async def watch(self) -> None:
-        """Stay for as long as the rows live; raises when one cannot be kept.
+        """Wait for as long as the rows run; raises when one cannot be kept.
 
-        Returns when all services have ended because they were told to.
+        Returns when all services have ended on request.
         """
         services = [task for task in self._tasks if self._runs[task.get_name()].program.obeys]
         everything = asyncio.gather(*self._tasks)
@@ -126,7 +126,7 @@ class Supervisor:
                 outcome.result()
 
     def kill_all(self) -> None:
-        """Kill every process at once, for a person who does not want to wait for the orderly way."""
+        """Kill every process at once, without an orderly stop."""
         for run in self._runs.values():
             if run.pid is not None:
                 _kill_group(run.pid)
@@ -140,7 +140,7 @@ class Supervisor:
         return self._runs[name]
 
     async def kill(self, name: str, number: signal.Signals, *, hold: bool) -> None:
-        """Send a signal to a program; after SIGKILL return when it is dead.
+        """Send a signal to a program; after SIGKILL return when it has ended.
 
         With `hold` it stays down until `start_one`; otherwise it is started again like after any death.
         """
@@ -149,7 +149,7 @@ class Supervisor:
         if hold:
             run.wanted.clear()
         if number not in _SURVIVABLE:
-            run.ready.clear()  # at once: `wait_ready` right after must mean the next life
+            run.ready.clear()  # at once: `wait_ready` right after must mean the next process
         if process is None or process.returncode is not None:
             return
         run.signalled = run.signalled or number not in _SURVIVABLE
@@ -176,15 +176,15 @@ class Supervisor:
         run = self.run_of(name)
         while not run.ready.is_set():
             if run.phase is Phase.STOPPED:
-                raise ProgramError(f"{name} was told to end for good")
+                raise ProgramError(f"{name} was ended on request")
             if run.phase is Phase.FAILED:
                 raise ProgramError(f"{name} could not be started, see {self._state.log(name)}")
             await asyncio.sleep(PROBE_SECONDS / 2)
 
-    # -- how a row lives ----------------------------------------------------------------------------------------------
+    # -- the life cycle -----------------------------------------------------------------------------------------------
 
     async def _keep(self, run: Run) -> None:
-        """Let the program live again and again, as long as it is wanted."""
+        """Run the program again and again, as long as it is wanted."""
         failures = 0
         while True:
             for need in run.program.needs:
@@ -203,8 +203,8 @@ class Supervisor:
             if not run.wanted.is_set():
                 self._say(run.program.name, f"{why}; held down")
                 continue
-            if told := _told(run):
-                self._say(run.program.name, told)
+            if reason := _requested_end(run):
+                self._say(run.program.name, reason)
                 self._enter(run, Phase.STOPPED if run.exit_status == ENDED_FOR_GOOD else Phase.RESTARTING)
                 if run.phase is Phase.STOPPED:
                     return
@@ -222,7 +222,7 @@ class Supervisor:
             await asyncio.sleep(delay)
 
     async def _live(self, run: Run) -> str:
-        """One life of the program, from its preparation to its end; returns how it ended."""
+        """One run of the program, from its preparation to its end; returns how it ended."""
         program = run.program
         if program.settled is not None and await program.settled():
             return self._done(run, "nothing to do")
@@ -257,7 +257,7 @@ class Supervisor:
                 if program.provision is not None:
                     await program.provision()
                 return self._done(run, f"done after {time.monotonic() - began:.1f} s")
-            _kill_group(process.pid)  # what the leader left behind
+            _kill_group(process.pid)  # the remaining children
             return _ending(ended.result())
         finally:
             ended.cancel()
@@ -269,7 +269,7 @@ class Supervisor:
         return how
 
     async def _spawn(self, run: Run, output: IO[bytes]) -> asyncio.subprocess.Process:
-        """Start the process; a cancellation in between must not lose sight of it."""
+        """Start the process; a cancellation in between must not lose it."""
         spawning = asyncio.ensure_future(spawn(run.program, output))
         try:
             await asyncio.shield(spawning)
@@ -292,7 +292,7 @@ class Supervisor:
                 try:
                     if program.provision is not None:
                         await program.provision()
-                except Exception as error:  # whatever went wrong inside the server is worth another try
+                except Exception as error:  # any error inside the server may be temporary
                     self._say(program.name, f"cannot be provisioned yet: {type(error).__name__}: {error}")
                 else:
                     return True
@@ -300,7 +300,7 @@ class Supervisor:
                 next_word += IMPATIENCE_SECONDS
                 self._say(program.name, f"is not ready yet{await self._symptom(program)}")
             await asyncio.wait([ended], timeout=pause)
-            pause = min(pause * 1.2, SLOWEST_PROBE_SECONDS)  # a service notes every "not yet" in its log
+            pause = min(pause * 1.2, SLOWEST_PROBE_SECONDS)  # a service logs every failed probe
         return False
 
     async def _symptom(self, program: Program) -> str:
@@ -308,7 +308,7 @@ class Supervisor:
         return f" ({symptom})" if symptom else ""
 
     async def _await_ports(self, program: Program) -> None:
-        """A foreign listener must fail loudly here, or its answers would pass for our readiness."""
+        """Refuse to start if another program listens on a port: its answers would count as readiness."""
         deadline = time.monotonic() + PORT_PATIENCE_SECONDS
         while taken := [port for port in program.ports.values() if not port_is_free(port)]:
             if time.monotonic() > deadline:
@@ -327,7 +327,7 @@ class Supervisor:
             self._enter(run, Phase.STOPPED)
 
     async def _end(self, run: Run) -> None:
-        """Ask the program to stop, insist after its time, and leave nothing of its group behind."""
+        """Ask the program to stop, kill it after its time, and end the rest of its group."""
         process = run.process
         if process is None or process.returncode is not None:
             return
@@ -342,10 +342,10 @@ class Supervisor:
             await process.wait()
         _kill_group(process.pid)
 
-    # -- telling ----------------------------------------------------------------------------------------------------
+    # -- output -----------------------------------------------------------------------------------------------------
 
     def _in_order(self) -> list[str]:
-        """Names so that each comes after what it needs."""
+        """Names, each after those that it needs."""
         order: list[str] = []
         while len(order) < len(self._runs):
             known = set(order)
@@ -392,24 +392,24 @@ class Supervisor:
     def _explain(self, run: Run, why: str) -> str:
         path = self._state.log(run.program.name)
         tail = " / ".join(line for line in path.read_text(errors="replace").splitlines()[-5:] if line.strip())
-        return f"{run.program.name} {why} while starting. Its last words: {tail or '(none)'} (all of them: {path})"
+        return f"{run.program.name} {why} while starting. Its last output: {tail or '(none)'} (complete: {path})"
 
 
 _SURVIVABLE = {signal.SIGSTOP, signal.SIGCONT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP}
 
 
-def _told(run: Run) -> str | None:
-    """What an administrator made the program end for, by its exit status; None when nobody told it."""
+def _requested_end(run: Run) -> str | None:
+    """Why the program ended, if its exit status says that an administrator ordered it; otherwise None."""
     if run.signalled or not (run.program.obeys and run.was_ready):
         return None
-    return {ENDED_FOR_GOOD: "ended as it was told to", ENDED_TO_RESTART: "restarts as it was told to"}.get(
+    return {ENDED_FOR_GOOD: "ended on request", ENDED_TO_RESTART: "restarts on request"}.get(
         run.exit_status if run.exit_status is not None else -1
     )
 
 
 def _ending(status: int) -> str:
     if status < 0:
-        return f"died of {signal.Signals(-status).name}"
+        return f"was ended by {signal.Signals(-status).name}"
     return f"ended with status {status}"
 
 

@@ -38,7 +38,7 @@ class _Server:
 
     def __init__(self, programs: Hosted, name: str) -> None:
         self.programs = programs
-        self.lives = 1  # with every end another one begins
+        self.lives = 1  # counts the starts
         self._name = name
 
     async def kill(self) -> None:
@@ -65,7 +65,7 @@ class _Server:
         await self.programs.kill(self._name, signal.SIGSTOP, hold=False)
 
     async def resume(self) -> None:
-        """Let a paused server go on."""
+        """Resume a paused server."""
         await self.programs.kill(self._name, signal.SIGCONT, hold=False)
 
 
@@ -115,7 +115,7 @@ class PostgresServer(_Server):
         return postgres.service_url(self.programs.port(postgres.NAME, "sql"), role, password, role)
 
     async def _copy(self, role: str, database: str) -> None:
-        """Copy the role's own database; the role may enter the copy as it may the original."""
+        """Copy the role's own database; the role has the same rights in the copy."""
         async with _connection(self.admin_url) as admin:
             await admin.execute(f'CREATE DATABASE "{database}" TEMPLATE "{role}"')
             await postgres.admit(admin, database, role)
@@ -167,7 +167,7 @@ class ObjectStoreServer(_Server):
 
 @pytest.fixture(scope="session")
 def native_state(pytestconfig: pytest.Config) -> Iterator[Path]:
-    """The folder of this test session, removed at its end together with what dead sessions left."""
+    """The folder of this test session, removed at its end together with the folders of ended sessions."""
     root = pytestconfig.rootpath / ".verbatim"
     for old in root.glob("test-*"):
         if old.name != f"test-{os.getpid()}" and not Path("/proc", old.name.removeprefix("test-")).exists():
@@ -242,7 +242,7 @@ def broker_settings(rabbitmq_server: RabbitServer) -> Iterator["BrokerSettings"]
     yield BrokerSettings(broker_url=rabbitmq_server.vhost_url(vhost))
     rabbitmq_server.programs.run(rabbitmq_server.start())
     # Queues that are deleted while they come back from a restart end the broker's dead-lettering for good (RabbitMQ
-    # 3.10), and with it every later test: what has seen one stays until the session ends.
+    # 3.10), and with it every later test: what a broker has restarted with stays until the session ends.
     if rabbitmq_server.lives == life:
         rabbitmq_server.delete_vhost(vhost)
 

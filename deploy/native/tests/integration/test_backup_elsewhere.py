@@ -73,10 +73,10 @@ async def test_backup_of_an_earlier_release_becomes_a_system_of_this_one(places:
         await connection.execute(line)
     await connection.execute("DELETE FROM log_lines WHERE seq = 3")
     await connection.close()
-    stranger = keys.source(altered).replace(str(altered), "0" * 8 + str(altered)[8:])
+    unknown = keys.source(altered).replace(str(altered), "0" * 8 + str(altered)[8:])
     await put(
         old.storage,
-        **{keys.source(whole): b"hello", keys.source(altered): b"hollo", stranger: b"x", "resumable/y/z": b"r"},
+        **{keys.source(whole): b"hello", keys.source(altered): b"hollo", unknown: b"x", "resumable/y/z": b"r"},
     )
 
     said: list[str] = []

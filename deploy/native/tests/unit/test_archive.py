@@ -1,4 +1,4 @@
-"""The file that a backup is: written once, and believed only when every byte of it is right."""
+"""The file that a backup is: written once, and accepted only when every byte is right."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -33,7 +33,7 @@ async def test_what_was_written_is_read_in_order(tmp_path: Path) -> None:
     content = {member.name: b"".join(member.blocks()) for member in members(path)}
     assert list(content)[:3] == ["rows/jobs/jobs/000000", LONG, "objects/empty"]
     assert content[LONG] == b"a" * 1000 + b"b" * 500
-    assert path.stat().st_mode & 0o077 == 0, "nobody else may read it"
+    assert path.stat().st_mode & 0o077 == 0, "other accounts must not read it"
 
 
 async def test_changed_byte_is_found_and_named(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The fleet table: the right rows, wired to each other and to nobody else."""
+"""The fleet table: the right rows, wired to each other and to nothing else."""
 
 import os
 from pathlib import Path
@@ -46,7 +46,7 @@ def test_a_service_with_tables_gets_its_own_role_and_the_others_get_no_database(
     assert len({rows[service].env["DB_URL"] for service in fleet.WITH_DATABASE}) == 4
 
 
-def test_the_persons_environment_reaches_services_but_does_not_rewire_them(rows: dict[str, Program]) -> None:
+def test_the_users_environment_reaches_services_but_does_not_rewire_them(rows: dict[str, Program]) -> None:
     assert rows["jobs"].env["MAX_CONCURRENT_JOBS"] == "7"
     assert "db.example" not in rows["jobs"].env["DB_URL"]
     assert "MAX_CONCURRENT_JOBS" not in rows["postgres"].env
@@ -99,7 +99,7 @@ def test_an_ordinary_user_runs_the_database_as_itself(tmp_path: Path, monkeypatc
     assert programs.unprivileged(tmp_path) == RunAs()
 
 
-def test_root_runs_the_database_as_nobody_where_nobody_can_go(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_root_runs_the_database_as_nobody_where_it_can_reach_the_programs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     owner = programs.unprivileged(Path("/usr/bin")).owner
     assert owner is not None

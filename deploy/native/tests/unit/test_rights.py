@@ -1,4 +1,4 @@
-"""The services' rights follow the catalogue: who publishes, subscribes, sends and takes, and nobody else."""
+"""The services' rights follow the catalogue: publishers, subscribers, senders and takers, and no others."""
 
 import json
 import re
@@ -28,7 +28,7 @@ def test_an_event_is_published_by_its_owner_and_dead_lettered_by_its_subscribers
 
 
 @pytest.mark.parametrize("notice", NOTICES, ids=lambda notice: notice.name)
-def test_a_notice_is_sent_by_its_senders_and_heard_by_all(notice: type[Notice]) -> None:
+def test_a_notice_is_sent_by_its_senders_and_received_by_all(notice: type[Notice]) -> None:
     assert who_sends(topology.CONTROL, notice.name) == set(SENDERS[notice])
     assert who("read", topology.CONTROL) == set(SERVICES)
 

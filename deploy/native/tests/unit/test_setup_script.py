@@ -1,4 +1,4 @@
-"""`make setup`: what it selects from the lock, when it works again, and what it says when it cannot."""
+"""`make setup`: what it selects from the lock, when it runs again, and its errors."""
 
 import importlib.util
 import json
@@ -53,7 +53,7 @@ def test_packages_are_installed_again_when_the_lock_changes(
     assert setup.fingerprint() != before
 
 
-def test_an_old_python_is_told_so_in_one_sentence(setup: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_old_python_is_refused_in_one_sentence(setup: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     version = namedtuple("version", "major minor micro releaselevel serial")
     monkeypatch.setattr(sys, "version_info", version(3, 9, 2, "final", 0))
     monkeypatch.setattr(sys, "argv", ["setup.py"])
@@ -83,7 +83,7 @@ def test_a_broken_stamp_means_that_nothing_is_done_yet(
 
 @pytest.fixture
 def broken_page(setup: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A checkout whose page has an error of types, as its build says it."""
+    """A checkout whose page fails its type check in the build."""
     (tmp_path / "web").mkdir()
     (tmp_path / "web/package-lock.json").write_text("{}")
     for name, script in (("node", "echo v22.0.0"), ("npm", "echo 'App.tsx(1,7): error TS2322: no.'; [ $1 = ci ]")):

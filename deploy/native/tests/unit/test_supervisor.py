@@ -53,14 +53,14 @@ async def test_a_program_does_not_wait_for_what_it_merely_asks_but_stops_before_
     assert notes(state)[2:] == ["door stopped", "slow stopped"]
 
 
-async def test_a_task_must_end_well_before_its_dependents_start(state: StateFolder) -> None:
+async def test_a_task_must_succeed_before_its_dependents_start(state: StateFolder) -> None:
     task = child(state, "task", "note('worked')", ready=None)
     async with running(state, child(state, "server", needs=("task",)), task) as supervisor:
         assert notes(state) == ["task worked", "server started"]
         assert supervisor.run_of("task").phase is Phase.DONE
 
 
-async def test_a_failing_task_ends_the_start_with_its_last_words(state: StateFolder) -> None:
+async def test_a_failing_task_ends_the_start_and_shows_its_last_output(state: StateFolder) -> None:
     task = child(state, "task", "sys.exit('the schema is odd')", ready=None)
     with pytest.raises(ProgramError, match=r"task ended with status 1 while starting\. .*the schema is odd"):
         async with running(state, task, child(state, "server", needs=("task",))):
@@ -92,7 +92,7 @@ async def test_a_killed_program_is_started_again(state: StateFolder) -> None:
         await supervisor.wait_ready("worker")
         assert supervisor.run_of("worker").pid != first
         assert supervisor.run_of("worker").restarts == 1
-    assert "worker died of SIGKILL; starting it again in 0.5 s" in said
+    assert "worker was ended by SIGKILL; starting it again in 0.5 s" in said
 
 
 async def test_a_held_program_stays_down_until_it_is_started(state: StateFolder) -> None:
@@ -143,7 +143,7 @@ async def test_stopping_in_the_middle_of_the_start_leaves_nothing(state: StateFo
     await supervisor.stop()
 
 
-async def test_a_port_that_somebody_else_took_is_named(state: StateFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_port_taken_by_another_program_is_named(state: StateFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("native.supervisor.PORT_PATIENCE_SECONDS", 0.2)
     foreign = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
     port = foreign.sockets[0].getsockname()[1]
@@ -153,7 +153,7 @@ async def test_a_port_that_somebody_else_took_is_named(state: StateFolder, monke
                 pass
 
 
-def test_a_circle_of_needs_is_refused(state: StateFolder) -> None:
+def test_a_cycle_of_needs_is_refused(state: StateFolder) -> None:
     rows = [child(state, "hen", needs=("egg",)), child(state, "egg", needs=("hen",))]
     with pytest.raises(ProgramError, match="circle"):
         Supervisor(state, rows, lambda *_: None)
@@ -196,7 +196,7 @@ async def test_a_task_with_nothing_to_do_is_not_started(state: StateFolder) -> N
         assert notes(state) == ["server started"]
 
 
-async def test_a_program_that_was_told_to_restart_starts_at_once_and_one_told_to_end_stays_down(
+async def test_a_service_that_requests_a_restart_starts_at_once_and_one_ended_on_request_stays_down(
     state: StateFolder,
 ) -> None:
     again = "ready(); note('up'); time.sleep(0.3); sys.exit(75) if not os.path.exists(MARK) else time.sleep(600)"
@@ -216,7 +216,7 @@ async def test_a_program_that_was_told_to_restart_starts_at_once_and_one_told_to
         assert notes(state).count("restarts up") == 2
 
 
-async def test_the_watch_ends_when_all_services_were_told_to_end(state: StateFolder) -> None:
+async def test_the_watch_ends_when_all_services_ended_on_request(state: StateFolder) -> None:
     rows = [child(state, "server"), child(state, "ends", "ready(); time.sleep(0.3); sys.exit(0)", obeys=True)]
     async with running(state, *rows) as supervisor:
         await asyncio.wait_for(supervisor.watch(), 10)

@@ -72,7 +72,7 @@ class ArchiveWriter:
         self._unfinished.replace(self._path)
 
     def close(self) -> None:
-        """Let go of the files; what is not complete keeps the name that says so."""
+        """Close the files; an incomplete one keeps its temporary name."""
         self._file.close()
         self._checksums.close()
 

@@ -1,4 +1,4 @@
-"""Where the rows and the objects are: of the fleet in the state folder, or wherever the environment says."""
+"""Where the rows and the objects are: of the fleet in the state folder, or as named by the environment."""
 
 import os
 from dataclasses import dataclass

@@ -22,7 +22,7 @@ from .archive import OBJECTS, ROWS, Member, members, verified
 from .places import SERVICES, Places
 from .taking import FORMAT, Say
 
-# auth tells nobody anything over the bus.
+# auth publishes no events.
 _WITH_OUTBOX: Final = ("jobs", "metadata", "cleanup")
 _CONNECT_SECONDS: Final = 30
 
@@ -31,7 +31,7 @@ async def restore(places: Places, path: Path, say: Say) -> dict[str, Any]:
     """Restore a backup; the schema is brought to this release's. Returns the manifest.
 
     Raises ProgramError before anything is written if the file is damaged or of a newer release, or the system is not
-    empty; after that whatever the database or the object store says, and then the system is not to be used.
+    empty; after that the errors of the database or the object store; then the system must not be used.
     """
     say("Checking every byte of the backup.")
     manifest = verified(path)
@@ -58,7 +58,7 @@ async def restore(places: Places, path: Path, say: Say) -> dict[str, Any]:
 
 
 def require_readable(manifest: dict[str, Any]) -> None:
-    """Raise ProgramError unless this release knows the format and the schemas of a backup."""
+    """Raise ProgramError unless this release supports the format and the schemas of a backup."""
     if manifest.get("format") != FORMAT:
         raise ProgramError(f"the backup has the format {manifest.get('format')}, this release reads {FORMAT}")
     for service in SERVICES:
@@ -137,7 +137,7 @@ def _contents(parts: Iterator[Member]) -> Iterator[bytes]:
 
 
 async def _delete_again(places: Places, deleted: list[str]) -> None:
-    """Delete the jobs that were deleted while the backup was taken; the others are told as by jobs itself."""
+    """Delete the jobs that were deleted while the backup was taken; publish this as jobs does."""
     if not deleted:
         return
     connection = await asyncpg.connect(places.libpq("jobs"), timeout=_CONNECT_SECONDS)
@@ -147,14 +147,14 @@ async def _delete_again(places: Places, deleted: list[str]) -> None:
                 "DELETE FROM jobs WHERE id = ANY ($1) RETURNING id, owner_id", [UUID(job_id) for job_id in deleted]
             )
             for row in gone:
-                told = JobDeleted(job_id=row["id"], owner_id=row["owner_id"])
+                event = JobDeleted(job_id=row["id"], owner_id=row["owner_id"])
                 await connection.execute(
                     "INSERT INTO outbox (message_id, exchange, routing_key, message_type, correlation_id, body)"
                     " VALUES ($1, 'events', $2, $2, $3, $4)",
-                    told.event_id,
+                    event.event_id,
                     JobDeleted.routing_key,
-                    told.correlation_id,
-                    told.model_dump_json(),
+                    event.correlation_id,
+                    event.model_dump_json(),
                 )
     finally:
         await connection.close()

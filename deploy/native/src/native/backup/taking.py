@@ -49,7 +49,7 @@ def file_for(target: Path) -> Path:
 async def back_up(places: Places, path: Path, say: Say) -> dict[str, Any]:
     """Write a backup to a new file and return its manifest.
 
-    Raises ProgramError, and whatever the database or the object store says; then there is no file.
+    Raises ProgramError, and the errors of the database or the object store; then there is no file.
     """
     store = ObjectStore(places.storage)
     archive = ArchiveWriter(path)

@@ -1,4 +1,4 @@
-"""What a person reads: log records as lines, tails of files, tables."""
+"""The output of the command line: log records as lines, tails of files, tables."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ def test_a_log_record_reads_as_one_line() -> None:
     assert readable(record) == "12:00:01  transcriber-1  chunk decoded  chunk=3  seconds=1.23"
 
 
-def test_a_warning_is_called_one_and_long_values_are_cut() -> None:
+def test_a_warning_is_marked_and_long_values_are_cut() -> None:
     line = readable({"level": "warning", "event": "slow", "service": "jobs", "detail": "x" * 200 + "\n"})
     assert "WARNING slow" in line
     assert len(line) < 120
@@ -47,7 +47,7 @@ def test_a_tail_waits_for_a_file_that_does_not_exist_yet(tmp_path: Path) -> None
     assert tail.read_lines() == ["here"]
 
 
-def test_lines_carry_the_name_of_who_says_them(capsys: pytest.CaptureFixture[str]) -> None:
+def test_lines_carry_the_name_of_their_program(capsys: pytest.CaptureFixture[str]) -> None:
     console = Console(["jobs", "gateway"])
     console.say("jobs", "ready")
     console.output("gateway", "hello")
