@@ -1,6 +1,7 @@
 """The helpers of the tests: waits that report what they saw, and tokens that a verifier accepts."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -27,7 +28,7 @@ def counter(*results: Any) -> Callable[[], Any]:
 async def test_a_wait_returns_the_first_result_for_which_the_condition_holds() -> None:
     look = counter(None, 1, ConnectionError(), 2, 3)
     assert await eventually(look, lambda number: number > 1, ignoring=ConnectionError) == 2
-    assert eventually_blocking(counter(None, 0, 7)) == 7
+    assert eventually_blocking(partial(counter(None, 0, 7))) == 7
 
 
 async def test_a_wait_awaits_what_it_looks_at() -> None:

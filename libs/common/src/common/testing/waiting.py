@@ -16,8 +16,8 @@ _SHORTEST, _LONGEST = 0.01, 0.1
 class _Wait:
     """One wait: its limit, and what was seen so far."""
 
-    def __init__(self, what: str, seconds: float) -> None:
-        self._what, self._seconds = what, seconds
+    def __init__(self, look: Callable[[], Any], what: str, seconds: float) -> None:
+        self._what, self._seconds = what or getattr(look, "__qualname__", repr(look)), seconds
         self._start = time.monotonic()
 
     def pause(self, seen: object) -> float:
@@ -59,7 +59,7 @@ async def eventually(
     Exceptions of the types `ignoring` count as a result that does not hold yet. After `seconds` the test fails; the
     message names `what` was waited for and the last result.
     """
-    wait = _Wait(what or look.__qualname__, seconds)
+    wait = _Wait(look, what, seconds)
     while True:
         seen: Any
         try:
@@ -82,7 +82,7 @@ def eventually_blocking(
     ignoring: type[Exception] | tuple[type[Exception], ...] = (),
 ) -> T:
     """Do the same as `eventually` in a test without an event loop."""
-    wait = _Wait(what or look.__qualname__, seconds)
+    wait = _Wait(look, what, seconds)
     while True:
         seen: Any
         try:
