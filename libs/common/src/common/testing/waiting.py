@@ -29,7 +29,7 @@ class _Wait:
 
 
 @overload
-async def eventually(  # type: ignore[overload-overlap]  # an awaitable is awaited, never the result
+async def eventually(
     look: Callable[[], Awaitable[T | None]],
     where: Callable[[T], object] = bool,
     what: str = "",
@@ -84,11 +84,12 @@ def eventually_blocking(
     """Do the same as `eventually` in a test without an event loop."""
     wait = _Wait(look, what, seconds)
     while True:
-        seen: Any
+        seen: object
         try:
-            seen = look()
-            if seen is not None and where(seen):
-                return seen
+            value = look()
+            if value is not None and where(value):
+                return value
+            seen = value
         except ignoring as error:
             seen = error
         time.sleep(wait.pause(seen))
