@@ -117,7 +117,7 @@ class Platform:
             assert answer.status_code == 201, answer.text
             return str(answer.json()["id"])
 
-        job_id = await eventually(attempt, what="the upload is accepted", **THROUGH_OUTAGES)
+        job_id: str = await eventually(attempt, what="the upload is accepted", **THROUGH_OUTAGES)
         self.accepted[job_id] = Expected("completed", self.undisturbed[recording.name])
         return job_id
 

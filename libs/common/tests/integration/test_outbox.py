@@ -86,7 +86,7 @@ async def test_the_relay_is_woken_by_the_commit(engine: AsyncEngine, session_fac
             async with session_factory.begin() as session:
                 outbox.add(session, a_job_transcribed())
             begun = loop.time()
-            await eventually(lambda number=number: len(ledger.calls) == number)
+            await eventually(lambda: len(ledger.calls), number.__eq__)
             waits.append(loop.time() - begun)
     assert sorted(waits)[2] < 0.5, "half of a poll on average would be expected without the notification"
 

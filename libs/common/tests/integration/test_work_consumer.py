@@ -300,7 +300,7 @@ async def test_stopping_hands_unfinished_work_back_without_counting_a_delivery(b
     for turn in range(1, 6):
         consumer = a_consumer(broker, worker)
         await consumer.start()
-        await eventually(lambda turn=turn: len(worker.deliveries) == turn)
+        await eventually(lambda: len(worker.deliveries), turn.__eq__)
         await consumer.stop(timeout=0.05)
         assert len(worker.cancelled) == turn
     assert {delivery.count for _, delivery in worker.deliveries} == {1}

@@ -41,12 +41,13 @@ async def test_a_wait_awaits_what_it_looks_at() -> None:
 
 
 async def test_a_wait_that_fails_says_what_it_waited_for_and_what_it_saw_last() -> None:
+    empty: dict[str, int] = {}
     with pytest.raises(AssertionError, match=r"not within 0\.05 s: the job ends; last seen: 'running'"):
         await eventually(lambda: "running", lambda state: state == "done", "the job ends", seconds=0.05)
     with pytest.raises(AssertionError, match=r"last seen: KeyError\('x'\)"):
-        eventually_blocking(lambda: {}["x"], ignoring=KeyError, seconds=0.05)
+        eventually_blocking(lambda: empty["x"], ignoring=KeyError, seconds=0.05)
     with pytest.raises(KeyError):
-        eventually_blocking(lambda: {}["x"])
+        eventually_blocking(lambda: empty["x"])
 
 
 async def test_tokens_of_the_issuer_are_verified_with_the_keys_that_it_serves(jwks_url: str, issuer: Issuer) -> None:
