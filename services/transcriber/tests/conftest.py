@@ -174,10 +174,11 @@ class Jobs:
 
     async def plan(self, work: PlanWork) -> AudioPlanned | AudioRejected:
         await self.broker.publish(work)
-        found = await eventually(
-            lambda: [*self.said(work.job_id, AudioPlanned), *self.said(work.job_id, AudioRejected)]
-        )
-        return found[0]
+
+        def outcomes() -> list[AudioPlanned | AudioRejected]:
+            return [*self.said(work.job_id, AudioPlanned), *self.said(work.job_id, AudioRejected)]
+
+        return (await eventually(outcomes))[0]
 
     async def transcribe(self, work: PlanWork) -> TranscriptReady:
         """Play the whole life of a job whose recording can be planned."""
