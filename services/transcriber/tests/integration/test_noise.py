@@ -1,7 +1,7 @@
 """Real weights: no text over noise, speech around it is kept, and spoken repetitions too."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from common.events import JobOptions
 from models import default_dir
 from support.noises import noise
 from transcriber.decoding.passes import decode_in_passes
-from transcriber.engines import EngineName, create, served
+from transcriber.engines import served
 from transcriber.engines.base import DecodeOptions, Engine, Window, WindowResult
 from transcriber.engines.process import EngineProcess, EngineSettings
 from transcriber.engines.selftest import clip
@@ -26,19 +26,6 @@ pytestmark = [
 ]
 
 Samples = NDArray[np.float32]
-ENGINES = ["ctranslate2", pytest.param("openai-whisper", marks=pytest.mark.torch)]
-
-
-@pytest.fixture(scope="module", params=ENGINES)
-def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
-    name: EngineName = request.param
-    if name == "openai-whisper":
-        pytest.importorskip("whisper")
-    if "base" not in served(name, default_dir()):
-        pytest.skip("base is not in MODEL_DIR: python -m models get base")
-    created = create(name, "base", default_dir(), device="cpu", threads=1)
-    yield created
-    created.close()
 
 
 def planned(sound: Samples) -> list[ChunkAudio]:
@@ -91,10 +78,8 @@ async def test_the_language_is_that_of_the_speech_after_the_noise(speech: Sample
     process, chunks = EngineProcess(settings), planned(np.concatenate([noise("beeps", 70), speech[: 12 * 16_000]]))
     try:
         choice = LanguageChoice(process, JobOptions(), ["base"])
-        assert [await choice.decode_in_passes(chunk.windows(), last=False) for chunk in chunks[:-1]] == [None] * (
-            len(chunks) - 1
-        )
-        assert await choice.decode_in_passes(chunks[-1].windows(), last=True) == "en"
+        assert [await choice.add(chunk.windows(), last=False) for chunk in chunks[:-1]] == [None] * (len(chunks) - 1)
+        assert await choice.add(chunks[-1].windows(), last=True) == "en"
     finally:
         await process.close()
     assert choice.probability is not None
