@@ -91,10 +91,8 @@ async def test_the_language_is_that_of_the_speech_after_the_noise(speech: Sample
     process, chunks = EngineProcess(settings), planned(np.concatenate([noise("beeps", 70), speech[: 12 * 16_000]]))
     try:
         choice = LanguageChoice(process, JobOptions(), ["base"])
-        assert [await choice.decode_in_passes(chunk.windows(), last=False) for chunk in chunks[:-1]] == [None] * (
-            len(chunks) - 1
-        )
-        assert await choice.decode_in_passes(chunks[-1].windows(), last=True) == "en"
+        assert [await choice.add(chunk.windows(), last=False) for chunk in chunks[:-1]] == [None] * (len(chunks) - 1)
+        assert await choice.add(chunks[-1].windows(), last=True) == "en"
     finally:
         await process.close()
     assert choice.probability is not None

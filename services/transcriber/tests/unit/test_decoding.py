@@ -325,7 +325,7 @@ def test_a_video_decoder_is_never_opened(studio: Any, tone: Any) -> None:
         media = Media(file)
         media.select(*media.choose(None))
         assert sum(block.shape[1] for block in media.blocks()) > 15_000
-    film = [text for name, text in media.complaints if name == "mpeg4"]
+    film = [text for name, text in media.messages if name == "mpeg4"]
     assert film
     assert all("not on whitelist" in text for text in film)
 
