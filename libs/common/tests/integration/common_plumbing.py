@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from common import database
-from common.events import Event, JobCreated, JobDeleted, JobTranscribed
+from common.events import Event, JobCreated, JobDeleted, JobTranscribed, UserDeleted
 from common.messaging import Broker, DeadLetterConsumer, EventConsumer, OutboxRelay, RawMessage, Subscriptions
 from common.testing.events import job_transcribed
 
@@ -79,13 +79,18 @@ SERVICE = "metadata"
 
 
 async def on_job_created(event: JobCreated, session: AsyncSession, ledger: Ledger) -> None:
-    """The catalogue has it heard as well; no test here tells of a new job."""
+    """Do nothing: the catalogue lists it for the service, and no test here publishes it."""
+
+
+async def on_user_deleted(event: UserDeleted, session: AsyncSession, ledger: Ledger) -> None:
+    """Do nothing, for the same reason."""
 
 
 SUBSCRIPTIONS: Subscriptions[Ledger] = {
     JobCreated: on_job_created,
     JobTranscribed: on_job_transcribed,
     JobDeleted: on_job_deleted,
+    UserDeleted: on_user_deleted,
 }
 
 
