@@ -12,7 +12,8 @@ from xdist.scheduler import LoadScopeScheduling
 import models  # noqa: F401 (first, or pytest takes the folder models/ for the package of that name)
 from support.fleets import stop_platform
 
-pytest_plugins = ["native.testing"]
+pytest.register_assert_rewrite("common.testing")
+pytest_plugins = ["native.testing", "common.testing.fixtures"]
 
 # Several test processes share the cores: libraries that compute with a thread per core would wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

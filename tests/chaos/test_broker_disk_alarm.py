@@ -5,9 +5,10 @@ import time
 
 import pytest
 
+from common.testing import eventually
 from native import rabbitmq
 from support import marked
-from support.chaos import Platform, until
+from support.chaos import Platform
 from support.invariants import assert_whole
 
 pytestmark = pytest.mark.chaos
@@ -19,11 +20,11 @@ async def test_uploads_are_accepted_while_publishers_are_blocked(platform: Platf
         began = time.monotonic()
         job_id = platform.submit(marked.brief())
         assert time.monotonic() - began < 15, "the API waits for the broker"
-
-        async def behind() -> bool | None:
-            return True if await platform.counted("jobs", "verbatim_outbox_oldest_unpublished_seconds") > 3 else None
-
-        await until(behind, "the outbox's age tells that something is wrong")
+        await eventually(
+            lambda: platform.counted("jobs", "verbatim_outbox_oldest_unpublished_seconds"),
+            lambda seen: seen > 3,
+            what="the outbox's age tells that something is wrong",
+        )
         assert (await platform.job(job_id))["state"] in ("queued", "processing")
     finally:
         await rabbitmq.control(platform.fleet.state, "set_disk_free_limit", "200MB")

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from common.testing import eventually
 from support import marked
-from support.chaos import Platform, until
+from support.chaos import Platform
 from support.invariants import assert_whole
 
 pytestmark = pytest.mark.chaos
@@ -24,7 +25,7 @@ async def test_deadly_chunk_fails_its_own_job_and_names_itself(platform: Platfor
         letters = platform.user.http.get("/admin/dead-letters", params={"job_id": deadly}).json()["items"]
         return letters[0] if letters else None
 
-    letter = await until(visible, "the chunk is among the dead letters")
+    letter = await eventually(visible, what="the chunk is among the dead letters")
     assert (letter["queue"], letter["reason"], letter["deliveries"]) == ("work.chunk.base", "delivery_limit", 3)
     for job_id in neighbours:
         assert (await platform.finished(job_id))["state"] == "completed"

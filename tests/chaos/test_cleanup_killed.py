@@ -4,8 +4,9 @@ import signal
 
 import pytest
 
+from common.testing import eventually
 from support import marked
-from support.chaos import Platform, until
+from support.chaos import Platform
 from support.invariants import KINDS, assert_whole
 
 pytestmark = pytest.mark.chaos
@@ -26,7 +27,7 @@ async def test_deletion_that_was_broken_off_is_finished(platform: Platform) -> N
             query = "SELECT count(*) FROM cleanup.jobs WHERE state = 'deleted' AND job_id::text = ANY ($1)"
             return True if await sql.fetchval(query, gone) == len(gone) else None
 
-    await until(knows, "cleanup knows what to delete")
+    await eventually(knows, what="cleanup knows what to delete")
     await platform.fleet.kill("cleanup", signal.SIGKILL)
     await platform.fleet.kill("seaweedfs", signal.SIGCONT, hold=False)
     await platform.fleet.start("cleanup")
@@ -36,5 +37,5 @@ async def test_deletion_that_was_broken_off_is_finished(platform: Platform) -> N
             left = [item for job_id in gone for kind in KINDS async for item in store.list(f"{kind}/{job_id}/")]
         return None if left else True
 
-    await until(emptied, "the objects of the deleted jobs are gone")
+    await eventually(emptied, what="the objects of the deleted jobs are gone")
     await assert_whole(platform)

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from common.testing import eventually
 from support import marked
-from support.chaos import Platform, until
+from support.chaos import Platform
 from support.invariants import assert_whole
 from support.replicas import replica
 
@@ -38,11 +39,10 @@ async def test_full_worker_costs_no_delivery(platform: Platform, small_disk: Pat
         waiting = platform.submit(marked.lengthy())
         small = platform.submit(marked.brief())
         await platform.finished(small)
-
-        async def refused_often() -> bool | None:
-            return True if log.read_text().count("work is not possible now") > DELIVERIES else None
-
-        await until(refused_often, "the worker has refused the recording more often than deliveries are allowed")
+        await eventually(
+            lambda: log.read_text().count("work is not possible now") > DELIVERIES,
+            what="the worker has refused the recording more often than deliveries are allowed",
+        )
         job = await platform.job(waiting)
         assert job["state"] == "processing", f"a worker without room gave the job up: {job}"
         for name in others:

@@ -4,8 +4,9 @@ import signal
 
 import pytest
 
+from common.testing import eventually
 from support import marked
-from support.chaos import Platform, until
+from support.chaos import Platform
 from support.invariants import KINDS, assert_whole, swept
 
 pytestmark = pytest.mark.chaos
@@ -38,4 +39,4 @@ async def test_deleted_job_leaves_nothing_although_a_worker_wakes_up_later(platf
             left = [item for kind in KINDS async for item in store.list(f"{kind}/{job_id}/")]
         return None if left else True
 
-    await until(nothing_left, "the deleted job's objects are gone")
+    await eventually(nothing_left, what="the deleted job's objects are gone")

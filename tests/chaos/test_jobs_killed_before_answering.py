@@ -7,8 +7,9 @@ from typing import Any
 import httpx
 import pytest
 
+from common.testing import eventually
 from support import marked
-from support.chaos import RETRYABLE, Expected, Platform, until
+from support.chaos import RETRYABLE, Expected, Platform
 from support.invariants import assert_whole
 
 pytestmark = pytest.mark.chaos
@@ -39,14 +40,10 @@ async def _committed_unanswered(platform: Platform, key: str) -> "asyncio.Task[h
             query = "SELECT count(*) FROM pg_locks WHERE NOT granted"
             return True if await sql.fetchval(query) else None
 
-        await until(waits, "the creation of the job waits for its outbox row")
+        await eventually(waits, what="the creation of the job waits for its outbox row")
         platform.proxies.jobs.swallow_answers()
         await sql.execute("COMMIT")
-
-    async def committed() -> bool | None:
-        return True if await _number_of_jobs(platform) > before else None
-
-    await until(committed, "the job is committed")
+    await eventually(lambda: _number_of_jobs(platform), lambda seen: seen > before, what="the job is committed")
     return request
 
 
@@ -62,7 +59,7 @@ async def _same_job(platform: Platform, key: str) -> dict[str, Any]:
         job: dict[str, Any] = answer.json()
         return job
 
-    return await until(again, "the upload is answered")
+    return await eventually(again, what="the upload is answered")
 
 
 @pytest.mark.parametrize("victim", ["jobs", "gateway"])

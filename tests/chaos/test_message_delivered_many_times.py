@@ -5,13 +5,11 @@ from uuid import UUID
 
 import pytest
 
-from common.events import ChunkWork, JobOptions, PlanWork
-from common.messaging import Broker
 from common.messaging.envelope import Envelope
-from common.settings import BrokerSettings
-from native import rabbitmq
+from common.testing import eventually
+from common.testing.events import chunk_work, plan_work
 from support import marked
-from support.chaos import Platform, until
+from support.chaos import Platform
 from support.invariants import assert_whole
 
 pytestmark = pytest.mark.chaos
@@ -47,30 +45,20 @@ async def test_a_hundred_copies_of_each_fact_have_one_effect(platform: Platform)
         counts = [await platform.counted(name, CONSUMED, outcome="duplicate") - before[name] for name in before]
         return True if min(counts) >= 200 else None
 
-    await until(ignored, "two hundred copies are counted as duplicates by each listener")
+    await eventually(ignored, what="two hundred copies are counted as duplicates by each listener")
     await assert_whole(platform)
 
 
 async def test_work_that_comes_again_and_again_is_done_once(platform: Platform) -> None:
     job_id = platform.submit(marked.lengthy())
     await platform.chunks_done(job_id, 1)
-    work = ChunkWork(job_id=UUID(job_id), attempt=1, chunk=1, language="en", options=JobOptions())
-    plan = PlanWork(
-        job_id=UUID(job_id),
-        attempt=1,
-        source_key=f"uploads/{job_id}/source",
-        size_bytes=len(marked.lengthy().content),
-        options=JobOptions(),
-    )
+    work = chunk_work(UUID(job_id), 1)
+    plan = plan_work(UUID(job_id), size_bytes=len(marked.lengthy().content))
     await _send(platform, [Envelope.of(work) for _ in range(100)] + [Envelope.of(plan) for _ in range(3)])
 
     await assert_whole(platform)
 
 
 async def _send(platform: Platform, copies: list[Envelope]) -> None:
-    port = platform.fleet.port(rabbitmq.NAME, "amqp")
-    broker = await Broker.connect(BrokerSettings(broker_url=rabbitmq.url(platform.fleet.state, port)), "copier")
-    try:
+    async with platform.broker() as broker:
         await asyncio.gather(*(broker.send(copy) for copy in copies))
-    finally:
-        await broker.close()

@@ -5,8 +5,9 @@ import signal
 
 import pytest
 
+from common.testing import eventually
 from support import marked
-from support.chaos import Platform, until
+from support.chaos import Platform
 from support.invariants import assert_whole
 
 pytestmark = pytest.mark.chaos
@@ -27,7 +28,7 @@ async def test_fact_that_is_published_twice_counts_once(platform: Platform) -> N
             counts = [await platform.counted(name, CONSUMED, message="job.created.v1") - heard[name] for name in heard]
             return True if min(counts) > 0 else None
 
-        await until(delivered, "the fact has reached its listeners")
+        await eventually(delivered, what="the fact has reached its listeners")
         unmarked = await sql.fetchval(
             "SELECT count(*) FROM jobs.outbox WHERE published_at IS NULL AND body::json ->> 'job_id' = $1", job_id
         )
@@ -36,10 +37,9 @@ async def test_fact_that_is_published_twice_counts_once(platform: Platform) -> N
         await sql.execute("COMMIT")
     duplicates = await platform.counted("cleanup", CONSUMED, message="job.created.v1", outcome="duplicate")
     await asyncio.gather(platform.fleet.start("jobs"), platform.finished(job_id))
-
-    async def told_again() -> bool | None:
-        now = await platform.counted("cleanup", CONSUMED, message="job.created.v1", outcome="duplicate")
-        return True if now > duplicates else None
-
-    await until(told_again, "the second copy is counted as a duplicate")
+    await eventually(
+        lambda: platform.counted("cleanup", CONSUMED, message="job.created.v1", outcome="duplicate"),
+        lambda now: now > duplicates,
+        what="the second copy is counted as a duplicate",
+    )
     await assert_whole(platform)

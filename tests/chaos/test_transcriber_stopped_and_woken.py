@@ -5,12 +5,10 @@ from uuid import UUID
 
 import pytest
 
-from common.events import ChunkTranscribed
-from common.messaging import Broker
-from common.settings import BrokerSettings
-from native import rabbitmq
+from common.testing import eventually
+from common.testing.events import chunk_transcribed
 from support import marked
-from support.chaos import Platform, until
+from support.chaos import Platform
 from support.invariants import assert_whole
 
 pytestmark = pytest.mark.chaos
@@ -27,7 +25,7 @@ async def _hung_with_a_chunk(platform: Platform) -> str:
                 return name
         return None
 
-    name = await until(busy, "a worker has a chunk in its hands")
+    name = await eventually(busy, what="a worker has a chunk in its hands")
     await platform.fleet.kill(name, signal.SIGSTOP, hold=False)
     return name
 
@@ -53,30 +51,13 @@ async def test_results_of_an_attempt_that_is_over_are_refused(platform: Platform
     # The worker may hear of the cancellation before it has a result. So one is made that surely comes too late.
     before = await platform.counted("jobs", STALE)
     await _say_late(platform, job_id)
-
-    async def refused() -> bool | None:
-        return True if await platform.counted("jobs", STALE) > before else None
-
-    await until(refused, "the late result is counted as stale")
+    await eventually(
+        lambda: platform.counted("jobs", STALE), lambda seen: seen > before, what="the late result is counted as stale"
+    )
     await assert_whole(platform)
 
 
 async def _say_late(platform: Platform, job_id: str) -> None:
     """Announce a result of the job's first attempt, as a worker does who knows nothing of the second."""
-    late = ChunkTranscribed(
-        job_id=UUID(job_id),
-        attempt=1,
-        chunk=0,
-        result_key="jobs/late",
-        result_sha256="0" * 64,
-        text="too late",
-        audio_seconds=1.0,
-        decode_seconds=1.0,
-        worker="late",
-    )
-    port = platform.fleet.port(rabbitmq.NAME, "amqp")
-    broker = await Broker.connect(BrokerSettings(broker_url=rabbitmq.url(platform.fleet.state, port)), "late")
-    try:
-        await broker.publish(late)
-    finally:
-        await broker.close()
+    async with platform.broker() as broker:
+        await broker.publish(chunk_transcribed(UUID(job_id), 0, text="too late", result_key="jobs/late"))

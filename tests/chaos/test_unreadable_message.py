@@ -5,12 +5,11 @@ from uuid import uuid4
 
 import pytest
 
-from common.messaging import Broker
 from common.messaging.envelope import Envelope
-from common.settings import BrokerSettings
+from common.testing import eventually
 from native import rabbitmq
 from support import marked
-from support.chaos import Platform, until
+from support.chaos import Platform
 from support.invariants import assert_whole
 
 pytestmark = pytest.mark.chaos
@@ -50,12 +49,8 @@ async def test_unreadable_message_is_buried_although_the_broker_dead_letters_no_
 
 async def _forge(platform: Platform, exchange: str, key: str, body: bytes) -> None:
     """Send something that nobody can read; no two are the same, or it would be the letter of the time before."""
-    port = platform.fleet.port(rabbitmq.NAME, "amqp")
-    broker = await Broker.connect(BrokerSettings(broker_url=rabbitmq.url(platform.fleet.state, port)), "forger")
-    try:
+    async with platform.broker() as broker:
         await broker.send(Envelope(exchange, key, str(uuid4()), key, "", None, body + uuid4().hex.encode()))
-    finally:
-        await broker.close()
 
 
 def _letters(platform: Platform) -> dict[int, dict[str, Any]]:
@@ -71,7 +66,7 @@ async def _assert_buried(platform: Platform, graves: set[str], before: dict[int,
         letters = [letter for number, letter in _letters(platform).items() if number not in before]
         return letters if {letter["queue"] for letter in letters} == graves else None
 
-    letters = await until(buried, "the message is among the dead letters")
+    letters = await eventually(buried, what="the message is among the dead letters")
     assert {(letter["reason"], letter["deliveries"]) for letter in letters} == {("rejected", 1)}
     for letter in letters:
         assert platform.user.http.post(f"/admin/dead-letters/{letter['id']}/replay").status_code == 409

@@ -4,9 +4,7 @@ The day comes when other tests have used the platform, and nothing comes after i
 """
 
 import io
-import time
 import zipfile
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ import httpx
 import pytest
 import schemathesis
 
+from common.testing import eventually_blocking
 from native.fleet import Fleet
 from native.supervisor import Phase
 from support import recordings
@@ -23,15 +22,6 @@ pytestmark = pytest.mark.e2e
 
 DOCUMENT = schemathesis.openapi.from_path(Path(__file__).parents[2] / "docs" / "openapi.json")
 SERVICES = {"gateway", "auth", "jobs", "metadata", "cleanup", "transcriber"}
-
-
-def until(found: Callable[[], Any], seconds: float = 60) -> Any:
-    """Poll until something is found."""
-    deadline = time.monotonic() + seconds
-    while not (value := found()):
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.2)
-    return value
 
 
 def answering(admin: PlatformClient) -> bool:
@@ -48,14 +38,6 @@ def declared(path: str, answer: httpx.Response) -> int:
     return answer.status_code
 
 
-@pytest.fixture
-def admin(quick_fleet: Fleet) -> Iterator[PlatformClient]:
-    """The administrator, signed in."""
-    client = PlatformClient(quick_fleet.url("gateway"), *quick_fleet.credentials)
-    yield client
-    client.close()
-
-
 async def test_an_administrators_day(quick_fleet: Fleet, admin: PlatformClient) -> None:
     completed = admin.http.get("/admin/stats", params={"window": "1h"}).json()["kpis"]["completed"]
     job_id = admin.submit("interview.wav", recordings.encoded(recordings.speech(), "wav", "pcm_s16le"))
@@ -66,11 +48,10 @@ async def test_an_administrators_day(quick_fleet: Fleet, admin: PlatformClient) 
         assert answer.status_code == 200, answer.text
         return answer.json()
 
-    def heard() -> Any:
-        stats = get("/admin/stats", window="1h")
-        return stats if {each["service"] for each in stats["instances"]} == SERVICES else None
-
-    stats = until(heard)
+    stats = eventually_blocking(
+        lambda: get("/admin/stats", window="1h"),
+        lambda stats: {each["service"] for each in stats["instances"]} == SERVICES,
+    )
     assert all(each["alive"] and each["memory_bytes"] > 0 for each in stats["instances"])
     assert stats["kpis"]["completed"] == completed + 1
     assert 0 < stats["kpis"]["success_rate"] <= 1
@@ -94,12 +75,14 @@ async def test_an_administrators_day(quick_fleet: Fleet, admin: PlatformClient) 
     assert admin.http.post("/files", content=b"x" * 10, headers=resumable).headers["upload-offset"] == "10"
     order = {"confirmation": "delete all jobs and users", "users": True}
     assert admin.http.post("/admin/reset", json=order).json()["uploads"] >= 1
-    until(lambda: [each["username"] for each in get("/admin/users")["items"]] == ["admin"])
+    eventually_blocking(lambda: [each["username"] for each in get("/admin/users")["items"]] == ["admin"])
     assert admin.http.get(f"/admin/users/{somebody['id']}").status_code == 404
     assert kept["id"] in [each["id"] for each in get("/api-keys")["items"]], "who asked keeps everything"
-    until(lambda: get("/jobs")["items"] == [])
-    until(lambda: get("/admin/storage")["objects"] == 0)
-    freed = until(lambda: [each for each in get("/admin/cleanup/reports")["items"] if "tombstoned" in each["freed"]])
+    eventually_blocking(lambda: get("/jobs")["items"] == [])
+    eventually_blocking(lambda: get("/admin/storage")["objects"] == 0)
+    freed = eventually_blocking(
+        lambda: [each for each in get("/admin/cleanup/reports")["items"] if "tombstoned" in each["freed"]]
+    )
     assert freed[0]["bytes"] > 0
 
     before = {each["instance"]: each["pid"] for each in stats["instances"]}
@@ -112,11 +95,11 @@ async def test_an_administrators_day(quick_fleet: Fleet, admin: PlatformClient) 
         now = {each["instance"]: each["pid"] for each in stats.json().get("instances", [])}
         return set(now) == set(before) and not set(now.values()) & set(before.values())
 
-    until(all_new, 120)
+    eventually_blocking(all_new)
     assert get("/admin/concurrency")["max_concurrent_jobs"] == 2
 
     assert declared("/admin/shutdown", admin.http.post("/admin/shutdown")) == 202
     supervisor = quick_fleet._supervisor
     assert supervisor is not None
     services = [*sorted(SERVICES - {"transcriber"}), "transcriber-1"]
-    until(lambda: all(supervisor.run_of(name).phase is Phase.STOPPED for name in services))
+    eventually_blocking(lambda: all(supervisor.run_of(name).phase is Phase.STOPPED for name in services))

@@ -1,13 +1,13 @@
 """Where a transcript comes from, and whether it is still the truth: with real Whisper, and a result tampered with."""
 
 import json
-import time
 from typing import Any
 
 import pytest
 
 from common.events import keys
 from common.storage import ObjectStore
+from common.testing import eventually_blocking
 from native.fleet import Fleet
 from support import recordings
 from support.platform_client import PlatformClient
@@ -19,13 +19,11 @@ def verified(user: PlatformClient, job_id: str, **wanted: int) -> dict[str, Any]
     """Begin a verification and wait for its outcome."""
     begun = user.http.post(f"/jobs/{job_id}/verify", json=wanted)
     assert begun.status_code == 202, begun.text
-    deadline = time.monotonic() + 240
     path = f"/jobs/{job_id}/verifications/{begun.json()['id']}"
-    while (view := user.http.get(path).raise_for_status().json())["finished_at"] is None:
-        assert time.monotonic() < deadline, f"it does not end: {view}"
-        time.sleep(0.2)
-    content: dict[str, Any] = view
-    return content
+    view: dict[str, Any] = eventually_blocking(
+        lambda: user.http.get(path).raise_for_status().json(), lambda view: view["finished_at"]
+    )
+    return view
 
 
 async def test_a_transcript_is_traced_verified_and_caught_when_somebody_altered_it(

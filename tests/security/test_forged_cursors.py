@@ -1,10 +1,7 @@
 """Forged positions in every listing: each is refused with 422, and none is an error of the platform."""
 
-from collections.abc import Iterator
-
 import pytest
 
-from native.fleet import Fleet
 from support.forged_cursors import SOME
 from support.platform_client import PlatformClient
 from support.surface import all_operations
@@ -24,13 +21,6 @@ LISTINGS = [
 def test_every_listing_with_a_position_is_known() -> None:
     assert {path for path, _ in LISTINGS} >= {"/jobs", "/admin/users", "/admin/audit", "/admin/files"}
     assert {path for path, _ in LISTINGS} >= {"/admin/cleanup/reports", "/admin/dead-letters"}
-
-
-@pytest.fixture(scope="module")
-def admin(quick_fleet: Fleet) -> Iterator[PlatformClient]:
-    client = PlatformClient(quick_fleet.url("gateway"), *quick_fleet.credentials)
-    yield client
-    client.close()
 
 
 @pytest.mark.parametrize(("path", "name"), LISTINGS)

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from native.fleet import Fleet
-from support.people import administrator, made_key, signed_up, signing_key
+from support.people import PASSWORD, SignUp, administrator, made_key, signing_key
 from support.platform_client import PlatformClient
 
 pytestmark = pytest.mark.e2e
@@ -150,10 +150,8 @@ def texts(by: Forger, key: str, refresh: str) -> Iterator[tuple[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def ada(quick_fleet: Fleet) -> Iterator[PlatformClient]:
-    user = signed_up(quick_fleet, "ada-of-tokens")
-    yield user
-    user.close()
+def ada(sign_up: SignUp) -> PlatformClient:
+    return sign_up("ada-of-tokens")
 
 
 @pytest.fixture(scope="module")
@@ -180,7 +178,7 @@ def refused(client: httpx.Client, path: str, headers: Any, what: str) -> None:
 @pytest.mark.parametrize("service", GUARDED)
 def test_forged_tokens_open_nothing(quick_fleet: Fleet, forger: Forger, ada: PlatformClient, service: str) -> None:
     path, genuine = GUARDED[service], shown(forger.token)
-    login = {"username": "ada-of-tokens", "password": "an unlikely phrase 4711"}
+    login = {"username": "ada-of-tokens", "password": PASSWORD}
     refresh = ada.http.post("/token", data=login).raise_for_status().json()["refresh_token"]
     forged = [*signatures(forger), *contents(forger), *texts(forger, made_key(ada, "read")["key"], refresh)]
     for port in ("gateway", service):

@@ -10,33 +10,23 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosedError
 
 from native.fleet import Fleet
+from support.people import PASSWORD, SignUp
 from support.platform_client import PlatformClient
 from support.recordings import RATE, encoded, speech
 
 pytestmark = pytest.mark.e2e
 
 PER_USER = 100  # STREAMS_PER_USER by default
-PASSWORD = "an unlikely phrase 4714"
-
-
-def person(fleet: Fleet, name: str) -> PlatformClient:
-    url = fleet.url("gateway")
-    httpx.post(f"{url}/register", json={"username": name, "password": PASSWORD}, timeout=30).raise_for_status()
-    return PlatformClient(url, name, PASSWORD)
 
 
 @pytest.fixture(scope="module")
-def holder(quick_fleet: Fleet) -> Iterator[PlatformClient]:
-    client = person(quick_fleet, "holder-of-streams")
-    yield client
-    client.close()
+def holder(sign_up: SignUp) -> PlatformClient:
+    return sign_up("holder-of-streams")
 
 
 @pytest.fixture(scope="module")
-def worker(quick_fleet: Fleet) -> Iterator[PlatformClient]:
-    client = person(quick_fleet, "worker-beside-streams")
-    yield client
-    client.close()
+def worker(sign_up: SignUp) -> PlatformClient:
+    return sign_up("worker-beside-streams")
 
 
 @pytest.fixture

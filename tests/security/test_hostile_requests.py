@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +9,14 @@ import httpx
 import pytest
 
 from native.fleet import Fleet
+from support.forms import BOUNDARY, END, FORM, part
+from support.people import SignUp
 from support.platform_client import PlatformClient
 from support.recordings import RATE, encoded, speech
 
 pytestmark = pytest.mark.e2e
 
 MIB = 1024 * 1024
-BOUNDARY = "b0undary"
-FORM = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
-END = f"\r\n--{BOUNDARY}--\r\n".encode()
 
 
 @pytest.fixture(scope="module")
@@ -27,13 +25,9 @@ def recording() -> bytes:
 
 
 @pytest.fixture(scope="module")
-def mallory(quick_fleet: Fleet) -> Iterator[PlatformClient]:
+def mallory(sign_up: SignUp) -> PlatformClient:
     """An ordinary user of ill will."""
-    url, person = quick_fleet.url("gateway"), {"username": "mallory", "password": "an unlikely phrase 4713"}
-    httpx.post(f"{url}/register", json=person, timeout=30).raise_for_status()
-    client = PlatformClient(url, **person)
-    yield client
-    client.close()
+    return sign_up("mallory")
 
 
 def memory_of(fleet: Fleet, name: str) -> int:
@@ -47,11 +41,6 @@ def memory_of(fleet: Fleet, name: str) -> int:
                 lines = (entry / "status").read_text().splitlines()
                 return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS"))
     raise AssertionError(f"{name} does not run")
-
-
-def part(name: str, content: bytes, file_name: str | None = None) -> bytes:
-    named = f'; filename="{file_name}"' if file_name is not None else ""
-    return f'\r\n--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"{named}\r\n\r\n'.encode() + content
 
 
 def _part_of_semicolons() -> bytes:

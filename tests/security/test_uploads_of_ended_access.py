@@ -9,15 +9,16 @@ import pytest
 
 from common.events import keys
 from common.storage import ObjectStore
+from common.testing import eventually
 from native.fleet import Fleet
-from support.people import DELETED, ENDINGS, Ending, administrator, bearer, made_key, signed_up, until, user_id
+from support.forms import FORM, part
+from support.people import DELETED, ENDINGS, Ending, administrator, bearer, made_key, signed_up, user_id
 from support.platform_client import PlatformClient
 
 pytestmark = pytest.mark.e2e
 
 SIZE = 12_000_000  # more than a part: something is stored already
 SENT = 9_000_000
-FORM = "multipart/form-data; boundary=b"
 TUS = {"Tus-Resumable": "1.0.0", "Upload-Length": str(SIZE), "Upload-Metadata": "filename bWluZS53YXY="}
 
 
@@ -56,14 +57,10 @@ def head(method: str, path: str, size: int, **headers: str) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode()
 
 
-def part(name: str) -> bytes:
-    return f'\r\n--b\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n\r\n'.encode()
-
-
 def form_request(shown: dict[str, str]) -> bytes:
     """A form whose first recording is complete, and whose second breaks off."""
-    begun = part("whole.wav") + b"w" * 1000 + part("half.wav") + b"h" * SENT
-    return head("POST", "/jobs", SIZE + SENT, **{"Content-Type": FORM}, **shown) + begun
+    begun = part("file", b"w" * 1000, "whole.wav") + part("file", b"h" * SENT, "half.wav")
+    return head("POST", "/jobs", SIZE + SENT, **FORM, **shown) + begun
 
 
 def tus_request(user: PlatformClient, shown: dict[str, str]) -> tuple[bytes, str]:
@@ -100,7 +97,7 @@ async def test_upload_ends_with_the_access_and_leaves_nothing(
     async def arriving() -> bool:
         return await in_progress(quick_fleet) >= 1 and bool(await stored(store) - before)
 
-    await until(arriving, "the gateway reads the upload and has stored some of it")
+    await eventually(arriving, what="the gateway reads the upload and has stored some of it")
     await asyncio.to_thread(ending.end, admin, user, name)
     status, problem = await answered(reader)
     assert (status, problem["code"]) == (401, "session_ended"), problem
@@ -114,7 +111,7 @@ async def test_upload_ends_with_the_access_and_leaves_nothing(
 
     # What arrived of a resumable upload waits for its owner, who may sign in again; a deleted one never will.
     if kind == "form" or "deleted" in ending.name:
-        await until(nothing_left, "the stored parts are removed")
+        await eventually(nothing_left, what="the stored parts are removed")
     user.close()
 
 

@@ -2,20 +2,19 @@
 
 import base64
 import socket
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 
-from native.fleet import Fleet
+from support.forms import BOUNDARY, part
+from support.people import SignUp
 from support.platform_client import PlatformClient
 from support.recordings import RATE, encoded, speech
 
 pytestmark = pytest.mark.e2e
 
 TUS = {"Tus-Resumable": "1.0.0"}
-BOUNDARY = "b0undary"
 
 
 @pytest.fixture(scope="module")
@@ -24,12 +23,8 @@ def recording() -> bytes:
 
 
 @pytest.fixture(scope="module")
-def uploader(quick_fleet: Fleet) -> Iterator[PlatformClient]:
-    url, account = quick_fleet.url("gateway"), {"username": "uploader", "password": "an unlikely phrase 4715"}
-    httpx.post(f"{url}/register", json=account, timeout=30).raise_for_status()
-    client = PlatformClient(url, **account)
-    yield client
-    client.close()
+def uploader(sign_up: SignUp) -> PlatformClient:
+    return sign_up("uploader")
 
 
 def metadata(**pairs: str) -> dict[str, str]:
@@ -44,12 +39,7 @@ def begun(client: PlatformClient, length: int, headers: dict[str, str], **pairs:
 
 def form_head(**fields: str) -> bytes:
     """A form up to the first byte of its recording."""
-    parts = "".join(
-        f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
-        for name, value in fields.items()
-    )
-    last = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n'
-    return (parts + last).encode()
+    return b"".join(part(name, value.encode()) for name, value in fields.items()) + part("file", file_name="a.wav")
 
 
 def unfinished(client: PlatformClient, **fields: str) -> httpx.Response:

@@ -3,18 +3,20 @@
 import asyncio
 import hashlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import asyncpg
 import httpx
 
 from common.events import SERVICES
-from common.settings import StorageSettings
+from common.messaging import Broker
+from common.settings import BrokerSettings, StorageSettings
 from common.storage import ObjectStore
+from common.testing import eventually
 from models import detector
 from native import bootstrap, postgres, rabbitmq, seaweedfs
 from native.fleet import BUCKET, WITH_DATABASE, Fleet
@@ -53,8 +55,8 @@ IMPATIENT = {
 }
 PATIENCE = 300.0  # seconds until everything must be over, on a very busy machine and with real Whisper
 RETRYABLE = (502, 503, 504)
-
-T = TypeVar("T")
+# Options of waits through outages: broken connections count as no answer yet.
+THROUGH_OUTAGES: dict[str, Any] = {"seconds": PATIENCE, "ignoring": httpx.TransportError}
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,7 @@ class Platform:
             assert answer.status_code == 201, answer.text
             return str(answer.json()["id"])
 
-        job_id = await until(_tolerant(attempt), "the upload is accepted")
+        job_id: str = await eventually(attempt, what="the upload is accepted", **THROUGH_OUTAGES)
         self.accepted[job_id] = Expected("completed", self.undisturbed[recording.name])
         return job_id
 
@@ -131,16 +133,11 @@ class Platform:
             answer = await asyncio.to_thread(self.user.http.get, f"/jobs/{job_id}")
             return None if answer.status_code in RETRYABLE else _body(answer)
 
-        return await until(_tolerant(ask), f"job {job_id} can be read")
+        return await eventually(ask, what=f"job {job_id} can be read", **THROUGH_OUTAGES)
 
     async def reach(self, job_id: str, where: Callable[[dict[str, Any]], bool], what: str) -> dict[str, Any]:
         """The job once it is where the test wants it."""
-
-        async def look() -> dict[str, Any] | None:
-            job = await self.job(job_id)
-            return job if where(job) else None
-
-        return await until(look, f"job {job_id} {what}")
+        return await eventually(lambda: self.job(job_id), where, f"job {job_id} {what}", **THROUGH_OUTAGES)
 
     async def chunks_done(self, job_id: str, number: int) -> dict[str, Any]:
         """The job once so many of its chunks are done, and before it is over."""
@@ -173,6 +170,16 @@ class Platform:
         finally:
             await store.close()
 
+    @asynccontextmanager
+    async def broker(self) -> AsyncIterator[Broker]:
+        """A connection to the message broker, past the proxy."""
+        port = self.fleet.port(rabbitmq.NAME, "amqp")
+        connected = await Broker.connect(BrokerSettings(broker_url=rabbitmq.url(self.fleet.state, port)), "test")
+        try:
+            yield connected
+        finally:
+            await connected.close()
+
     async def counted(self, service: str, metric: str, **labels: str) -> float:
         """A service's counter, summed over all series that have these labels; 0 if there is none."""
         async with httpx.AsyncClient() as client:
@@ -191,26 +198,17 @@ class Platform:
         for name in self.services:
             await asyncio.wait_for(self.fleet.wait_ready(name), PATIENCE)
 
-        async def well() -> bool | None:
+        async def unready() -> list[str]:
             async with httpx.AsyncClient() as client:
-                answers = [await client.get(f"{self.fleet.url(name)}/health/ready") for name in self.services]
-                return True if all(answer.status_code == 200 for answer in answers) else None
+                answers = {name: await client.get(f"{self.fleet.url(name)}/health/ready") for name in self.services}
+                return [name for name, answer in answers.items() if answer.status_code != 200]
 
-        await until(_tolerant(well), "every service is ready")
+        await eventually(unready, lambda names: not names, "every service is ready", **THROUGH_OUTAGES)
 
     @property
     def services(self) -> list[str]:
         """Names of the rows that are ours."""
         return [*WITH_DATABASE, *self.fleet.transcribers, "gateway"]
-
-
-async def until(look: Callable[[], Awaitable[T | None]], what: str, *, timeout: float = PATIENCE) -> T:
-    """What `look` returns once it is not None; fails the test when that takes too long."""
-    deadline = time.monotonic() + timeout
-    while (seen := await look()) is None:
-        assert time.monotonic() < deadline, f"not within {timeout:g} s: {what}"
-        await asyncio.sleep(0.1)
-    return seen
 
 
 def storage(state: StateFolder, port: int) -> StorageSettings:
@@ -274,18 +272,6 @@ def _merged(*parts: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
         service: {name: value for part in parts for name, value in part.get(service, {}).items()}
         for service in services
     }
-
-
-def _tolerant(ask: Callable[[], Awaitable[T | None]]) -> Callable[[], Awaitable[T | None]]:
-    """The same question, whose broken connections count as no answer."""
-
-    async def asked() -> T | None:
-        try:
-            return await ask()
-        except httpx.TransportError:
-            return None
-
-    return asked
 
 
 def _body(answer: httpx.Response) -> dict[str, Any]:

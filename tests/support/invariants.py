@@ -7,10 +7,11 @@ from uuid import UUID
 
 import asyncpg
 
+from common.testing import eventually
 from native import rabbitmq
 from native.fleet import WITH_DATABASE
 
-from .chaos import Expected, Platform, until
+from .chaos import PATIENCE, Expected, Platform
 from .platform_client import TERMINAL
 
 KINDS = ("uploads", "jobs", "transcripts")
@@ -73,17 +74,7 @@ async def assert_quiet(platform: Platform) -> None:
         found = {**unpublished, "jobs": running, **await rabbitmq.contents(platform.fleet.state)}
         return {name: number for name, number in found.items() if number}
 
-    last: dict[str, Any] = {}
-
-    async def quiet() -> bool | None:
-        nonlocal last
-        last = await waiting()
-        return None if last else True
-
-    try:
-        await until(quiet, "nothing waits any more")
-    except AssertionError as error:
-        raise AssertionError(f"{error}; there still is: {last}") from None
+    await eventually(waiting, lambda found: not found, "nothing waits any more", seconds=PATIENCE)
 
 
 async def _assert_counted_once(sql: asyncpg.Connection, job_id: str, expected: Expected) -> None:
@@ -141,13 +132,6 @@ async def swept(platform: Platform) -> None:
     """Have cleanup run all its rules, and wait until it is through."""
     answer = platform.user.http.post("/admin/cleanup/run")
     assert answer.status_code == 202, answer.text
-    report = answer.json()["id"]
-
-    async def through() -> bool | None:
-        said = platform.user.http.get(f"/admin/cleanup/reports/{report}").json()
-        if said["finished_at"] is None:
-            return None
-        assert not said["failed"], said
-        return True
-
-    await until(through, "the sweep is over")
+    path = f"/admin/cleanup/reports/{answer.json()['id']}"
+    said = await eventually(lambda: platform.user.http.get(path).json(), lambda said: said["finished_at"] is not None)
+    assert not said["failed"], said

@@ -1,7 +1,7 @@
 """People of a platform for tests of their rights: they sign up, make keys, and lose their access in every way."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +18,9 @@ from native.fleet import Fleet
 from .platform_client import PlatformClient
 
 PASSWORD = "an unlikely phrase 4711"
+
+
+SignUp = Callable[[str], PlatformClient]
 
 
 def bearer(token: str) -> dict[str, str]:
@@ -113,13 +116,3 @@ ENDINGS = (
     Ending("password of the key's owner reset", True, _by_admin("POST", "/reset-password")),
     Ending("owner of the key deleted", True, _by_admin("DELETE", "")),
 )
-
-
-async def until(condition: Callable[[], Awaitable[bool]], what: str, seconds: float = 60) -> None:
-    """Wait until a condition holds; fails the test with `what` if it does not."""
-    try:
-        async with asyncio.timeout(seconds):
-            while not await condition():  # noqa: ASYNC110 (what is waited for is in other processes)
-                await asyncio.sleep(0.05)
-    except TimeoutError as error:
-        raise AssertionError(f"not in time: {what}") from error

@@ -1,11 +1,12 @@
 """The platform as a user's program sees it: through the gateway and nothing else."""
 
 import json
-import time
 from typing import Any
 
 import httpx
 from websockets.sync.client import connect
+
+from common.testing import eventually_blocking
 
 TERMINAL = ("completed", "failed", "cancelled")
 
@@ -40,19 +41,18 @@ class PlatformClient:
 
     def finished(self, job_id: str, timeout: float = 240) -> dict[str, Any]:
         """The job once it is over; fails the test with what it was doing if it does not end in time."""
-        deadline = time.monotonic() + timeout
-        while (job := self.job(job_id))["state"] not in TERMINAL:
-            assert time.monotonic() < deadline, f"the job is still {job['state']} ({job['stage']}): {job}"
-            time.sleep(0.2)
-        return job
+        return eventually_blocking(
+            lambda: self.job(job_id), lambda job: job["state"] in TERMINAL, f"job {job_id} is over", seconds=timeout
+        )
 
     def wait_for_chunks(self, job_id: str, chunks: int, timeout: float = 120) -> dict[str, Any]:
         """The job once at least so many of its chunks are done."""
-        deadline = time.monotonic() + timeout
-        while (job := self.job(job_id))["chunks_done"] < chunks:
-            assert job["state"] not in TERMINAL, f"the job was over before: {job}"
-            assert time.monotonic() < deadline, f"not so far in time: {job}"
-            time.sleep(0.05)
+        job = eventually_blocking(
+            lambda: self.job(job_id),
+            lambda job: job["chunks_done"] >= chunks or job["state"] in TERMINAL,
+            seconds=timeout,
+        )
+        assert job["chunks_done"] >= chunks, f"the job was over before: {job}"
         return job
 
     def download(self, job_id: str, kind: str) -> bytes:

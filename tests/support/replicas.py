@@ -7,12 +7,13 @@ import signal
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
+from common.testing import eventually
 from native.fleet import table
 from native.programs import spawn
 from native.readiness import http_ok
 from native.state import free_port
 
-from .chaos import IMPATIENT, Platform, until
+from .chaos import IMPATIENT, Platform
 from .fleets import PATIENT
 
 
@@ -39,12 +40,12 @@ async def replica(
         process = await spawn(dataclasses.replace(program, env=env), output)
     answers = http_ok(f"http://127.0.0.1:{port}/health/{'ready' if ready else 'live'}")
 
-    async def well() -> bool | None:
+    async def well() -> bool:
         assert process.returncode is None, f"{row} ended, see {log}"
-        return True if await answers() else None
+        return await answers()
 
     try:
-        await until(well, f"a further {row} answers")
+        await eventually(well, what=f"a further {row} answers")
         yield f"http://127.0.0.1:{port}"
     finally:
         process.send_signal(signal.SIGTERM)

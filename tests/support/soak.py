@@ -13,10 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from common.messaging import Broker
 from common.messaging.envelope import Envelope
-from common.settings import BrokerSettings
-from native import rabbitmq
 
 from . import marked
 from .chaos import Platform
@@ -180,18 +177,13 @@ class Soak:
             rows = await sql.fetch(
                 "SELECT * FROM jobs.outbox WHERE published_at IS NOT NULL ORDER BY seq DESC LIMIT 50"
             )
-        port = self._platform.fleet.port(rabbitmq.NAME, "amqp")
-        settings = BrokerSettings(broker_url=rabbitmq.url(self._platform.fleet.state, port))
-        broker = await Broker.connect(settings, "copier")
-        try:
+        async with self._platform.broker() as broker:
             for row in rows:
                 names = ("exchange", "routing_key", "message_type", "correlation_id")
                 address = {name: row[name] for name in names}
                 await broker.send(
                     Envelope(**address, message_id=str(row["message_id"]), traceparent=None, body=row["body"].encode())
                 )
-        finally:
-            await broker.close()
 
     def _link(self, fault: Fault) -> Proxy:
         proxy: Proxy = getattr(self._platform.proxies, fault.victim)

@@ -36,6 +36,8 @@ from common.events import (
 from common.messaging import Broker
 from common.settings import BrokerSettings, StorageSettings
 from common.storage import ObjectStore
+from common.testing import eventually
+from common.testing.events import plan_work
 from models import default_dir, detector
 from transcriber.app import create_app
 from transcriber.settings import Settings
@@ -146,7 +148,6 @@ def tone() -> Callable[..., Samples]:
     return make
 
 
-DEADLINE = 60.0
 SAMPLE = Path(str(importlib.resources.files("transcriber"))) / "samples" / "sample.opus"
 E = TypeVar("E", bound=AttemptEvent)
 
@@ -159,47 +160,33 @@ class Jobs:
         self.store = store
         self.events: list[AttemptEvent] = []
         self.dead: list[str] = []
-        self._changed = asyncio.Condition()
 
     async def on_event(self, message: Any) -> None:
-        async with message.process(), self._changed:
+        async with message.process():
             event = BY_ROUTING_KEY[message.routing_key].model_validate_json(message.body)
             assert isinstance(event, AttemptEvent)
             self.events.append(event)
-            self._changed.notify_all()
 
     async def on_dead_letter(self, message: Any) -> None:
-        async with message.process(), self._changed:
+        async with message.process():
             self.dead.append(str(message.routing_key))
-            self._changed.notify_all()
 
     def events_of(self, job: UUID, kind: type[E]) -> list[E]:
         return [event for event in self.events if isinstance(event, kind) and event.job_id == job]
-
-    async def until(self, condition: Callable[[], Any]) -> Any:
-        async with asyncio.timeout(DEADLINE), self._changed:
-            await self._changed.wait_for(condition)
-            return condition()
 
     async def upload(self, path: Path, *, options: JobOptions | None = None, attempt: int = 1) -> PlanWork:
         """Store a recording like the gateway and return its work, which is not published yet."""
         job, content = uuid4(), await asyncio.to_thread(path.read_bytes)
         await self.store.put(keys.source(job), content)
-        return PlanWork(
-            job_id=job,
-            attempt=attempt,
-            source_key=keys.source(job),
-            size_bytes=len(content),
-            options=options or JobOptions(),
-        )
+        return plan_work(job, attempt=attempt, size_bytes=len(content), options=options or JobOptions())
 
     async def plan(self, work: PlanWork) -> AudioPlanned | AudioRejected:
         await self.broker.publish(work)
-        found = await self.until(
-            lambda: self.events_of(work.job_id, AudioPlanned) + self.events_of(work.job_id, AudioRejected)
-        )
-        outcome: AudioPlanned | AudioRejected = found[0]
-        return outcome
+
+        def outcomes() -> list[AudioPlanned | AudioRejected]:
+            return [*self.events_of(work.job_id, AudioPlanned), *self.events_of(work.job_id, AudioRejected)]
+
+        return (await eventually(outcomes))[0]
 
     async def transcribe(self, work: PlanWork) -> TranscriptReady:
         """Publish all work of a job up to its transcript."""
@@ -211,7 +198,7 @@ class Jobs:
         def results() -> dict[int, str]:
             return {event.chunk: event.result_key for event in self.events_of(work.job_id, ChunkTranscribed)}
 
-        await self.until(lambda: len(results()) == planned.chunks)
+        await eventually(lambda: len(results()) == planned.chunks)
         result_keys = [key for _, key in sorted(results().items())]
         await self.broker.publish(
             AssembleWork(
@@ -222,8 +209,7 @@ class Jobs:
                 options=work.options,
             )
         )
-        ready: TranscriptReady = (await self.until(lambda: self.events_of(work.job_id, TranscriptReady)))[0]
-        return ready
+        return (await eventually(lambda: self.events_of(work.job_id, TranscriptReady)))[0]
 
     @staticmethod
     def chunk_work(work: PlanWork, chunk: ChunkPlanned) -> ChunkWork:
@@ -233,13 +219,6 @@ class Jobs:
 
     async def document(self, key: str) -> Any:
         return json.loads(await self.store.get(key))
-
-
-@pytest.fixture
-async def store(storage_settings: StorageSettings) -> AsyncIterator[ObjectStore]:
-    store = ObjectStore(storage_settings)
-    yield store
-    await store.close()
 
 
 @pytest.fixture
@@ -275,9 +254,7 @@ async def running(settings: Settings) -> AsyncIterator[FastAPI]:
     """Run a transcriber in this process; it is ready on entry and stopped in order on exit."""
     app = create_app(settings)
     async with app.router.lifespan_context(app):
-        async with asyncio.timeout(DEADLINE):
-            while await app.state.readiness.failing():  # noqa: ASYNC110 (readiness is asked, it does not notify)
-                await asyncio.sleep(0.05)
+        await eventually(app.state.readiness.failing, lambda failing: not failing, "the transcriber is ready")
         yield app
 
 

@@ -3,8 +3,6 @@
 import asyncio
 import os
 import sys
-import time
-from collections.abc import Callable
 from typing import Any
 
 from native.programs import STATE_VARIABLE, Program
@@ -50,11 +48,3 @@ def notes(state: StateFolder) -> list[str]:
     """What the children noted, in order."""
     path = state.folder("children") / "notes"
     return path.read_text().splitlines() if path.exists() else []
-
-
-async def until(holds: Callable[[], bool], seconds: float = 10.0) -> None:
-    """Poll until the condition holds; fail after the deadline."""
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        await asyncio.sleep(0.02)

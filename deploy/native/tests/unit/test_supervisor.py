@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from common.testing import eventually, eventually_blocking
 from common.web.server import EXIT_RESTART, EXIT_SHUTDOWN
 from native.programs import Program, ProgramError
 from native.state import StateFolder
 from native.supervisor import ENDED_FOR_GOOD, ENDED_TO_RESTART, Phase, Supervisor
 
-from .native_children import child, notes, until
+from .native_children import child, notes
 
 
 @pytest.fixture
@@ -97,7 +98,7 @@ async def test_a_killed_program_is_started_again(state: StateFolder) -> None:
 async def test_a_held_program_stays_down_until_it_is_started(state: StateFolder) -> None:
     async with running(state, child(state, "worker")) as supervisor:
         await supervisor.kill("worker", signal.SIGKILL, hold=True)
-        await until(lambda: supervisor.run_of("worker").phase is Phase.HELD)
+        await eventually(lambda: supervisor.run_of("worker").phase is Phase.HELD)
         await supervisor.start_one("worker")
         assert supervisor.run_of("worker").phase is Phase.READY
         await supervisor.stop_one("worker")
@@ -110,7 +111,7 @@ async def test_a_kill_reaches_the_children_of_a_wrapper(state: StateFolder) -> N
     async with running(state, child(state, "wrapper", script)) as supervisor:
         assert len(state.leftovers()) == 2
         await supervisor.kill("wrapper", signal.SIGKILL, hold=True)
-        await until(lambda: not state.leftovers())
+        await eventually(lambda: not state.leftovers())
 
 
 async def test_a_program_that_ignores_the_signal_is_killed_after_its_time(state: StateFolder) -> None:
@@ -136,7 +137,7 @@ async def test_provisioning_is_repeated_until_it_works(state: StateFolder) -> No
 async def test_stopping_in_the_middle_of_the_start_leaves_nothing(state: StateFolder) -> None:
     supervisor = Supervisor(state, [child(state, "slow", "time.sleep(60)")], lambda *_: None)
     starting = asyncio.create_task(supervisor.start())
-    await until(lambda: supervisor.run_of("slow").pid is not None)
+    await eventually(lambda: supervisor.run_of("slow").pid is not None)
     starting.cancel()
     await asyncio.wait([starting])
     await supervisor.stop()
@@ -183,7 +184,7 @@ asyncio.run(main())
         assert supervisor.stdout.readline() == b"ready\n"
         assert len(state.leftovers()) == 2
         os.kill(supervisor.pid, signal.SIGKILL)
-    asyncio.run(until(lambda: not state.leftovers(), seconds=5))
+    eventually_blocking(lambda: not state.leftovers())
 
 
 async def test_a_task_with_nothing_to_do_is_not_started(state: StateFolder) -> None:
@@ -209,8 +210,8 @@ async def test_a_service_that_requests_a_restart_starts_at_once_and_one_ended_on
         child(state, "ends", "ready(); time.sleep(0.5); sys.exit(0)", obeys=True),
     ]
     async with running(state, *rows) as supervisor:
-        await until(lambda: supervisor.run_of("ends").phase is Phase.STOPPED)
-        await until(lambda: supervisor.run_of("restarts").restarts == 1)
+        await eventually(lambda: supervisor.run_of("ends").phase is Phase.STOPPED)
+        await eventually(lambda: supervisor.run_of("restarts").restarts == 1)
         await supervisor.wait_ready("restarts")
         assert notes(state).count("restarts up") == 2
 
@@ -225,7 +226,7 @@ async def test_the_watch_ends_when_all_services_ended_on_request(state: StateFol
 async def test_a_service_that_the_supervisor_itself_signalled_starts_again(state: StateFolder) -> None:
     async with running(state, child(state, "service", obeys=True)) as supervisor:
         await supervisor.kill("service", signal.SIGTERM, hold=False)
-        await until(lambda: notes(state).count("service started") == 2)
+        await eventually(lambda: notes(state).count("service started") == 2)
 
 
 def test_the_exit_statuses_are_the_ones_that_services_end_with() -> None:

@@ -1,18 +1,19 @@
-"""What several integration tests of the plumbing share: tables, events, and a way to wait."""
+"""What several integration tests of the plumbing share: tables, events, consumers."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from prometheus_client import REGISTRY
 from sqlalchemy import BigInteger, Identity, Text, func, select
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from common import database
-from common.events import Event, JobCreated, JobDeleted, JobOptions, JobTranscribed, PlanWork, UserDeleted
+from common.events import Event, JobCreated, JobDeleted, JobTranscribed, UserDeleted
 from common.messaging import Broker, DeadLetterConsumer, EventConsumer, OutboxRelay, RawMessage, Subscriptions
+from common.testing.events import job_transcribed
 
 Sessions = async_sessionmaker[AsyncSession]
 
@@ -94,39 +95,8 @@ SUBSCRIPTIONS: Subscriptions[Ledger] = {
 
 
 def a_job_transcribed(note: str = "transcript", job_id: UUID | None = None) -> JobTranscribed:
-    """An event that the test service listens to."""
-    return JobTranscribed(
-        job_id=job_id or uuid4(),
-        owner_id=uuid4(),
-        attempt=1,
-        transcript_key=note,
-        language="en",
-        duration_seconds=1.0,
-        speech_seconds=1.0,
-        segments=1,
-        words=1,
-    )
-
-
-def a_plan_work(job_id: UUID | None = None) -> PlanWork:
-    """A command."""
-    job = job_id or uuid4()
-    return PlanWork(job_id=job, attempt=1, source_key=f"uploads/{job}/source", size_bytes=1, options=JobOptions())
-
-
-# How long a wait may last that should end by itself: not a measure of speed, only what ends a run that is stuck.
-STUCK_AFTER = 180.0
-
-
-async def eventually(condition: Callable[[], Awaitable[bool]] | Callable[[], bool]) -> None:
-    """Return as soon as the condition holds; fail when it never does."""
-    deadline = asyncio.get_running_loop().time() + STUCK_AFTER
-    while True:
-        outcome = condition()
-        if outcome if isinstance(outcome, bool) else await outcome:
-            return
-        assert asyncio.get_running_loop().time() < deadline, f"not within {STUCK_AFTER:g} s"
-        await asyncio.sleep(0.02)
+    """An event that the test service subscribes to; its handler writes the note down."""
+    return job_transcribed(job_id, transcript_key=note)
 
 
 async def notes(session_factory: Sessions) -> list[str]:
@@ -170,6 +140,17 @@ async def consuming(broker: Broker, session_factory: Sessions, ledger: Ledger) -
         yield consumer
     finally:
         await consumer.stop()
+
+
+@asynccontextmanager
+async def relaying(engine: AsyncEngine, session_factory: Sessions, broker: Broker) -> AsyncIterator[Ledger]:
+    """Relay the outbox and consume its events for the length of the block."""
+    ledger = Ledger()
+    async with (
+        consuming(broker, session_factory, ledger),
+        running(OutboxRelay(engine, session_factory, broker, Outbox)),
+    ):
+        yield ledger
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""Places of their own for tests of the plumbing: a schema with the messaging tables, a broker, a bucket."""
+"""Fixtures of the plumbing's tests: a schema with the messaging tables, and a broker."""
 
 from collections.abc import AsyncIterator
 
@@ -7,8 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from common.database import create_engine, sessions
 from common.messaging import Broker
-from common.settings import BrokerSettings, DatabaseSettings, StorageSettings
-from common.storage import ObjectStore
+from common.settings import BrokerSettings, DatabaseSettings
 
 from .common_plumbing import Base
 
@@ -35,11 +34,3 @@ async def broker(broker_settings: BrokerSettings) -> AsyncIterator[Broker]:
     connected = await Broker.connect(broker_settings, "test")
     yield connected
     await connected.close()
-
-
-@pytest.fixture
-async def store(storage_settings: StorageSettings) -> AsyncIterator[ObjectStore]:
-    """An object store on a bucket of its own."""
-    opened = ObjectStore(storage_settings)
-    yield opened
-    await opened.close()

@@ -7,7 +7,7 @@ import pytest
 from aio_pika import connect
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from common.events import CancelJob, JobOptions, JobStarted, PlanWork
+from common.events import CancelJob, JobStarted
 from common.events.work import ChunkWork
 from common.logging import LogSink
 from common.messaging import (
@@ -24,20 +24,11 @@ from common.messaging import (
 )
 from common.messaging.envelope import Envelope
 from common.settings import BrokerSettings
+from common.testing import eventually
+from common.testing.events import chunk_work, plan_work
 from native.testing import RabbitServer, free_port
 
-from .common_plumbing import (
-    Ledger,
-    Outbox,
-    Sessions,
-    a_job_transcribed,
-    a_plan_work,
-    consuming,
-    eventually,
-    notes,
-    running,
-    unpublished,
-)
+from .common_plumbing import Ledger, Outbox, Sessions, a_job_transcribed, consuming, notes, running, unpublished
 
 pytestmark = pytest.mark.integration
 
@@ -77,7 +68,7 @@ async def test_nothing_is_lost_and_everything_resumes_when_the_broker_is_killed(
         assert not relay.done()
         await broker.check()
         await consumer.check()
-        await broker.broadcast(CancelJob(job_id=a_plan_work().job_id))
+        await broker.broadcast(CancelJob(job_id=plan_work().job_id))
         await eventually(lambda: heard == ["control.cancel_job"])
         assert reconnects == ["back"]
     assert sorted(await notes(session_factory)) == sorted(expected)
@@ -89,17 +80,17 @@ async def test_publishing_fails_soon_while_the_broker_hangs(broker: Broker, rabb
     try:
         begun = asyncio.get_running_loop().time()
         with pytest.raises(PublishFailed):
-            await broker.publish(a_plan_work())
+            await broker.publish(plan_work())
         assert asyncio.get_running_loop().time() - begun < 8
     finally:
         await rabbitmq_server.resume()
-    await broker.publish(a_plan_work(), patience=20)
+    await broker.publish(plan_work(), patience=20)
 
 
 async def test_a_patient_publisher_waits_for_the_broker(broker: Broker, rabbitmq_server: RabbitServer) -> None:
     await asyncio.sleep(2)  # queues of a broker killed within a second of their declaration are lost
     await rabbitmq_server.kill()
-    publishing = asyncio.create_task(broker.publish(a_plan_work(), patience=60))
+    publishing = asyncio.create_task(broker.publish(plan_work(), patience=60))
     await asyncio.sleep(1)
     assert not publishing.done()
     await rabbitmq_server.start()
@@ -114,8 +105,7 @@ async def test_a_message_that_no_queue_takes_is_refused(broker: Broker) -> None:
 
 
 async def test_chunk_work_gets_a_queue_for_its_model(broker: Broker, broker_settings: BrokerSettings) -> None:
-    plan: PlanWork = a_plan_work()
-    work = ChunkWork(job_id=plan.job_id, attempt=1, chunk=0, language="en", options=JobOptions(model="tiny.en"))
+    work = chunk_work(model="tiny.en")
     await broker.publish(work)
     async with await connect(broker_settings.broker_url) as other:
         queue = await (await other.channel()).declare_queue("work.chunk.tiny.en", passive=True)
@@ -136,7 +126,7 @@ async def test_every_process_hears_a_broadcast(broker: Broker, broker_settings: 
         heard.append((key, body))
 
     listeners = [await each.listen("control", ["#"], hear) for each in (broker, other)]
-    notice = CancelJob(job_id=a_plan_work().job_id)
+    notice = CancelJob(job_id=plan_work().job_id)
     await broker.broadcast(notice)
     await eventually(lambda: len(heard) == 2)
     assert {key for key, _ in heard} == {"control.cancel_job"}

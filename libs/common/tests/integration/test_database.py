@@ -15,9 +15,10 @@ from common import database
 from common.database import DatabaseUnavailable, Notifications, SchemaOutdated, at_commit, is_outage
 from common.messaging import outbox
 from common.settings import DatabaseSettings
+from common.testing import eventually
 from native.testing import PostgresServer, free_port
 
-from .common_plumbing import Outbox, Sessions, a_job_transcribed, eventually
+from .common_plumbing import Outbox, Sessions, a_job_transcribed
 
 pytestmark = pytest.mark.integration
 

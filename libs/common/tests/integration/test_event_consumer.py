@@ -16,19 +16,10 @@ from common.messaging import Broker, BrokerUnavailable
 from common.messaging.envelope import Envelope
 from common.settings import BrokerSettings
 from common.storage import StoreUnavailable
+from common.testing import eventually
 from native.testing import PostgresServer
 
-from .common_plumbing import (
-    Inbox,
-    Ledger,
-    Sessions,
-    a_job_transcribed,
-    consumed,
-    consuming,
-    dead_letters,
-    eventually,
-    notes,
-)
+from .common_plumbing import Inbox, Ledger, Sessions, a_job_transcribed, consumed, consuming, dead_letters, notes
 
 pytestmark = pytest.mark.integration
 

@@ -13,6 +13,8 @@ from common.events import JobStarted
 from common.messaging import Broker, EventConsumer, OutboxRelay, outbox
 from common.messaging.envelope import Envelope
 from common.messaging.topology import witness
+from common.testing import eventually
+from common.testing.events import plan_work
 from native.testing import PostgresServer
 
 from .common_plumbing import (
@@ -23,11 +25,10 @@ from .common_plumbing import (
     Outbox,
     Sessions,
     a_job_transcribed,
-    a_plan_work,
     consumed,
     consuming,
-    eventually,
     notes,
+    relaying,
     running,
     unpublished,
 )
@@ -52,11 +53,7 @@ class DyingBroker(Broker):
 async def test_a_message_is_published_after_the_commit_and_not_before(
     engine: AsyncEngine, session_factory: Sessions, broker: Broker
 ) -> None:
-    ledger = Ledger()
-    async with (
-        consuming(broker, session_factory, ledger),
-        running(OutboxRelay(engine, session_factory, broker, Outbox)),
-    ):
+    async with relaying(engine, session_factory, broker) as ledger:
         async with session_factory.begin() as session:
             outbox.add(session, a_job_transcribed("committed"))
             await session.flush()
@@ -69,11 +66,7 @@ async def test_a_message_is_published_after_the_commit_and_not_before(
 async def test_a_message_of_a_transaction_that_rolls_back_is_never_published(
     engine: AsyncEngine, session_factory: Sessions, broker: Broker
 ) -> None:
-    ledger = Ledger()
-    async with (
-        consuming(broker, session_factory, ledger),
-        running(OutboxRelay(engine, session_factory, broker, Outbox)),
-    ):
+    async with relaying(engine, session_factory, broker) as ledger:
         session = session_factory()
         outbox.add(session, a_job_transcribed("rolled back"))
         await session.flush()
@@ -86,18 +79,14 @@ async def test_a_message_of_a_transaction_that_rolls_back_is_never_published(
 
 
 async def test_the_relay_is_woken_by_the_commit(engine: AsyncEngine, session_factory: Sessions, broker: Broker) -> None:
-    ledger = Ledger()
     loop = asyncio.get_running_loop()
     waits = []
-    async with (
-        consuming(broker, session_factory, ledger),
-        running(OutboxRelay(engine, session_factory, broker, Outbox)),
-    ):
+    async with relaying(engine, session_factory, broker) as ledger:
         for number in range(1, 7):
             async with session_factory.begin() as session:
                 outbox.add(session, a_job_transcribed())
             begun = loop.time()
-            await eventually(lambda number=number: len(ledger.calls) == number)
+            await eventually(lambda: len(ledger.calls), number.__eq__)
             waits.append(loop.time() - begun)
     assert sorted(waits)[2] < 0.5, "half of a poll on average would be expected without the notification"
 
@@ -111,11 +100,7 @@ async def test_messages_are_published_in_the_order_of_insertion(
         async with session_factory.begin() as session:
             for note in expected[begin : begin + 50]:
                 outbox.add(session, a_job_transcribed(note, job_id=job))
-    ledger = Ledger()
-    async with (
-        consuming(broker, session_factory, ledger),
-        running(OutboxRelay(engine, session_factory, broker, Outbox)),
-    ):
+    async with relaying(engine, session_factory, broker) as ledger:
         await eventually(lambda: len(ledger.calls) == 500)
     assert await notes(session_factory) == expected
 
@@ -123,11 +108,7 @@ async def test_messages_are_published_in_the_order_of_insertion(
 async def test_a_message_may_be_held_until_later(
     engine: AsyncEngine, session_factory: Sessions, broker: Broker
 ) -> None:
-    ledger = Ledger()
-    async with (
-        consuming(broker, session_factory, ledger),
-        running(OutboxRelay(engine, session_factory, broker, Outbox)),
-    ):
+    async with relaying(engine, session_factory, broker) as ledger:
         async with session_factory.begin() as session:
             outbox.add(session, a_job_transcribed("later"), available_in=timedelta(seconds=2))
             outbox.add(session, a_job_transcribed("now"))
@@ -172,7 +153,7 @@ async def test_a_broker_that_has_lost_everything_is_told_all_facts_again(
 
     async with session_factory.begin() as session:
         outbox.add(session, a_job_transcribed("told"))
-        outbox.add(session, a_plan_work())
+        outbox.add(session, plan_work())
     async with consuming(broker, session_factory, ledger):
         for _ in range(2):  # the second finds everything as it was
             async with running(relay()):
@@ -235,7 +216,7 @@ async def test_a_command_is_published_to_its_queue_even_before_anybody_consumes_
     engine: AsyncEngine, session_factory: Sessions, broker: Broker
 ) -> None:
     async with session_factory.begin() as session:
-        outbox.add(session, a_plan_work())
+        outbox.add(session, plan_work())
     async with running(OutboxRelay(engine, session_factory, broker, Outbox)):
         await eventually(lambda: _none_left(session_factory))
 
@@ -259,11 +240,7 @@ async def test_a_row_that_the_broker_refuses_does_not_hold_up_the_others(
         # Straight to a queue that does not exist: the broker returns it.
         await session.execute(update(Outbox).values(exchange="jobs.own", routing_key="nowhere"))
         outbox.add(session, a_job_transcribed("fine"))
-    ledger = Ledger()
-    async with (
-        consuming(broker, session_factory, ledger),
-        running(OutboxRelay(engine, session_factory, broker, Outbox)),
-    ):
+    async with relaying(engine, session_factory, broker) as ledger:
         await eventually(lambda: len(ledger.calls) == 1)
 
         async def put_off() -> bool:

@@ -12,9 +12,11 @@ from common.events import PlanWork
 from common.messaging import Broker, BrokerUnavailable, Caution, Delivery, NotNow, PublishFailed, WorkConsumer
 from common.messaging.envelope import Envelope
 from common.settings import BrokerSettings
+from common.testing import eventually
+from common.testing.events import plan_work
 from native.testing import RabbitServer
 
-from .common_plumbing import a_plan_work, consumed, dead_letters, eventually
+from .common_plumbing import consumed, dead_letters
 
 pytestmark = pytest.mark.integration
 
@@ -74,7 +76,7 @@ async def test_work_is_acknowledged_after_its_handler_returned(broker: Broker) -
     worker = Worker()
     before = consumed("done", "work.plan", "work.plan")
     async with working(broker, worker):
-        command = a_plan_work()
+        command = plan_work()
         await broker.publish(command)
         await eventually(lambda: len(worker.deliveries) == 1)
         worker.go.set()
@@ -89,7 +91,7 @@ async def test_a_worker_holds_no_more_than_its_prefetch(broker: Broker) -> None:
     worker = Worker()
     async with working(broker, worker, prefetch=2):
         for _ in range(4):
-            await broker.publish(a_plan_work())
+            await broker.publish(plan_work())
         await eventually(lambda: len(worker.deliveries) == 2)
         await asyncio.sleep(0.3)
         assert len(worker.deliveries) == 2
@@ -100,7 +102,7 @@ async def test_a_worker_holds_no_more_than_its_prefetch(broker: Broker) -> None:
 async def test_a_worker_that_asks_for_more_gets_what_waits_and_no_more(broker: Broker) -> None:
     worker = Worker()
     async with working(broker, worker) as consumer:
-        commands = [a_plan_work() for _ in range(3)]
+        commands = [plan_work() for _ in range(3)]
         for command in commands:
             await broker.publish(command)
         await eventually(lambda: len(worker.deliveries) == 1)
@@ -112,7 +114,7 @@ async def test_a_worker_that_asks_for_more_gets_what_waits_and_no_more(broker: B
         worker.go.set()
         await eventually(lambda: len(worker.finished) == 3)
         await consumer.pause()
-        await broker.publish(a_plan_work())
+        await broker.publish(plan_work())
         assert await consumer.take_more() is None, "a worker that is paused takes nothing"
 
 
@@ -124,7 +126,7 @@ async def test_work_goes_on_when_the_broker_dies_and_the_redelivery_attaches_to_
     reattached = consumed("reattached", "work.plan", "work.plan")
     async with working(broker, worker) as consumer:
         await asyncio.sleep(2)  # queues of a broker killed within a second of their declaration are lost
-        await broker.publish(a_plan_work())
+        await broker.publish(plan_work())
         await eventually(lambda: len(worker.deliveries) == 1)
         await rabbitmq_server.kill()
         await eventually(lambda: _fails(consumer))
@@ -134,7 +136,7 @@ async def test_work_goes_on_when_the_broker_dies_and_the_redelivery_attaches_to_
         assert worker.cancelled == []
         worker.go.set()
         await eventually(lambda: consumed("done", "work.plan", "work.plan") == done + 1)
-        await broker.publish(a_plan_work())
+        await broker.publish(plan_work())
         await eventually(lambda: len(worker.finished) == 2)
     assert len(worker.deliveries) == 2, "the first command was worked on once"
 
@@ -146,7 +148,7 @@ async def test_work_finished_while_the_broker_was_away_is_not_done_again(
     duplicates = consumed("duplicate", "work.plan", "work.plan")
     async with working(broker, worker):
         await asyncio.sleep(2)  # queues of a broker killed within a second of their declaration are lost
-        await broker.publish(a_plan_work())
+        await broker.publish(plan_work())
         await eventually(lambda: len(worker.deliveries) == 1)
         await rabbitmq_server.kill()
         worker.go.set()
@@ -159,11 +161,11 @@ async def test_work_finished_while_the_broker_was_away_is_not_done_again(
 async def test_the_same_work_commanded_again_is_done_again(broker: Broker) -> None:
     worker = Worker()
     worker.go.set()
-    first = a_plan_work()
+    first = plan_work()
     async with working(broker, worker):
         await broker.publish(first)
         await eventually(lambda: len(worker.finished) == 1)
-        again = a_plan_work(first.job_id)
+        again = plan_work(first.job_id)
         assert again.key == first.key
         await broker.publish(again)
         await eventually(lambda: len(worker.finished) == 2)
@@ -173,10 +175,10 @@ async def test_a_command_for_work_in_hand_attaches_to_it(broker: Broker) -> None
     worker = Worker()
     done = consumed("done", "work.plan", "work.plan")
     reattached = consumed("reattached", "work.plan", "work.plan")
-    first = a_plan_work()
+    first = plan_work()
     async with working(broker, worker, prefetch=2):
         await broker.publish(first)
-        await broker.publish(a_plan_work(first.job_id))
+        await broker.publish(plan_work(first.job_id))
         await eventually(lambda: consumed("reattached", "work.plan", "work.plan") == reattached + 1)
         worker.go.set()
         await eventually(lambda: consumed("done", "work.plan", "work.plan") == done + 2)
@@ -191,7 +193,7 @@ async def test_the_third_failure_dead_letters_a_command(broker: Broker) -> None:
         raise RuntimeError("out of memory")
 
     async with dead_letters(broker) as dead, working(broker, fail):
-        command = a_plan_work()
+        command = plan_work()
         await broker.publish(command)
         await eventually(lambda: len(dead) == 1)
     assert deliveries == [Delivery(1, redelivered=False), Delivery(2, redelivered=True), Delivery(3, redelivered=True)]
@@ -210,7 +212,7 @@ async def test_a_worker_that_cannot_now_costs_no_delivery(broker: Broker) -> Non
 
     before = consumed("done", "work.plan", "work.plan")
     async with working(broker, handler):
-        await broker.publish(a_plan_work())
+        await broker.publish(plan_work())
         await eventually(lambda: consumed("done", "work.plan", "work.plan") == before + 1)
     assert seen == [1] * (refusals + 1)
 
@@ -219,7 +221,7 @@ async def test_work_that_failed_before_runs_alone(broker: Broker) -> None:
     running: list[str] = []
     together: list[set[str]] = []
     go = asyncio.Event()
-    suspect, neighbour, late = a_plan_work(), a_plan_work(), a_plan_work()
+    suspect, neighbour, late = plan_work(), plan_work(), plan_work()
     caution = Caution()
 
     async def handler(command: PlanWork, delivery: Delivery) -> None:
@@ -244,7 +246,7 @@ async def test_work_that_failed_before_runs_alone(broker: Broker) -> None:
 
 
 async def test_a_second_suspect_is_handed_back_and_stays_one(broker: Broker) -> None:
-    first, second = a_plan_work(), a_plan_work()
+    first, second = plan_work(), plan_work()
     seen: list[tuple[str, int, bool]] = []
     go = asyncio.Event()
 
@@ -279,7 +281,7 @@ async def test_stopping_waits_for_work_that_ends_in_time(broker: Broker) -> None
     worker = Worker()
     consumer = a_consumer(broker, worker)
     await consumer.start()
-    await broker.publish(a_plan_work())
+    await broker.publish(plan_work())
     await eventually(lambda: len(worker.deliveries) == 1)
     stopping = asyncio.create_task(consumer.stop(timeout=10))
     await asyncio.sleep(0.2)
@@ -293,12 +295,12 @@ async def test_stopping_waits_for_work_that_ends_in_time(broker: Broker) -> None
 
 async def test_stopping_hands_unfinished_work_back_without_counting_a_delivery(broker: Broker) -> None:
     worker = Worker()
-    command = a_plan_work()
+    command = plan_work()
     await broker.publish(command)
     for turn in range(1, 6):
         consumer = a_consumer(broker, worker)
         await consumer.start()
-        await eventually(lambda turn=turn: len(worker.deliveries) == turn)
+        await eventually(lambda: len(worker.deliveries), turn.__eq__)
         await consumer.stop(timeout=0.05)
         assert len(worker.cancelled) == turn
     assert {delivery.count for _, delivery in worker.deliveries} == {1}
@@ -312,7 +314,7 @@ async def test_work_of_a_killed_worker_goes_to_another_one(broker: Broker, broke
     killed = await Broker.connect(broker_settings, "doomed")
     consumer = a_consumer(killed, doomed)
     await consumer.start()
-    await broker.publish(a_plan_work())
+    await broker.publish(plan_work())
     await eventually(lambda: len(doomed.deliveries) == 1)
     await killed.close()
     survivor.go.set()
@@ -330,7 +332,7 @@ async def test_what_caused_the_command_is_known_to_the_work(broker: Broker) -> N
 
     trace = "0af7651916cd43dd8448eb211c80319c"
     with context.bound(correlation_id="the-request", traceparent=f"00-{trace}-b7ad6b7169203331-01"):
-        command = a_plan_work()
+        command = plan_work()
         async with working(broker, look):
             await broker.publish(command)
             await eventually(lambda: len(seen) == 1)

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ import httpx
 import pytest
 import websockets
 
+from common.testing import eventually, eventually_blocking
 from native.testing import free_port
 
 SERVICE = Path(__file__).parent.parent / "support" / "example_service.py"
@@ -44,20 +44,11 @@ class Serving:
         self.output = ""
 
     def wait_until_ready(self) -> None:
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
-            try:
-                if httpx.get(f"{self.url}/health/ready").status_code == 200:
-                    return
-            except httpx.TransportError:
-                assert self.process.poll() is None
-            time.sleep(0.05)
-        pytest.fail("the service did not become ready")
+        def ready() -> bool:
+            assert self.process.poll() is None
+            return httpx.get(f"{self.url}/health/ready").status_code == 200
 
-    async def wait_for_metric(self, line: str, client: httpx.AsyncClient) -> None:
-        async with asyncio.timeout(10):
-            while line not in (await client.get(self.metrics_url)).text.splitlines():  # noqa: ASYNC110 - another process
-                await asyncio.sleep(0.02)
+        eventually_blocking(ready, ignoring=httpx.TransportError)
 
     def end(self) -> list[dict[str, Any]]:
         """Send SIGTERM, wait and return the records it logged."""
@@ -107,7 +98,8 @@ async def test_an_answer_in_progress_is_finished_before_the_end() -> None:
     with serving() as service:
         async with httpx.AsyncClient() as client:
             answer = asyncio.create_task(client.get(f"{service.url}/slow"))
-            await service.wait_for_metric('verbatim_http_requests_in_progress{service="example"} 1.0', client)
+            line = 'verbatim_http_requests_in_progress{service="example"} 1.0'
+            await eventually(lambda: client.get(service.metrics_url), lambda answer: line in answer.text.splitlines())
             records = await asyncio.to_thread(service.end)
             assert (await answer).json() == "done"
     assert service.process.returncode == 0

@@ -10,29 +10,18 @@ from common import context
 from common.events import (
     AssembleWork,
     AttemptEvent,
-    AudioPlanned,
     ChunkPlanned,
-    ChunkWork,
     JobDeleted,
     JobOptions,
-    PlanWork,
 )
+from common.testing.events import audio_planned, chunk_planned, chunk_work, plan_work
 
 JOB = UUID("11111111-1111-4111-8111-111111111111")
 
 
 def a_chunk_planned(chunk: int = 0, attempt: int = 1, job_id: UUID = JOB) -> ChunkPlanned:
     """A chunk's announcement."""
-    return ChunkPlanned(
-        job_id=job_id,
-        attempt=attempt,
-        chunk=chunk,
-        start_seconds=0.0,
-        end_seconds=1.0,
-        speech_seconds=0.5,
-        windows=1,
-        language="en",
-    )
+    return chunk_planned(job_id, chunk, attempt=attempt)
 
 
 def test_a_message_is_identified_timed_and_tied_to_its_cause() -> None:
@@ -78,9 +67,7 @@ def test_different_facts_about_attempts_have_different_identities() -> None:
         a_chunk_planned(chunk=1),
         a_chunk_planned(attempt=2),
         a_chunk_planned(job_id=uuid4()),
-        AudioPlanned(
-            job_id=JOB, attempt=1, chunks=0, duration_seconds=0, speech_seconds=0, plan_key="p", peaks_key="p"
-        ),
+        audio_planned(JOB, 0),
     ]
     assert len({fact.event_id for fact in facts}) == len(facts)
 
@@ -93,8 +80,8 @@ def test_an_identity_that_came_with_the_message_is_kept() -> None:
 
 def test_work_knows_its_queue_and_keeps_its_key() -> None:
     options = JobOptions(model="large-v3")
-    plan = PlanWork(job_id=JOB, attempt=1, source_key="s", size_bytes=1, options=options)
-    chunk = ChunkWork(job_id=JOB, attempt=2, chunk=7, language="en", options=options)
+    plan = plan_work(JOB, options=options)
+    chunk = chunk_work(JOB, 7, attempt=2, model="large-v3")
     assemble = AssembleWork(job_id=JOB, attempt=2, plan_key="p", result_keys=["r"], options=options)
     assert [work.queue for work in (plan, chunk, assemble)] == ["work.plan", "work.chunk.large-v3", "work.assemble"]
     assert [work.key for work in (plan, chunk, assemble)] == [
@@ -102,7 +89,7 @@ def test_work_knows_its_queue_and_keeps_its_key() -> None:
         f"chunk/{JOB}/2/7",
         f"assemble/{JOB}/2",
     ]
-    again = ChunkWork(job_id=JOB, attempt=2, chunk=7, language="en", options=options)
+    again = chunk_work(JOB, 7, attempt=2, model="large-v3")
     assert (again.key, again.event_id == chunk.event_id) == (chunk.key, False)
 
 

@@ -2,12 +2,13 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 import pytest
 from structlog.testing import capture_logs
 
 from common.health import Background, LoopFailing
+from common.testing import eventually
 
 
 @pytest.fixture
@@ -17,24 +18,12 @@ async def background() -> AsyncIterator[Background]:
     await running.stop()
 
 
-async def eventually(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 - what is waited for has no event to set
-            await asyncio.sleep(0.005)
-
-
 async def passes(background: Background) -> bool:
     try:
         await background.check()
     except LoopFailing:
         return False
     return True
-
-
-async def eventually_passes(background: Background) -> None:
-    async with asyncio.timeout(5):
-        while not await passes(background):  # noqa: ASYNC110 - the check is meant to be asked again and again
-            await asyncio.sleep(0.01)
 
 
 async def forever() -> None:
@@ -67,7 +56,7 @@ async def test_a_crashed_loop_is_logged_restarted_and_fails_until_it_runs_steadi
     assert [entry["event"] for entry in logs] == ["background loop crashed"] * 2
     assert all(entry["loop"] == "relay" and entry["exc_info"] for entry in logs)
     assert not await passes(background)  # it runs again, but who knows for how long
-    await eventually_passes(background)
+    await eventually(lambda: passes(background))
 
 
 async def test_a_loop_that_returns_is_restarted_too(background: Background) -> None:

@@ -1,15 +1,13 @@
 """Tokens: only Ed25519 access tokens of our auth service are believed, with keys that survive its absence."""
 
 import asyncio
-import base64
 import json
 import time
 from collections.abc import AsyncIterator
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
-import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -17,29 +15,27 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from fastapi import FastAPI, Response
 
 from common.settings import IdentitySettings
+from common.testing import Clock, Issuer
+from common.testing.identity import jwk
 from common.web import Forbidden, TokenVerifier, Unauthorized, Unavailable, bearer_token
 from common.web.identity import CACHE_SECONDS, REFETCH_SECONDS, RETRY_SECONDS, TokenExpired
 
 USER = uuid4()
 
 
-def published(key_id: str, key: Ed25519PrivateKey | Ed448PrivateKey, **changes: Any) -> dict[str, Any]:
-    raw = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
-    x = base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
-    return {"kty": "OKP", "crv": "Ed25519", "kid": key_id, "x": x, "alg": "EdDSA", "use": "sig"} | changes
-
-
-class Auth:
-    """An auth service as far as its keys go: a real application that can be asked, changed and taken down."""
+class Auth(Issuer):
+    """An auth service as far as its keys go: an application that counts requests and can be taken down."""
 
     def __init__(self) -> None:
-        self.key = Ed25519PrivateKey.generate()
-        self.document: Any = {"keys": [published("k1", self.key)]}
+        super().__init__()
         self.asked = 0
         self.being_asked = asyncio.Event()
         self.down = False
         self.app = FastAPI()
         self.app.add_api_route("/.well-known/jwks.json", self._jwks)
+
+    def token(self, user_id: UUID | None = USER, **changes: Any) -> str:
+        return super().token(user_id, **changes)
 
     async def _jwks(self) -> Any:
         self.asked += 1
@@ -47,43 +43,10 @@ class Auth:
         await asyncio.sleep(0.01)  # long enough for others to come and ask meanwhile
         return Response(status_code=503) if self.down else self.document
 
-    def token(self, *, key: Any = None, algorithm: str = "EdDSA", header: Any = None, **changes: Any) -> str:
-        now = int(time.time())
-        claims = {
-            "iss": "verbatim",
-            "aud": "verbatim",
-            "sub": str(USER),
-            "name": "ada",
-            "role": "user",
-            "iat": now,
-            "exp": now + 600,
-            "jti": uuid4().hex,
-        } | changes
-        headers = {"kid": "k1", "typ": "at+jwt"} | (header or {})
-        claims, headers = (
-            {name: value for name, value in part.items() if value is not None} for part in (claims, headers)
-        )
-        return jwt.encode(claims, self.key if key is None else key, algorithm=algorithm, headers=headers)
-
-
-class Clock:
-    """A clock that moves when told to."""
-
-    def __init__(self) -> None:
-        self.now = 1_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
 
 @pytest.fixture
 def auth() -> Auth:
     return Auth()
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture
@@ -94,7 +57,7 @@ async def verifier(auth: Auth, clock: Clock) -> AsyncIterator[TokenVerifier]:
 
 
 async def test_a_valid_token_speaks_for_its_user(auth: Auth, verifier: TokenVerifier) -> None:
-    token = auth.token()
+    token = auth.token(name="ada")
     identity = await verifier.verify(token)
     assert (identity.user_id, identity.username, identity.role) == (USER, "ada", "user")
     assert not identity.is_admin
@@ -180,10 +143,10 @@ async def test_a_changed_token_is_refused(auth: Auth, verifier: TokenVerifier) -
 async def test_keys_of_other_kinds_are_passed_over(auth: Auth, verifier: TokenVerifier) -> None:
     other = Ed448PrivateKey.generate()
     auth.document["keys"] += [
-        published("ed448", other, crv="Ed448"),
-        published("ec", auth.key, kty="EC"),
-        published("encryption", auth.key, use="enc"),
-        published("other", auth.key, alg="ES256"),
+        jwk("ed448", other, crv="Ed448"),
+        jwk("ec", auth.key, kty="EC"),
+        jwk("encryption", auth.key, use="enc"),
+        jwk("other", auth.key, alg="ES256"),
         {"kty": "oct", "kid": "shared", "k": "c2VjcmV0"},
         {"kty": "OKP"},
         "nonsense",
@@ -212,7 +175,7 @@ async def test_keys_are_fetched_again_when_they_are_old(auth: Auth, verifier: To
 async def test_a_withdrawn_key_is_not_believed_any_more(auth: Auth, verifier: TokenVerifier, clock: Clock) -> None:
     token = auth.token()
     await verifier.verify(token)
-    auth.document = {"keys": [published("k2", Ed25519PrivateKey.generate())]}
+    auth.document = {"keys": [jwk("k2", Ed25519PrivateKey.generate())]}
     clock.now += CACHE_SECONDS + 1
     with pytest.raises(Unauthorized):
         await verifier.verify(token)
@@ -224,7 +187,7 @@ async def test_an_unknown_key_id_fetches_at_most_once_per_half_minute(
     await verifier.verify(auth.token())
     clock.now += REFETCH_SECONDS
     new = Ed25519PrivateKey.generate()
-    auth.document["keys"].append(published("k2", new))
+    auth.document["keys"].append(jwk("k2", new))
     rotated = auth.token(key=new, header={"kid": "k2"})
     await verifier.verify(rotated)
     assert auth.asked == 2
@@ -262,7 +225,7 @@ async def test_the_last_good_keys_stay_when_the_answer_is_unusable(
 
 
 async def test_a_malformed_key_spoils_nothing(auth: Auth, verifier: TokenVerifier) -> None:
-    auth.document["keys"].append(published("short", auth.key, x="AAAA"))
+    auth.document["keys"].append(jwk("short", auth.key, x="AAAA"))
     await verifier.verify(auth.token())
 
 
@@ -344,7 +307,7 @@ async def test_scopes_limit_what_a_token_is_good_for(
     token = auth.token(scope=scope, api_key=True)
     assert (await verifier.verify(token, None)).is_api_key
     if refusal is None:
-        assert (await verifier.verify(token, method)).username == "ada"
+        assert (await verifier.verify(token, method)).user_id == USER
     else:
         with pytest.raises(Forbidden) as refused:
             await verifier.verify(token, method)

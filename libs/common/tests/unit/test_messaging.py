@@ -8,12 +8,12 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from common import context, database, messaging
-from common.events import SUBSCRIBERS, Event, JobCreated, JobDeleted, JobOptions, JobStarted, JobTranscribed
-from common.events.work import ChunkWork
+from common.events import SUBSCRIBERS, Event, JobCreated, JobDeleted, JobStarted, JobTranscribed
 from common.messaging import Broker, EventConsumer, Subscriptions, envelope
 from common.messaging.envelope import Envelope
 from common.messaging.topology import EXCHANGES, event_queue, standing_queues, work_queue
 from common.settings import BrokerSettings
+from common.testing.events import chunk_work
 
 JOB = JobDeleted.model_validate({"job_id": "11111111-1111-4111-8111-111111111111", "owner_id": "1" * 32}).job_id
 
@@ -64,7 +64,7 @@ def test_an_event_travels_under_its_routing_key_and_a_command_to_its_queue() -> 
     assert (told.exchange, told.routing_key, told.message_type) == ("events", "job.deleted.v1", "job.deleted.v1")
     assert (told.message_id, told.correlation_id) == (str(event.event_id), "c")
     assert told.traceparent == "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-    work = ChunkWork(job_id=JOB, attempt=1, chunk=0, language="en", options=JobOptions(model="tiny"))
+    work = chunk_work(model="tiny")
     sent = Envelope.of(work)
     assert (sent.exchange, sent.routing_key, sent.message_type) == ("work", "work.chunk.tiny", "work.chunk")
     assert sent.traceparent is None
@@ -77,8 +77,7 @@ def test_it_is_an_error_when_no_queue_takes_a_message_unless_nobody_listens_to_i
     listeners: dict[type[Event], tuple[str, ...]] = {**SUBSCRIBERS, JobStarted: ()}
     monkeypatch.setattr(envelope, "SUBSCRIBERS", listeners)
     assert not Envelope.of(JobStarted(job_id=JOB, owner_id=JOB, attempt=1)).mandatory
-    work = ChunkWork(job_id=JOB, attempt=1, chunk=0, language="en", options=JobOptions())
-    assert Envelope.of(work).mandatory
+    assert Envelope.of(chunk_work()).mandatory
 
 
 def test_every_binding_is_to_a_known_exchange_and_every_kept_queue_has_dead_letters() -> None:

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import StreamingResponse
 from starlette.routing import Route
 
+from common.testing import eventually
 from common.web.patience import patient
 from common.web.server import raise_descriptor_limit
 
@@ -35,8 +36,7 @@ async def test_an_answer_that_nobody_reads_ends() -> None:
     with server.capture_signals():
         running = asyncio.create_task(server._serve())
         async with asyncio.timeout(20):
-            while not server.started:  # noqa: ASYNC110 (uvicorn has no event for it)
-                await asyncio.sleep(0.01)
+            await eventually(lambda: server.started)
             port = server.servers[0].sockets[0].getsockname()[1]
             _, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
             writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from uuid import uuid4
 
@@ -14,6 +13,7 @@ from common.events import CancelJob, EndProcesses
 from common.messaging import Broker
 from common.presence import Presence, Usage
 from common.settings import BrokerSettings, ServiceSettings
+from common.testing import eventually_blocking
 from common.web import Readiness
 from common.web.server import EXIT_RESTART, EXIT_SHUTDOWN
 
@@ -55,11 +55,7 @@ def an_app() -> FastAPI:
 
 
 def test_usage_includes_the_children(child: subprocess.Popen[bytes]) -> None:
-    usage = Usage()
-    deadline = time.monotonic() + 20
-    while (measured := usage.measure())[0] < 5 or measured[1] < 50_000_000:
-        assert time.monotonic() < deadline, measured
-        time.sleep(0.2)
+    eventually_blocking(Usage().measure, lambda measured: measured[0] >= 5 and measured[1] >= 50_000_000)
 
 
 def test_a_heartbeat_says_who_and_how_much() -> None:

@@ -26,12 +26,6 @@ def admin_password() -> str:
 
 
 @pytest.fixture
-def migrated_url(migrated_database: Callable[[str], str]) -> str:
-    """DB_URL of a database at the newest revision."""
-    return migrated_database("auth.migrations")
-
-
-@pytest.fixture
 async def start_auth(migrated_url: str, admin_password: str) -> AsyncIterator[StartAuth]:
     """Start replicas with the same database; stop them at the end."""
     async with AsyncExitStack() as stack:

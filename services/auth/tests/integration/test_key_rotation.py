@@ -13,6 +13,7 @@ from sqlalchemy import func, select, text, update
 from auth.keys.vault import Vault
 from auth.tables import SigningKey
 from common.settings import IdentitySettings
+from common.testing import Clock
 from common.web import TokenVerifier
 from common.web.identity import CACHE_SECONDS
 
@@ -63,8 +64,8 @@ async def test_rotation_does_not_disturb_a_verifier_with_cached_keys(
     auth: FastAPI, client_from: ClientFrom, log_in: LogIn
 ) -> None:
     settings = IdentitySettings(jwks_url="http://auth/.well-known/jwks.json")
-    clock = [0.0]
-    verifier = TokenVerifier(settings, client_from(auth), clock=lambda: clock[0])
+    clock = Clock()
+    verifier = TokenVerifier(settings, client_from(auth), clock=clock)
 
     async def token() -> tuple[str, str]:
         issued: str = (await log_in()).headers["authorization"].removeprefix("Bearer ")
@@ -90,7 +91,7 @@ async def test_rotation_does_not_disturb_a_verifier_with_cached_keys(
         rotated.json()["created_at"]
     )
     assert announced.total_seconds() > CACHE_SECONDS
-    clock[0] += CACHE_SECONDS + 1
+    clock.now += CACHE_SECONDS + 1
     await verifier.verify(before)
     await change(auth, new, signs_from=func.now())
     after, signed_by = await token()

@@ -1,9 +1,6 @@
 """Deletion of accounts, and the end of sessions and keys by administrators."""
 
-import asyncio
-import time
-from collections.abc import Awaitable, Callable
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
@@ -15,6 +12,8 @@ from auth.tables import ApiKey, Outbox, SecurityEvent, Session, User
 from common.events import ResetRequested, UserDeleted
 from common.messaging import Broker
 from common.settings import BrokerSettings
+from common.testing import eventually
+from common.testing.messages import assert_published
 
 from .conftest import Client, LogIn, StartAuth
 
@@ -41,13 +40,6 @@ def said(answer: httpx.Response) -> tuple[int, str]:
     return answer.status_code, answer.json()["code"]
 
 
-async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    deadline = time.monotonic() + 20
-    while not await condition():
-        assert time.monotonic() < deadline, "condition not met in time"
-        await asyncio.sleep(0.05)
-
-
 async def test_a_deleted_account_leaves_no_name_and_no_access(
     auth: FastAPI, log_in: LogIn, client_from: Client
 ) -> None:
@@ -68,12 +60,11 @@ async def test_a_deleted_account_leaves_no_name_and_no_access(
     line = (await admin.get("/admin/audit", params={"kind": "user_deleted"})).json()["items"][0]
     assert (line["username"], line["actor"]) == ("ada", "admin")
     async with auth.state.sessions() as session:
-        (row,) = await session.scalars(select(Outbox))
         assert await session.scalar(select(func.count()).select_from(ApiKey)) == 0
         assert (
             await session.scalar(select(func.count()).select_from(Session).join(User).where(User.role == "user")) == 0
         )
-    assert str(UserDeleted.model_validate_json(row.body).user_id) == ada_id
+    await assert_published(auth.state.sessions, Outbox, UserDeleted, user_id=UUID(ada_id))
     assert (await signed_up(auth, client_from, "ada")) is not None, "the name can be used again"
 
     async with auth.state.sessions.begin() as session:
@@ -130,18 +121,14 @@ async def test_a_reset_with_users_keeps_only_the_requesting_administrator(
         for event in (unknown, ResetRequested(requested_by=uuid4()), unknown):
             await broker.publish(event)
         await broker.publish(ResetRequested(requested_by=(await admin.get("/me")).json()["user_id"], users=True))
-
-        async def alone() -> bool:
-            return len((await admin.get("/admin/users")).json()["items"]) == 1
-
-        await until(alone)
+        await eventually(lambda: admin.get("/admin/users"), lambda answer: len(answer.json()["items"]) == 1)
 
         async def published() -> bool:
             async with auth.state.sessions() as session:
                 rows = (await session.scalars(select(Outbox).where(Outbox.published_at.is_not(None)))).all()
             return {str(UserDeleted.model_validate_json(row.body).user_id) for row in rows} == ids
 
-        await until(published)
+        await eventually(published)
     finally:
         await broker.close()
     assert [(await person.get("/me")).status_code for person in people] == [401, 401]

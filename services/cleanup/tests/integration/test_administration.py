@@ -1,21 +1,15 @@
 """The administrative API with a real store and database."""
 
-import asyncio
 import io
-import json
-import time
 import zipfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
-import jwt
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from cleanup.app import create_app
@@ -25,30 +19,14 @@ from cleanup.settings import Settings
 from cleanup.sweeps.rules import Resources
 from cleanup.sweeps.sweeper import Sweeper
 from cleanup.tables import Outbox, State
-from common import database
-from common.events import ResetRequested, keys
+from common.events import JobExpired, ResetRequested, keys
 from common.storage import ObjectStore
-from common.web import TokenVerifier
+from common.testing import Issuer, eventually
+from common.testing.messages import published
 
 pytestmark = pytest.mark.integration
 
-KEY = Ed25519PrivateKey.generate()
 ADMIN, OWNER = uuid4(), uuid4()
-
-
-def token(role: str) -> str:
-    """An access token as the auth service issues it."""
-    claims = {"iss": "verbatim", "aud": "verbatim", "sub": str(ADMIN), "name": "ann", "role": role}
-    now = int(time.time())
-    return jwt.encode(
-        claims | {"iat": now, "exp": now + 60}, KEY, algorithm="EdDSA", headers={"kid": "k1", "typ": "at+jwt"}
-    )
-
-
-def published_keys(_request: httpx.Request) -> httpx.Response:
-    """The key set of the auth service."""
-    public = json.loads(jwt.algorithms.OKPAlgorithm.to_jwk(KEY.public_key()))
-    return httpx.Response(200, json={"keys": [public | {"kid": "k1", "alg": "EdDSA", "use": "sig"}]})
 
 
 @dataclass
@@ -82,30 +60,17 @@ class Desk:
 
 
 @pytest.fixture
-async def desk(connected_settings: Settings, engine: AsyncEngine, store: ObjectStore) -> AsyncIterator[Desk]:
+async def desk(
+    connected_settings: Settings, sessions: async_sessionmaker[AsyncSession], store: ObjectStore, issuer: Issuer
+) -> AsyncIterator[Desk]:
     app = create_app(connected_settings.model_copy(update={"cleanup_poll_seconds": 600.0}))
     async with app.router.lifespan_context(app):
-        keys_client = httpx.AsyncClient(transport=httpx.MockTransport(published_keys))
-        app.state.verifier = TokenVerifier(connected_settings, keys_client)
-        client = httpx.AsyncClient(
-            transport=httpx.ASGITransport(app),
-            base_url="http://cleanup",
-            headers={"Authorization": f"Bearer {token('admin')}"},
-        )
-        async with client, keys_client:
-            yield Desk(client, store, database.sessions(engine))
+        admin, transport = issuer.bearer(ADMIN, role="admin"), httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://cleanup", headers=admin) as client:
+            yield Desk(client, store, sessions)
 
 
-async def eventually(condition: Callable[[], Awaitable[Any]], seconds: float = 15.0) -> Any:
-    """Wait until the condition holds, and return its value."""
-    deadline = time.monotonic() + seconds
-    while not (value := await condition()):
-        assert time.monotonic() < deadline, "did not happen in time"
-        await asyncio.sleep(0.05)
-    return value
-
-
-async def test_every_route_requires_an_administrator(desk: Desk) -> None:
+async def test_every_route_requires_an_administrator(desk: Desk, issuer: Issuer) -> None:
     routes = [
         ("GET", "/admin/files"),
         ("DELETE", f"/admin/files/uploads/{uuid4()}/source"),
@@ -118,7 +83,7 @@ async def test_every_route_requires_an_administrator(desk: Desk) -> None:
         ("GET", "/admin/download-all"),
     ]
     for method, path in routes:
-        as_user = await desk.http.request(method, path, json={}, headers={"Authorization": f"Bearer {token('user')}"})
+        as_user = await desk.http.request(method, path, json={}, headers=issuer.bearer())
         assert (as_user.status_code, as_user.json()["code"]) == (403, "admin_only"), path
         as_stranger = await desk.http.request(method, path, json={}, headers={"Authorization": ""})
         assert as_stranger.status_code == 401, path
@@ -149,12 +114,7 @@ async def test_pages_list_every_file_by_kind_with_owner(desk: Desk) -> None:
 async def test_storage_is_reported_by_kind(desk: Desk) -> None:
     await desk.job()
     await desk.store.put("backup/foreign", b"xyz")
-
-    async def measured() -> Any:
-        report = await desk.get("/admin/storage")
-        return report if report["objects"] == 6 else None
-
-    report = await eventually(measured)
+    report = await eventually(lambda: desk.get("/admin/storage"), lambda report: report["objects"] == 6)
     assert report["kinds"]["uploads"] == {"objects": 1, "bytes": 9}
     assert report["kinds"]["transcripts"]["objects"] == 2
     assert report["other"] == {"objects": 1, "bytes": 3}
@@ -199,13 +159,11 @@ async def test_configuration_applies_at_once_on_every_replica_and_is_stored(
     answer = await desk.http.put("/admin/cleanup-config", json={"cleanup_days": 2, "cleanup_interval_seconds": 1})
     assert answer.json()["changed_by"] == str(ADMIN)
 
-    async def published() -> bool:
+    async def expired() -> bool:
         await other_replica.sweep()
-        async with desk.sessions() as session:
-            rows = (await session.scalars(select(Outbox).where(Outbox.message_type == "job.expired.v1"))).all()
-        return [str(old) in row.body for row in rows] == [True]
+        return [event.job_id for event in await published(desk.sessions, Outbox, JobExpired)] == [old]
 
-    await eventually(published)
+    await eventually(expired)
     assert (await desk.http.put("/admin/cleanup-config", json={})).json()["cleanup_days"] == 30.0
 
 
@@ -213,12 +171,9 @@ async def test_a_requested_sweep_runs_and_reports(desk: Desk) -> None:
     asked = await desk.http.post("/admin/cleanup/run")
     assert asked.status_code == 202
     report_id = asked.json()["id"]
-
-    async def finished() -> Any:
-        report = await desk.get(f"/admin/cleanup/reports/{report_id}")
-        return report if report["state"] == "finished" else None
-
-    report = await eventually(finished)
+    report = await eventually(
+        lambda: desk.get(f"/admin/cleanup/reports/{report_id}"), lambda report: report["state"] == "finished"
+    )
     assert (report["cause"], report["requested_by"], report["failed"]) == ("request", str(ADMIN), [])
     listed = await desk.get("/admin/cleanup/reports", limit=1)
     assert listed["items"][0]["id"] == report_id
@@ -236,12 +191,8 @@ async def test_reset_needs_its_phrase_and_is_published(desk: Desk) -> None:
     assert (await desk.http.post("/admin/reset", json={"confirmation": "delete all jobs"})).status_code == 202
     order = {"confirmation": "delete all jobs and users", "users": True}
     assert (await desk.http.post("/admin/reset", json=order)).json()["users"] is True
-    async with desk.sessions() as session:
-        rows = (await session.scalars(select(Outbox).order_by(Outbox.seq))).all()
-    published = [
-        ResetRequested.model_validate_json(row.body) for row in rows if row.message_type == "reset.requested.v1"
-    ]
-    assert [(event.requested_by, event.users) for event in published] == [(ADMIN, False), (ADMIN, True)]
+    orders = await published(desk.sessions, Outbox, ResetRequested)
+    assert [(event.requested_by, event.users) for event in orders] == [(ADMIN, False), (ADMIN, True)]
 
 
 async def test_reset_aborts_existing_resumable_uploads_and_no_later_one(desk: Desk) -> None:

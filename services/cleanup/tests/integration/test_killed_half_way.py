@@ -17,7 +17,8 @@ from cleanup.settings import Settings
 from cleanup.sweeps.rules import Resources
 from cleanup.sweeps.sweeper import Sweeper
 from cleanup.tables import Freed, Outbox, Report, ResetOrder, State, Suspect
-from common.events import keys
+from common.events import JobExpired, keys
+from common.testing.messages import assert_published
 
 pytestmark = pytest.mark.integration
 
@@ -183,6 +184,4 @@ async def test_an_expired_job_is_published_once_although_the_first_process_was_k
     await killed(settings, "expire_jobs", "commit")
     await Sweeper(engine, resources).sweep()
     await Sweeper(engine, resources).sweep()
-    async with resources.sessions() as session:
-        (row,) = await session.scalars(select(Outbox))
-    assert (row.message_type, str(job_id) in row.body) == ("job.expired.v1", True)
+    await assert_published(resources.sessions, Outbox, JobExpired, job_id=job_id)

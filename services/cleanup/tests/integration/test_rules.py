@@ -12,8 +12,9 @@ from cleanup.repository.jobs import JobRepository
 from cleanup.sweeps import rules
 from cleanup.sweeps.rules import Resources
 from cleanup.tables import Catalogue, KnownJob, Outbox, State, Suspect
-from common.events import keys
+from common.events import JobExpired, keys
 from common.storage import ObjectStore
+from common.testing.messages import assert_published
 from native.testing import ObjectStoreServer
 
 pytestmark = pytest.mark.integration
@@ -208,10 +209,7 @@ async def test_expired_job_is_published_once_a_day(resources: Resources) -> None
     await a_job(resources, State.LIVE)
     assert await rules.expire_jobs(resources) == 1
     assert await rules.expire_jobs(resources) == 0
-    async with resources.sessions() as session:
-        [row] = await session.scalars(select(Outbox))
-    assert row.message_type == "job.expired.v1"
-    assert str(expired) in row.body
+    await assert_published(resources.sessions, Outbox, JobExpired, job_id=expired)
     assert len(await objects(resources.store, expired)) == 7  # the jobs service decides
 
     await change(resources, expired, expired_at=func.now() - timedelta(days=2))

@@ -1,8 +1,7 @@
 """The whole service: consumed and published events, readiness."""
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
@@ -10,26 +9,25 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 from fastapi import FastAPI
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from cleanup.app import create_app
 from cleanup.settings import Settings
 from cleanup.tables import Inbox, KnownJob
-from common import database
 from common.events import (
-    SUBSCRIBERS,
     Event,
     JobCancelled,
     JobCompleted,
-    JobCreated,
     JobDeleted,
     JobExpired,
     JobFailed,
-    JobOptions,
     keys,
 )
-from common.messaging import Broker, EventConsumer
+from common.messaging import Broker
 from common.storage import ObjectStore
+from common.testing import eventually
+from common.testing.events import job_created
+from common.testing.messages import received_by
 
 pytestmark = pytest.mark.integration
 
@@ -53,51 +51,13 @@ class Running:
 
 
 @pytest.fixture
-async def running(connected_settings: Settings, engine: AsyncEngine) -> AsyncIterator[Running]:
+async def running(connected_settings: Settings, sessions: async_sessionmaker[AsyncSession]) -> AsyncIterator[Running]:
     app = create_app(
         connected_settings.model_copy(update={"cleanup_interval_seconds": 0.2, "cleanup_poll_seconds": 0.2})
     )
-    received: asyncio.Queue[Event] = asyncio.Queue()
-    sessions = database.sessions(engine)
-
-    async def receive(event: Event, _session: AsyncSession, _resources: None) -> None:
-        received.put_nowait(event)
-
-    async with app.router.lifespan_context(app):
-        broker = await Broker.connect(connected_settings, "jobs")
-        jobs = EventConsumer(
-            broker,
-            service="jobs",
-            sessions=sessions,
-            inbox=Inbox,
-            subscriptions={event: receive for event, services in SUBSCRIBERS.items() if "jobs" in services},
-            resources=None,
-        )
-        await jobs.start()
+    async with app.router.lifespan_context(app), received_by("jobs", connected_settings, sessions, Inbox) as jobs:
+        broker, received = jobs
         yield Running(app, broker, sessions, received)
-        await jobs.stop()
-        await broker.close()
-
-
-async def eventually(condition: Callable[[], Awaitable[bool]], seconds: float = 15.0) -> None:
-    """Wait until the condition holds."""
-    deadline = time.monotonic() + seconds
-    while not await condition():
-        assert time.monotonic() < deadline, "did not happen in time"
-        await asyncio.sleep(0.05)
-
-
-def created(job_id: UUID) -> JobCreated:
-    """The event that a job begins with."""
-    return JobCreated(
-        job_id=job_id,
-        owner_id=OWNER,
-        file_name="interview.m4a",
-        source_key=keys.source(job_id),
-        size_bytes=1,
-        sha256="0" * 64,
-        options=JobOptions(),
-    )
 
 
 def failed(job_id: UUID, attempt: int, at: datetime) -> JobFailed:
@@ -114,7 +74,7 @@ async def test_job_is_known_from_its_creation_to_its_deletion(running: Running, 
     async def is_state(state: str) -> bool:
         return await running.state(job_id) == state
 
-    await running.broker.publish(created(job_id))
+    await running.broker.publish(job_created(job_id, owner_id=OWNER))
     await eventually(lambda: is_state("live"))
     await running.broker.publish(JobCompleted(job_id=job_id, owner_id=OWNER, attempt=1))
     await eventually(lambda: is_state("completed"))
@@ -132,12 +92,12 @@ async def test_events_in_any_order_end_in_the_same_state(running: Running) -> No
     now = datetime.now(UTC)
     for event in (
         JobCancelled(job_id=late_creation, owner_id=OWNER, attempt=0),
-        created(late_creation),
+        job_created(late_creation, owner_id=OWNER),
         JobCompleted(job_id=outdated, owner_id=OWNER, attempt=2),
         failed(outdated, 1, now),
         JobDeleted(job_id=deleted, owner_id=OWNER),
         JobCompleted(job_id=deleted, owner_id=OWNER, attempt=1),
-        created(deleted),
+        job_created(deleted, owner_id=OWNER),
     ):
         await running.broker.publish(event)
 
@@ -151,7 +111,7 @@ async def test_events_in_any_order_end_in_the_same_state(running: Running) -> No
 async def test_expired_job_is_published(running: Running) -> None:
     job_id = uuid4()
     finished = datetime.now(UTC) - timedelta(days=31)
-    await running.broker.publish(created(job_id))
+    await running.broker.publish(job_created(job_id, owner_id=OWNER))
     await running.broker.publish(failed(job_id, 1, finished))
     event = await asyncio.wait_for(running.received.get(), 15)
     assert isinstance(event, JobExpired)
@@ -160,10 +120,6 @@ async def test_expired_job_is_published(running: Running) -> None:
 
 async def test_service_is_ready_when_everything_answers(running: Running) -> None:
     async with httpx.AsyncClient(transport=httpx.ASGITransport(running.app), base_url="http://cleanup") as client:
-
-        async def ready() -> bool:
-            return (await client.get("/health/ready")).status_code == 200
-
-        await eventually(ready)
+        await eventually(lambda: client.get("/health/ready"), lambda answer: answer.status_code == 200)
         checks = (await client.get("/health/ready")).json()["checks"]
     assert set(checks) == {"background", "broker", "database", "events", "store"}

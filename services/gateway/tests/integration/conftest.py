@@ -4,7 +4,6 @@ import asyncio
 import os
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -13,19 +12,18 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
-import jwt
 import pytest
 
-from auth.keys.vault import Vault
-from auth.tables import SigningKey
 from common import database
-from common.settings import BrokerSettings, DatabaseSettings, StorageSettings
+from common.settings import BrokerSettings, StorageSettings
 from common.storage import ObjectStore
+from common.testing import Issuer, eventually_blocking
 from native.testing import ObjectStoreServer, PostgresServer, RabbitServer, free_port
 
 SECRET_KEY = "a secret key for tests, long enough"
 PASSWORD = "correct horse battery"
-START_SECONDS = 60.0
+USER_PASSWORD = "a password for one test"
+NewUser = Callable[[], Awaitable[dict[str, str]]]
 
 
 @dataclass
@@ -66,15 +64,13 @@ class Platform:
                 process.wait()
 
     def _wait(self, name: str, health: str) -> None:
-        deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline and self.processes[name].poll() is None:
-            try:
-                if httpx.get(health, timeout=5).is_success:
-                    return
-            except httpx.HTTPError:
-                pass
-            time.sleep(0.1)
-        pytest.fail(f"{name} did not become ready:\n{(self.logs / f'{name}.log').read_text()[-4000:]}")
+        log = self.logs / f"{name}.log"
+
+        def answers() -> bool:
+            assert self.processes[name].poll() is None, f"{name} ended:\n{log.read_text()[-4000:]}"
+            return httpx.get(health, timeout=5).is_success
+
+        eventually_blocking(answers, what=f"{name} answers (its log: {log})", ignoring=httpx.HTTPError)
 
 
 @pytest.fixture(scope="session")
@@ -83,8 +79,13 @@ def platform(
     rabbitmq_server: RabbitServer,
     s3_server: ObjectStoreServer,
     tmp_path_factory: pytest.TempPathFactory,
+    issuer: Issuer,
+    jwks_url: str,
 ) -> Iterator[Platform]:
-    """Auth, jobs and a gateway; metadata and cleanup are not running."""
+    """Auth, jobs and a gateway; metadata and cleanup are not running.
+
+    Jobs and the gateway accept tokens of auth and, where auth issues none that a test needs, tokens of `issuer`.
+    """
     storage = s3_server.settings("gateway-tests")
     asyncio.run(_make_bucket(storage))
     broker = BrokerSettings(broker_url=rabbitmq_server.vhost_url(rabbitmq_server.create_vhost()))
@@ -106,6 +107,7 @@ def platform(
         "LOGIN_ATTEMPTS": "1000",
         "LOGINS_PER_MINUTE": "10000",
         "REQUESTS_PER_MINUTE_PER_ADDRESS": "0",
+        "JWKS_URL": jwks_url,
     }
     nowhere = "http://127.0.0.1:1"
     running = Platform(
@@ -118,8 +120,8 @@ def platform(
     )
     with ExitStack() as stack:
         auth = stack.enter_context(running.running("auth", DB_URL=db_urls["auth"]))
-        jwks = f"{auth}/.well-known/jwks.json"
-        jobs = stack.enter_context(running.running("jobs", DB_URL=db_urls["jobs"], JWKS_URL=jwks))
+        issuer.document["keys"] += httpx.get(f"{auth}/.well-known/jwks.json").raise_for_status().json()["keys"]
+        jobs = stack.enter_context(running.running("jobs", DB_URL=db_urls["jobs"]))
         running.urls |= {"auth": auth, "jobs": jobs}
         running.environment |= {
             "AUTH_URL": auth,
@@ -163,21 +165,32 @@ async def client(platform: Platform, token: str) -> AsyncIterator[httpx.AsyncCli
         yield client
 
 
+async def enter(url: str, username: str, password: str) -> dict[str, Any]:
+    """Log in; the whole answer."""
+    async with httpx.AsyncClient(base_url=url, timeout=30) as stranger:
+        answer = await stranger.post("/token", data={"username": username, "password": password})
+    body: dict[str, Any] = answer.raise_for_status().json()
+    return body
+
+
 @pytest.fixture
-def signed(platform: Platform) -> Callable[..., Awaitable[str]]:
-    """Signs tokens with auth's key: the claims of a given token with changes, and a lifetime in seconds."""
+def new_user(platform: Platform, client: httpx.AsyncClient) -> NewUser:
+    """Creates users who have changed their first password to USER_PASSWORD: `username`, `id` and a `token`."""
+    url = platform.urls["gateway"]
 
-    async def sign(token: str, *, seconds: int = 600, **changes: str) -> str:
-        engine = database.create_engine(DatabaseSettings(db_url=platform.db_urls["auth"]))
-        async with database.sessions(engine)() as session:
-            row = await session.get_one(SigningKey, jwt.get_unverified_header(token)["kid"])
-        await engine.dispose()
-        signer = Vault(platform.environment["SECRET_KEY"]).open(row)
-        claims = jwt.decode(token, options={"verify_signature": False})
-        claims |= {"exp": int(time.time()) + seconds, "jti": uuid4().hex} | changes
-        return jwt.encode(claims, signer.key, algorithm="EdDSA", headers=jwt.get_unverified_header(token))
+    async def make() -> dict[str, str]:
+        username = f"user-{uuid4().hex[:8]}"
+        made = await client.post("/admin/users", json={"username": username})
+        assert made.status_code == 201, made.text
+        first = made.json()["one_time_password"]
+        limited = {"Authorization": f"Bearer {(await enter(url, username, first))['access_token']}"}
+        change = {"current_password": first, "new_password": USER_PASSWORD}
+        changed = await client.put("/me/password", json=change, headers=limited)
+        assert changed.status_code == 204, changed.text
+        token = (await enter(url, username, USER_PASSWORD))["access_token"]
+        return {"username": username, "id": made.json()["id"], "token": token}
 
-    return sign
+    return make
 
 
 @pytest.fixture
@@ -188,16 +201,3 @@ async def uploads(store: ObjectStore) -> Callable[[], Any]:
         return [info.key async for info in store.list("uploads/")]
 
     return keys
-
-
-@pytest.fixture
-def eventually() -> Callable[[Callable[[], Awaitable[bool]]], Awaitable[None]]:
-    """Waits until a condition holds, and fails after 20 seconds."""
-
-    async def wait(condition: Callable[[], Awaitable[bool]]) -> None:
-        deadline = time.monotonic() + 20
-        while not await condition():
-            assert time.monotonic() < deadline, "the condition does not come true"
-            await asyncio.sleep(0.05)
-
-    return wait

@@ -1,7 +1,7 @@
 """Sessions, API keys, roles and revocations at the gateway with the real auth service."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 from uuid import uuid4
@@ -12,20 +12,13 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
+from common.testing import eventually
+
+from .conftest import USER_PASSWORD, NewUser, enter
+
 pytestmark = pytest.mark.integration
 
 Platform = Any
-Eventually = Callable[[Callable[[], Awaitable[bool]]], Awaitable[None]]
-
-PASSWORD = "a password for one test"
-
-
-async def enter(url: str, username: str, password: str) -> dict[str, Any]:
-    """Log in; returns the answer."""
-    async with httpx.AsyncClient(base_url=url, timeout=30) as stranger:
-        answer = await stranger.post("/token", data={"username": username, "password": password})
-    body: dict[str, Any] = answer.raise_for_status().json()
-    return body
 
 
 @asynccontextmanager
@@ -37,25 +30,15 @@ async def showing(url: str, **headers: str) -> AsyncIterator[httpx.AsyncClient]:
 
 
 @pytest.fixture
-async def person(platform: Platform, client: httpx.AsyncClient) -> dict[str, str]:
-    """A new user with a changed password: name and id."""
-    username = f"user-{uuid4().hex[:8]}"
-    made = await client.post("/admin/users", json={"username": username})
-    assert made.status_code == 201, made.text
-    first = await enter(platform.urls["gateway"], username, made.json()["one_time_password"])
-    async with showing(platform.urls["gateway"], authorization=f"Bearer {first['access_token']}") as limited:
-        changed = await limited.put(
-            "/me/password", json={"current_password": made.json()["one_time_password"], "new_password": PASSWORD}
-        )
-        assert changed.status_code == 204, changed.text
-    return {"username": username, "id": made.json()["id"]}
+async def person(new_user: NewUser) -> dict[str, str]:
+    """A new user with a changed password."""
+    return await new_user()
 
 
 @pytest.fixture
 async def session(platform: Platform, person: dict[str, str]) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the user, logged in at the gateway."""
-    tokens = await enter(platform.urls["gateway"], person["username"], PASSWORD)
-    async with showing(platform.urls["gateway"], authorization=f"Bearer {tokens['access_token']}") as made:
+    async with showing(platform.urls["gateway"], authorization=f"Bearer {person['token']}") as made:
         yield made
 
 
@@ -82,7 +65,7 @@ async def test_one_time_password_must_be_changed_first(platform: Platform, clien
         assert (await limited.get("/me")).json()["username"] == username
         for path in ("/jobs", "/api-keys", "/me/sessions"):
             assert refused(await limited.get(path)) == (403, "password_change_required")
-        body = {"current_password": made["one_time_password"], "new_password": PASSWORD}
+        body = {"current_password": made["one_time_password"], "new_password": USER_PASSWORD}
         assert (await limited.put("/me/password", json=body)).status_code == 204
         fresh = (await limited.post("/token/refresh", json={"refresh_token": tokens["refresh_token"]})).json()
     assert fresh["password_change_required"] is False
@@ -100,7 +83,7 @@ async def test_api_key_is_limited_to_its_scopes(platform: Platform, session: htt
             assert refused(await program.get("/admin/users")) == (403, "admin_only")
             # A key must not create keys or change the password.
             assert (await program.post("/api-keys", json={"name": "more"})).status_code == 403
-            change = {"current_password": PASSWORD, "new_password": "another password"}
+            change = {"current_password": USER_PASSWORD, "new_password": "another password"}
             assert refused(await program.put("/me/password", json=change)) == (403, "sign_in_needed")
         missing = f"/jobs/{uuid4()}"
         assert refused(await reader.delete(missing)) == (403, "scope_missing")
@@ -133,18 +116,16 @@ async def test_unknown_key_is_refused(platform: Platform, headers: dict[str, str
 
 
 async def test_revoked_key_is_refused_at_once_although_its_token_is_valid(
-    platform: Platform, session: httpx.AsyncClient, eventually: Eventually
+    platform: Platform, session: httpx.AsyncClient
 ) -> None:
     made = await make_key(session, "read")
     async with showing(platform.urls["gateway"], x_api_key=made["key"]) as program:
         assert (await program.get("/jobs")).status_code == 200
         assert (await session.delete(f"/api-keys/{made['id']}")).status_code == 204
-
-        async def is_refused() -> bool:
-            answer = await program.get("/jobs")
-            return answer.status_code == 401 and answer.json()["code"] == "invalid_api_key"
-
-        await eventually(is_refused)
+        await eventually(
+            lambda: program.get("/jobs"),
+            lambda answer: answer.status_code == 401 and answer.json()["code"] == "invalid_api_key",
+        )
 
 
 async def is_over(client: httpx.AsyncClient) -> bool:
@@ -153,9 +134,9 @@ async def is_over(client: httpx.AsyncClient) -> bool:
 
 
 async def test_logout_revokes_the_token_of_this_session_at_every_gateway(
-    platform: Platform, person: dict[str, str], session: httpx.AsyncClient, eventually: Eventually
+    platform: Platform, person: dict[str, str], session: httpx.AsyncClient
 ) -> None:
-    other = await enter(platform.urls["gateway"], person["username"], PASSWORD)
+    other = await enter(platform.urls["gateway"], person["username"], USER_PASSWORD)
     with platform.running("gateway", "second gateway") as second:
         async with (
             showing(second, authorization=session.headers["authorization"]) as elsewhere,
@@ -167,7 +148,7 @@ async def test_logout_revokes_the_token_of_this_session_at_every_gateway(
             await eventually(lambda: is_over(elsewhere))
             assert (await second_session.get("/jobs")).status_code == 200
             # Login works although the request carries the revoked token.
-            again = await elsewhere.post("/token", data={"username": person["username"], "password": PASSWORD})
+            again = await elsewhere.post("/token", data={"username": person["username"], "password": USER_PASSWORD})
             assert again.status_code == 200
 
 
@@ -181,7 +162,7 @@ async def test_gateway_that_starts_later_reads_earlier_revocations(
 
 
 async def test_gateway_without_the_broker_reads_revocations_from_auth(
-    platform: Platform, session: httpx.AsyncClient, eventually: Eventually
+    platform: Platform, session: httpx.AsyncClient
 ) -> None:
     with platform.running("gateway", "deaf gateway", BROKER_URL="amqp://127.0.0.1:1/") as deaf:
         async with showing(deaf, authorization=session.headers["authorization"]) as visitor:
@@ -195,7 +176,6 @@ async def test_all_sessions_and_keys_of_a_disabled_user_are_refused(
     client: httpx.AsyncClient,
     person: dict[str, str],
     session: httpx.AsyncClient,
-    eventually: Eventually,
 ) -> None:
     url = platform.urls["gateway"]
     made = await make_key(session, "read")
@@ -205,20 +185,20 @@ async def test_all_sessions_and_keys_of_a_disabled_user_are_refused(
         assert (changed.status_code, changed.json()["disabled"]) == (200, True)
         await eventually(lambda: is_over(session))
         assert refused(await program.get("/jobs")) == (401, "invalid_api_key")
-        login = await session.post("/token", data={"username": person["username"], "password": PASSWORD})
+        login = await session.post("/token", data={"username": person["username"], "password": USER_PASSWORD})
         assert refused(login) == (401, "invalid_credentials")
 
         assert (await client.patch(f"/admin/users/{person['id']}", json={"disabled": False})).status_code == 200
         assert await is_over(session)  # the revoked session stays revoked
         assert (await program.get("/jobs")).status_code == 200
-    assert (await enter(url, person["username"], PASSWORD))["access_token"]
+    assert (await enter(url, person["username"], USER_PASSWORD))["access_token"]
 
 
 async def test_new_role_is_applied_at_once_and_the_session_continues(
-    platform: Platform, client: httpx.AsyncClient, person: dict[str, str], eventually: Eventually
+    platform: Platform, client: httpx.AsyncClient, person: dict[str, str]
 ) -> None:
     url = platform.urls["gateway"]
-    tokens = await enter(url, person["username"], PASSWORD)
+    tokens = await enter(url, person["username"], USER_PASSWORD)
     async with showing(url, authorization=f"Bearer {tokens['access_token']}") as before:
         assert refused(await before.get("/admin/users")) == (403, "admin_only")
         assert (await client.patch(f"/admin/users/{person['id']}", json={"role": "admin"})).status_code == 200

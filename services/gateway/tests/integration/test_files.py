@@ -1,10 +1,9 @@
 """Recordings, transcripts and files of the page, with byte ranges."""
 
 import json
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import asyncpg
 import httpx
@@ -13,10 +12,11 @@ import pytest
 from common.events import keys
 from common.storage import ObjectStore
 
+from .conftest import NewUser
+
 pytestmark = pytest.mark.integration
 
 Platform = Any
-Signed = Callable[..., Awaitable[str]]
 RECORDING = bytes(range(256)) * 10
 
 
@@ -139,10 +139,10 @@ async def test_files_have_the_paths_of_the_previous_system(
 
 
 async def test_other_users_get_not_found(
-    client: httpx.AsyncClient, platform: Platform, token: str, signed: Signed, job_id: str
+    client: httpx.AsyncClient, platform: Platform, new_user: NewUser, job_id: str
 ) -> None:
     paths = [f"/jobs/{job_id}/audio", f"/uploads/{job_id}/source", f"/transcripts/{job_id}/transcript.txt"]
-    stranger = await signed(token, sub=str(uuid4()), role="user")
+    stranger = (await new_user())["token"]
     async with httpx.AsyncClient(base_url=platform.urls["gateway"], timeout=30) as anonymous:
         for path in paths:
             for method in ("GET", "HEAD"):

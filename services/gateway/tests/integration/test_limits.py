@@ -6,7 +6,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import asyncpg
 import httpx
@@ -14,10 +14,11 @@ import pytest
 
 from common.storage import ObjectStore
 
+from .conftest import NewUser
+
 pytestmark = pytest.mark.integration
 
 Platform = Any
-Signed = Callable[..., Awaitable[str]]
 KIB = 1024
 ALLOWED = 100 * KIB
 TUS = {"Tus-Resumable": "1.0.0"}
@@ -27,8 +28,7 @@ PIECE = TUS | {"Content-Type": "application/offset+octet-stream"}
 @pytest.fixture(scope="module")
 def strict(platform: Platform) -> Iterator[str]:
     """A gateway with quotas of 100 KiB per user and 20 requests per minute."""
-    jwks = f"{platform.urls['auth']}/.well-known/jwks.json"
-    limits = {"QUOTA_STORED_BYTES": str(ALLOWED), "DB_URL": platform.db_urls["jobs"], "JWKS_URL": jwks}
+    limits = {"QUOTA_STORED_BYTES": str(ALLOWED), "DB_URL": platform.db_urls["jobs"]}
     with platform.running("jobs", "strict jobs", **limits) as jobs:
         rates = {"REQUESTS_PER_MINUTE": "20", "REQUESTS_PER_MINUTE_PER_ADDRESS": "5", "JOBS_URL": jobs}
         with platform.running("gateway", "gateway with limits", **rates) as url:
@@ -36,15 +36,11 @@ def strict(platform: Platform) -> Iterator[str]:
 
 
 @pytest.fixture
-def people(
-    strict: str, token: str, client: httpx.AsyncClient, signed: Signed
-) -> Callable[[], Awaitable[httpx.AsyncClient]]:
+def people(strict: str, new_user: NewUser) -> Callable[[], Awaitable[httpx.AsyncClient]]:
     """Creates new users."""
 
     async def person() -> httpx.AsyncClient:
-        made = await client.post("/admin/users", json={"username": f"user-{uuid4().hex[:8]}"})
-        theirs = await signed(token, sub=made.raise_for_status().json()["id"], role="user", sid=str(uuid4()))
-        headers = {"Authorization": f"Bearer {theirs}"}
+        headers = {"Authorization": f"Bearer {(await new_user())['token']}"}
         return httpx.AsyncClient(base_url=strict, headers=headers, timeout=30)
 
     return person

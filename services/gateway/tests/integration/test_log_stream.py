@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -16,13 +16,14 @@ from websockets.typing import Subprotocol
 
 from common.logging import LogSink
 from common.messaging import Broker, LogPublisher
+from common.testing import Issuer, eventually
+
+from .conftest import NewUser
 
 pytestmark = pytest.mark.integration
 
 Platform = Any
-Eventually = Callable[[Callable[[], Awaitable[bool]]], Awaitable[None]]
 Publish = Callable[..., None]
-Signed = Callable[..., Awaitable[str]]
 
 
 @pytest.fixture
@@ -79,15 +80,11 @@ async def archived(client: httpx.AsyncClient, platform: Platform, job_id: str, t
 
 
 async def test_viewer_gets_archived_then_live_records_once_and_in_order(
-    platform: Platform, client: httpx.AsyncClient, token: str, job_id: str, publish: Publish, eventually: Eventually
+    platform: Platform, client: httpx.AsyncClient, token: str, job_id: str, publish: Publish
 ) -> None:
     for number in range(20):
         publish(job_id, f"early {number}")
-
-    async def stored() -> bool:
-        return "early 19" in await archived(client, platform, job_id, token)
-
-    await eventually(stored)
+    await eventually(lambda: archived(client, platform, job_id, token), lambda seen: "early 19" in seen)
     async with watching(platform, job_id, token) as socket:
         first = await events(socket, "early 19")
         for number in range(50):
@@ -122,7 +119,7 @@ async def test_viewers_that_join_later_lose_and_repeat_no_record(
 
 
 async def test_long_archive_is_sent_completely(
-    platform: Platform, client: httpx.AsyncClient, token: str, job_id: str, publish: Publish, eventually: Eventually
+    platform: Platform, client: httpx.AsyncClient, token: str, job_id: str, publish: Publish
 ) -> None:
     total = 1234
     for number in range(total):
@@ -189,9 +186,9 @@ async def end_of(socket: ClientConnection) -> ConnectionClosed:
                 return closed
 
 
-async def test_stream_ends_when_the_token_expires(platform: Platform, job_id: str, signed: Signed, token: str) -> None:
-    # Auth issues no tokens with a lifetime below a minute.
-    async with watching(platform, job_id, await signed(token, seconds=3)) as socket:
+async def test_stream_ends_when_the_token_expires(platform: Platform, job_id: str, issuer: Issuer) -> None:
+    # The shortest tokens that auth issues live for a minute.
+    async with watching(platform, job_id, issuer.token(role="admin", lifetime=3)) as socket:
         closed = await end_of(socket)
     assert closed.rcvd is not None
     assert closed.rcvd.code == 4401
@@ -259,9 +256,9 @@ async def test_viewer_can_continue_at_another_replica(
 
 
 async def test_system_stream_needs_an_administrator_and_has_lines_without_a_job(
-    platform: Platform, token: str, publish: Publish, signed: Signed
+    platform: Platform, token: str, publish: Publish, new_user: NewUser
 ) -> None:
-    user_token = await signed(token, sub=str(uuid4()), role="user")
+    user_token = (await new_user())["token"]
     with pytest.raises(InvalidStatus) as refusal:
         async with watching(platform, "system", user_token):
             pass

@@ -7,11 +7,11 @@ import io
 import json
 import shutil
 from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import httpx
 import pytest
@@ -19,12 +19,13 @@ from tusclient.client import TusClient
 
 from common.events import keys
 from common.storage import ObjectStore
+from common.testing import eventually
+
+from .conftest import NewUser
 
 pytestmark = pytest.mark.integration
 
 Platform = Any
-Signed = Callable[..., Awaitable[str]]
-Eventually = Callable[[Callable[[], Awaitable[bool]]], Awaitable[None]]
 ROOT = Path(__file__).parents[4]
 SUPPORT, WEB = ROOT / "tests" / "support", ROOT / "web"
 TUS_JS = WEB / "node_modules" / "tus-js-client"
@@ -170,7 +171,7 @@ async def test_tuspy_client_sends_checksums(
 
 
 async def test_another_replica_continues_after_a_kill(
-    platform: Platform, token: str, client: httpx.AsyncClient, store: ObjectStore, eventually: Eventually
+    platform: Platform, token: str, client: httpx.AsyncClient, store: ObjectStore
 ) -> None:
     data = recording(30 * MIB)
 
@@ -187,11 +188,7 @@ async def test_another_replica_continues_after_a_kill(
 
             headers = PIECE | {"Upload-Offset": str(3 * MIB)}
             sending = asyncio.create_task(doomed.patch(where, content=blocks(), headers=headers))
-
-            async def halfway() -> bool:
-                return await offset_of(client, where) >= 16 * MIB
-
-            await eventually(halfway)
+            await eventually(lambda: offset_of(client, where), lambda seen: seen >= 16 * MIB)
             platform.processes["doomed gateway"].kill()
             sending.cancel()
             await asyncio.gather(sending, return_exceptions=True)
@@ -282,11 +279,11 @@ async def test_job_is_created_at_the_next_head_after_an_outage_of_jobs(
 
 
 async def test_upload_belongs_to_its_owner_and_can_be_deleted(
-    platform: Platform, token: str, client: httpx.AsyncClient, store: ObjectStore, signed: Signed
+    client: httpx.AsyncClient, store: ObjectStore, new_user: NewUser
 ) -> None:
     where = await begun(client, 20 * MIB)
     assert (await sent(client, where, 0, recording(9 * MIB))).status_code == 204
-    stranger = {"Authorization": f"Bearer {await signed(token, sub=str(uuid4()), role='user')}"}
+    stranger = {"Authorization": f"Bearer {(await new_user())['token']}"}
     for method in ("HEAD", "PATCH", "DELETE"):
         answer = await client.request(method, where, headers=PIECE | {"Upload-Offset": "0"} | stranger)
         assert answer.status_code == 404
@@ -297,17 +294,13 @@ async def test_upload_belongs_to_its_owner_and_can_be_deleted(
     assert [info.key async for info in store.list(keys.upload_prefix(upload_id))] == []
 
 
-async def test_uploads_expire(platform: Platform, token: str, store: ObjectStore, eventually: Eventually) -> None:
+async def test_uploads_expire(platform: Platform, token: str, store: ObjectStore) -> None:
     with platform.running("gateway", "hasty gateway", UPLOAD_EXPIRY_HOURS="0.0005") as url:
         headers = {"Authorization": f"Bearer {token}"}
         async with httpx.AsyncClient(base_url=url, headers=headers, timeout=60) as client:
             where = await begun(client, 5000)
             assert "GMT" in (await sent(client, where, 0, b"x")).headers["upload-expires"]
-
-            async def gone() -> bool:
-                return (await client.head(where, headers=TUS)).status_code == 410
-
-            await eventually(gone)
+            await eventually(lambda: client.head(where, headers=TUS), lambda answer: answer.status_code == 410)
     prefix = keys.resumable_prefix(UUID(where.rpartition("/")[2]))
     assert [info.key async for info in store.list(prefix)]
     with platform.running("gateway", "tidy gateway"):

@@ -12,23 +12,17 @@ import httpx
 import pytest
 
 from common.storage import ObjectStore
+from common.testing import eventually
+from support.forms import END, FORM, part
 
 pytestmark = pytest.mark.integration
 
 Uploads = Callable[[], Awaitable[list[str]]]
 Platform = Any
-Eventually = Callable[[Callable[[], Awaitable[bool]]], Awaitable[None]]
-
-BOUNDARY = "----boundary"
-MULTIPART = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
 
 
 def head(name: str, file_name: str | None = None) -> bytes:
-    file_part = f'; filename="{file_name}"\r\nContent-Type: audio/flac' if file_name is not None else ""
-    return f'\r\n--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"{file_part}\r\n\r\n'.encode()
-
-
-END = f"\r\n--{BOUNDARY}--\r\n".encode()
+    return part(name, file_name=file_name, kind="audio/flac" if file_name is not None else None)
 
 
 async def test_recording_is_stored_unchanged_and_becomes_a_job(client: httpx.AsyncClient, store: ObjectStore) -> None:
@@ -71,7 +65,7 @@ async def test_fields_may_precede_and_follow_the_file(client: httpx.AsyncClient)
     body = (
         head("language") + b"en" + head("file", "a.flac") + b"sound" + head("task") + b"translate" + head("model") + END
     )
-    answer = await client.post("/jobs", content=body, headers=MULTIPART)
+    answer = await client.post("/jobs", content=body, headers=FORM)
     assert answer.status_code == 201, answer.text
     assert (
         answer.json()["options"] | {"language": "en", "task": "translate", "model": "base"} == answer.json()["options"]
@@ -114,7 +108,7 @@ async def test_invalid_forms_leave_no_object(
     client: httpx.AsyncClient, uploads: Uploads, body: bytes, status: int, code: str
 ) -> None:
     before = await uploads()
-    answer = await client.post("/jobs", content=body, headers=MULTIPART)
+    answer = await client.post("/jobs", content=body, headers=FORM)
     assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     assert await uploads() == before
@@ -132,9 +126,9 @@ async def test_upload_without_a_token_is_refused_before_the_first_byte(platform:
             await asyncio.sleep(0)
 
     async with httpx.AsyncClient(base_url=platform.urls["gateway"]) as stranger:
-        answer = await stranger.post("/jobs", content=body(), headers=MULTIPART)
+        answer = await stranger.post("/jobs", content=body(), headers=FORM)
         assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
-        forged = await stranger.post("/jobs", content=b"", headers=MULTIPART | {"Authorization": "Bearer abc"})
+        forged = await stranger.post("/jobs", content=b"", headers=FORM | {"Authorization": "Bearer abc"})
         assert (forged.status_code, forged.json()["code"]) == (401, "invalid_token")
     assert await uploads() == before
 
@@ -154,40 +148,33 @@ async def test_recordings_over_the_limit_are_refused_during_the_upload(
         async with httpx.AsyncClient(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=60) as client:
             announced = await client.post("/jobs", files={"file": ("big.flac", b"x" * 2_000_000)})
             assert (announced.status_code, announced.json()["code"]) == (413, "upload_too_large")
-            streamed = await client.post("/jobs", content=body(1_050_000), headers=MULTIPART)
+            streamed = await client.post("/jobs", content=body(1_050_000), headers=FORM)
             assert (streamed.status_code, streamed.json()["max_bytes"]) == (413, 1_000_000)
             assert await uploads() == before
-            exact = await client.post("/jobs", content=body(1_000_000), headers=MULTIPART)
+            exact = await client.post("/jobs", content=body(1_000_000), headers=FORM)
             assert exact.status_code == 201
 
 
-async def test_disconnected_client_leaves_no_object(
-    platform: Platform, token: str, uploads: Uploads, eventually: Eventually
-) -> None:
+async def test_disconnected_client_leaves_no_object(platform: Platform, token: str, uploads: Uploads) -> None:
     before = await uploads()
     port = int(platform.urls["gateway"].rpartition(":")[2])
     _, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(
         f"POST /jobs HTTP/1.1\r\nHost: gateway\r\nAuthorization: Bearer {token}\r\nContent-Length: 50000000\r\n"
-        f"Content-Type: {MULTIPART['Content-Type']}\r\n\r\n".encode()
+        f"Content-Type: {FORM['Content-Type']}\r\n\r\n".encode()
     )
     writer.write(head("file", "gone.flac") + b"x" * 20_000_000)
     await writer.drain()
     writer.transport.abort()
-
-    async def logged() -> bool:
-        text = await asyncio.to_thread((platform.logs / "gateway.log").read_text)
-        return '"status":499' in text
-
-    await eventually(logged)
+    await eventually(
+        lambda: asyncio.to_thread((platform.logs / "gateway.log").read_text), lambda text: '"status":499' in text
+    )
     assert await uploads() == before
     async with httpx.AsyncClient(base_url=platform.urls["gateway"]) as client:
         assert (await client.get("/health/ready")).status_code == 200
 
 
-async def test_silent_client_times_out(
-    platform: Platform, token: str, uploads: Uploads, eventually: Eventually
-) -> None:
+async def test_silent_client_times_out(platform: Platform, token: str, uploads: Uploads) -> None:
     before = await uploads()
     with platform.running("gateway", "impatient gateway", UPLOAD_IDLE_TIMEOUT="0.5") as url:
 
@@ -196,12 +183,11 @@ async def test_silent_client_times_out(
             await asyncio.sleep(20)
 
         async with httpx.AsyncClient(base_url=url, headers={"Authorization": f"Bearer {token}"}) as client:
-            sending = asyncio.create_task(client.post("/jobs", content=body(), headers=MULTIPART))
-
-            async def logged() -> bool:
-                return '"status":400' in await asyncio.to_thread((platform.logs / "impatient gateway.log").read_text)
-
-            await eventually(logged)
+            sending = asyncio.create_task(client.post("/jobs", content=body(), headers=FORM))
+            await eventually(
+                lambda: asyncio.to_thread((platform.logs / "impatient gateway.log").read_text),
+                lambda seen: '"status":400' in seen,
+            )
             sending.cancel()
             await asyncio.gather(sending, return_exceptions=True)
     assert await uploads() == before
@@ -210,7 +196,7 @@ async def test_silent_client_times_out(
 async def test_refusal_of_the_jobs_service_deletes_the_recording(client: httpx.AsyncClient, uploads: Uploads) -> None:
     before = await uploads()
     body = head("file", "a.flac") + b"sound" + head("initial_prompt") + b"\x00" + END
-    answer = await client.post("/jobs", content=body, headers=MULTIPART)
+    answer = await client.post("/jobs", content=body, headers=FORM)
     assert (answer.status_code, answer.json()["service"]) == (422, "jobs")
     assert await uploads() == before
 
@@ -310,7 +296,7 @@ async def test_memory_does_not_grow_during_a_large_upload(platform: Platform, to
 
         watching = asyncio.create_task(watch())
         async with httpx.AsyncClient(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=300) as client:
-            answer = await client.post("/jobs", content=body(), headers=MULTIPART)
+            answer = await client.post("/jobs", content=body(), headers=FORM)
         watching.cancel()
     assert answer.status_code == 201, answer.text
     assert answer.json()["size_bytes"] == size

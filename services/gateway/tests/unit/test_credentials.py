@@ -13,6 +13,7 @@ from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
 from common.events import AccessRevoked
+from common.testing import Issuer
 from common.web import AdminDep, Identity, IdentityDep, Readiness, TokenVerifier, build_app
 from gateway.edge.api_keys import ApiKeys
 from gateway.edge.credentials import Authenticator, Credentials, confirm_access, identity_of
@@ -20,14 +21,12 @@ from gateway.edge.limits import RateLimit
 from gateway.edge.revocations import Revocations
 from gateway.relay.upstreams import Upstream
 
-from .gateway_issuer import Issuer
-
 SESSION = uuid4()
 ISSUER = Issuer()
 
 
 def token(session: UUID = SESSION, **changes: Any) -> str:
-    return ISSUER.token(sid=str(session), **changes)
+    return ISSUER.token(**dict[str, Any](sid=str(session), name="ada", gen=1) | changes)
 
 
 MINE, EXPIRED = token(), token(exp=1)

@@ -4,11 +4,11 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID, uuid4
 
-import jwt
 import pytest
 from starlette.requests import HTTPConnection
 
 from common.events import AccessRevoked
+from common.testing.identity import unchecked_token
 from common.web.identity import PasswordChangeRequired
 from gateway.edge.api_keys import CACHE_SECONDS, ApiKeys
 from gateway.edge.limits import RateLimit
@@ -23,9 +23,7 @@ def granting(lifetime: int) -> Callable[[int], Any]:
     """Answers of auth to a key: a new token of the same session each time."""
 
     def answer(number: int) -> Any:
-        claims = {"sid": str(SESSION), "gen": 1, "n": number}
-        token = jwt.encode(claims, "a secret that nobody checks, as long", algorithm="HS256")
-        return {"access_token": token, "expires_in": lifetime}
+        return {"access_token": unchecked_token(sid=str(SESSION), gen=1, n=number), "expires_in": lifetime}
 
     return answer
 

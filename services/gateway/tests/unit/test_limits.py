@@ -2,19 +2,10 @@
 
 import pytest
 
+from common.testing import Clock
 from gateway.edge import limits
 from gateway.edge.limits import RateLimit
 from gateway.errors import TooManyLogins
-
-
-class Clock:
-    """A clock that a test advances."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def test_flood_is_refused_with_retry_after() -> None:

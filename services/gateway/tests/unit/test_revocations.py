@@ -6,10 +6,11 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID, uuid4
 
-import jwt
 import pytest
 
 from common.events import AccessRevoked
+from common.testing import eventually
+from common.testing.identity import unchecked_token
 from common.web import Unauthorized, Unavailable
 from gateway.edge.revocations import READ_SECONDS, Claims, Revocations
 from gateway.relay.upstreams import Upstream
@@ -37,15 +38,11 @@ def revocations(auth: Any, upstream: Upstream, now: list[float]) -> Revocations:
     return Revocations(upstream, clock=lambda: now[0])
 
 
-def token(**claims: Any) -> str:
-    return jwt.encode(claims, "a secret that nobody checks, as long", algorithm="HS256")
-
-
 async def notify(revocations: Revocations, notice: AccessRevoked) -> None:
     await revocations.on_notice(AccessRevoked.name, notice.model_dump_json().encode())
 
 
-@pytest.mark.parametrize("text", ["", "x", "a.b.c", token(sub=7, sid=[], gen="9")])
+@pytest.mark.parametrize("text", ["", "x", "a.b.c", unchecked_token(sub=7, sid=[], gen="9")])
 def test_invalid_tokens_have_no_claims(text: str) -> None:
     claims = Claims.of_token(text)
     assert (claims.user_id, claims.session_id) == (None, None)
@@ -55,9 +52,9 @@ async def test_only_the_revoked_session_is_refused(revocations: Revocations) -> 
     ended, other = uuid4(), uuid4()
     await notify(revocations, AccessRevoked(session_ids=[ended]))
     with pytest.raises(Unauthorized) as refused:
-        revocations.check(Claims.of_token(token(sub=str(uuid4()), sid=str(ended), gen=1)))
+        revocations.check(Claims.of_token(unchecked_token(sub=str(uuid4()), sid=str(ended), gen=1)))
     assert refused.value.code == "session_ended"
-    revocations.check(Claims.of_token(token(sub=str(uuid4()), sid=str(other), gen=1)))
+    revocations.check(Claims.of_token(unchecked_token(sub=str(uuid4()), sid=str(other), gen=1)))
 
 
 async def test_earlier_generations_are_refused_also_after_a_late_notice(
@@ -98,9 +95,7 @@ async def test_invalid_list_means_unavailable(auth: Any, revocations: Revocation
 async def run_until(revocations: Revocations, condition: Callable[[], bool]) -> None:
     running = asyncio.create_task(revocations.run())
     try:
-        async with asyncio.timeout(5):
-            while not condition():  # noqa: ASYNC110 - the condition depends on another process's socket
-                await asyncio.sleep(0.01)
+        await eventually(condition)
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)

@@ -1,6 +1,6 @@
-"""Fixtures: a migrated database, users with tokens, and a jobs service with its own broker."""
+"""Fixtures: users with tokens, and a jobs service with its own broker."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Any
 from uuid import uuid4
@@ -9,57 +9,32 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from pydantic import SecretStr
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
-from common import database
 from common.messaging import Broker
 from common.settings import BrokerSettings
+from common.testing import Issuer
 from common.web.addresses import INTERNAL_HEADER
-from jobs.app import MIGRATIONS, create_app
+from jobs.app import create_app
 from jobs.service import Cancellations, Resources
 from jobs.settings import Settings
 
-from .jobs_harness import Issuer, Person, Platform, Workers
+from .jobs_harness import Person, Platform, Workers
 
 INTERNAL_TOKEN = SecretStr("internal token of these tests")
 StartPlatform = Callable[..., Awaitable[Platform]]
 
 
-@pytest.fixture(scope="session")
-def issuer() -> Iterator[Issuer]:
-    made = Issuer()
-    yield made
-    made.stop()
-
-
 @pytest.fixture
-def migrated_url(migrated_database: Callable[[str], str]) -> str:
-    return migrated_database(MIGRATIONS)
-
-
-@pytest.fixture
-def settings(migrated_url: str, issuer: Issuer) -> Settings:
+def settings(migrated_url: str, jwks_url: str) -> Settings:
     """Settings without a reachable broker."""
     return Settings(
         environment="test",
         db_url=migrated_url,
         broker_url="amqp://127.0.0.1:1/",
-        jwks_url=issuer.jwks_url,
+        jwks_url=jwks_url,
         internal_token=INTERNAL_TOKEN,
         dead_work_grace_seconds=0,  # these tests send no heartbeats
     )
-
-
-@pytest.fixture
-async def engine(settings: Settings) -> AsyncIterator[AsyncEngine]:
-    made = database.create_engine(settings)
-    yield made
-    await made.dispose()
-
-
-@pytest.fixture
-def sessions(engine: AsyncEngine) -> async_sessionmaker[AsyncSession]:
-    return database.sessions(engine)
 
 
 @pytest.fixture
@@ -101,7 +76,7 @@ def _person(app: FastAPI, issuer: Issuer, stack: AsyncExitStack, **claims: Any) 
         transport=httpx.ASGITransport(app),
         base_url="http://jobs",
         headers={
-            "Authorization": f"Bearer {issuer.token(user_id, **claims)}",
+            **issuer.bearer(user_id, **claims),
             INTERNAL_HEADER: INTERNAL_TOKEN.get_secret_value(),
         },
     )

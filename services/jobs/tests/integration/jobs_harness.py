@@ -1,99 +1,32 @@
-"""Test support: users with tokens, new jobs, and the events of the other services."""
+"""Test support: users with tokens, new jobs, workers, and a running service."""
 
-import asyncio
-import base64
-import json
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
-import jwt
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from sqlalchemy import select
+from sqlalchemy import Executable
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from common.events import (
-    BY_ROUTING_KEY,
-    COMMANDS,
     AssembleWork,
-    AudioPlanned,
-    ChunkPlanned,
-    ChunkTranscribed,
     ChunkWork,
     Command,
     Event,
     JobOptions,
-    MetadataEnriched,
     PlanWork,
-    TextSegment,
-    TranscriptReady,
     keys,
 )
 from common.messaging import Broker, Delivery, WorkConsumer
+from common.testing import eventually
+from common.testing.events import audio_planned, chunk_planned, chunk_transcribed, metadata_enriched, transcript_ready
+from common.testing.messages import published
 from common.web.identity import Identity
 from jobs.schemas.creation import NewJob
 from jobs.settings import Settings
 from jobs.tables import Job, Outbox
-
-
-async def until(condition: Callable[[], Awaitable[Any]], timeout: float = 60.0) -> Any:
-    """Poll until the condition is truthy and return it; fails after the timeout in seconds."""
-    deadline = time.monotonic() + timeout
-    while not (value := await condition()):
-        assert time.monotonic() < deadline, "the condition did not become true in time"
-        await asyncio.sleep(0.02)
-    return value
-
-
-class Issuer:
-    """Signs tokens as auth does, and serves the key that verifies them over HTTP."""
-
-    def __init__(self) -> None:
-        self._key = Ed25519PrivateKey.generate()
-        x = base64.urlsafe_b64encode(self._key.public_key().public_bytes_raw()).decode().rstrip("=")
-        document = json.dumps({"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "k1", "x": x}]}).encode()
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(document)))
-                self.end_headers()
-                self.wfile.write(document)
-
-            def log_message(self, *args: object) -> None:
-                """Log nothing."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.jwks_url = f"http://127.0.0.1:{self._server.server_port}/jwks.json"
-        self._thread = Thread(target=self._server.serve_forever)
-        self._thread.start()
-
-    def token(self, user_id: UUID, *, role: str = "user", lifetime: int = 600) -> str:
-        """Return an access token for a user."""
-        now = int(time.time())
-        claims = {
-            "iss": "verbatim",
-            "aud": "verbatim",
-            "sub": str(user_id),
-            "name": f"user-{user_id.hex[:6]}",
-            "role": role,
-            "iat": now,
-            "exp": now + lifetime,
-            "jti": uuid4().hex,
-        }
-        return jwt.encode(claims, self._key, algorithm="EdDSA", headers={"kid": "k1", "typ": "at+jwt"})
-
-    def stop(self) -> None:
-        """Stop the server."""
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
 
 
 def an_identity(user_id: UUID | None = None) -> Identity:
@@ -116,69 +49,6 @@ def a_new_job(job_id: UUID | None = None, **choices: Any) -> NewJob:
     )
 
 
-def chunk_planned(job_id: UUID, chunk: int, *, attempt: int = 1, seconds: float = 60.0) -> ChunkPlanned:
-    """Return the event of a transcriber that stored a chunk's audio."""
-    return ChunkPlanned(
-        job_id=job_id,
-        attempt=attempt,
-        chunk=chunk,
-        start_seconds=chunk * seconds,
-        end_seconds=(chunk + 1) * seconds,
-        speech_seconds=seconds,
-        windows=2,
-        language="en",
-    )
-
-
-def audio_planned(job_id: UUID, chunks: int, *, attempt: int = 1, seconds: float = 60.0) -> AudioPlanned:
-    """Return the event of a transcriber at the end of the plan."""
-    return AudioPlanned(
-        job_id=job_id,
-        attempt=attempt,
-        chunks=chunks,
-        duration_seconds=chunks * seconds + 5,
-        speech_seconds=chunks * seconds,
-        language="en" if chunks else None,
-        plan_key=keys.plan(job_id, attempt),
-        peaks_key=keys.peaks(job_id, attempt),
-    )
-
-
-def chunk_transcribed(
-    job_id: UUID, chunk: int, *, attempt: int = 1, seconds: float = 60.0, said: str = ""
-) -> ChunkTranscribed:
-    """Return the event of a transcriber that stored a chunk's result."""
-    said = said or f"text of chunk {chunk}"
-    begins = chunk * seconds
-    return ChunkTranscribed(
-        job_id=job_id,
-        attempt=attempt,
-        chunk=chunk,
-        result_key=keys.result(job_id, attempt, chunk),
-        result_sha256="cd" * 32,
-        text=said,
-        segments=[TextSegment(start=begins + 1, end=begins + 5, text=said)],
-        audio_seconds=seconds,
-        decode_seconds=1.5,
-        worker="w1",
-    )
-
-
-def transcript_ready(job_id: UUID, *, attempt: int = 1, words: int = 250) -> TranscriptReady:
-    """Return the event of a transcriber that stored all formats."""
-    return TranscriptReady(
-        job_id=job_id,
-        attempt=attempt,
-        formats=["json", "srt", "vtt", "txt", "tsv"],
-        transcript_sha256="ef" * 32,
-        language="en",
-        duration_seconds=125.0,
-        speech_seconds=120.0,
-        segments=20,
-        words=words,
-    )
-
-
 async def read_job(sessions: async_sessionmaker[AsyncSession], job_id: UUID) -> Job:
     """Return the committed row of a job."""
     async with sessions() as session:
@@ -188,12 +58,8 @@ async def read_job(sessions: async_sessionmaker[AsyncSession], job_id: UUID) -> 
 
 
 async def sent(sessions: async_sessionmaker[AsyncSession], *kinds: type[Event] | type[Command]) -> list[Any]:
-    """Return the messages of these kinds (default: all) that were written to the outbox, in order."""
-    by_type: dict[str, type[Event] | type[Command]] = {**BY_ROUTING_KEY, **{kind.name: kind for kind in COMMANDS}}
-    async with sessions() as session:
-        rows = (await session.scalars(select(Outbox).order_by(Outbox.seq))).all()
-    messages = [by_type[row.message_type].model_validate_json(row.body) for row in rows]
-    return [message for message in messages if not kinds or isinstance(message, kinds)]
+    """Return the messages of these kinds (default: all) that jobs wrote to its outbox, in order."""
+    return await published(sessions, Outbox, *kinds)
 
 
 @dataclass
@@ -250,18 +116,7 @@ class Person:
 
     async def reached(self, job_id: UUID, state: str) -> dict[str, Any]:
         """Wait until a job is in a state, and return it."""
-
-        async def there() -> dict[str, Any] | None:
-            job = await self.job(job_id)
-            return job if job["state"] == state else None
-
-        job: dict[str, Any] = await until(there)
-        return job
-
-    async def failed(self, job_id: UUID) -> dict[str, Any] | None:
-        """Return the job if it has failed."""
-        job = await self.job(job_id)
-        return job if job["state"] == "failed" else None
+        return await eventually(lambda: self.job(job_id), lambda job: job["state"] == state)
 
     async def job(self, job_id: UUID) -> dict[str, Any]:
         """Read a job."""
@@ -281,26 +136,25 @@ class Platform:
     workers: Workers
     person: Callable[..., Person]
 
+    async def scalar(self, statement: Executable) -> Any:
+        """The first value of a statement's result."""
+        async with self.sessions() as session:
+            return await session.scalar(statement)
+
     async def transcribe(self, person: Person, job_id: UUID, *said: str, attempt: int = 1) -> None:
         """Replace transcribers and metadata for a job with these chunk texts, up to its completion."""
         await person.reached(job_id, "processing")
         for chunk, text in enumerate(said):
             await self.broker.publish(chunk_planned(job_id, chunk, attempt=attempt))
-            await self.broker.publish(chunk_transcribed(job_id, chunk, attempt=attempt, said=text))
+            await self.broker.publish(chunk_transcribed(job_id, chunk, attempt=attempt, text=text))
         await self.broker.publish(audio_planned(job_id, len(said), attempt=attempt))
         await self.complete(person, job_id, attempt=attempt)
 
     async def complete(self, person: Person, job_id: UUID, *, attempt: int = 1, keywords: Sequence[str] = ()) -> None:
         """Assemble and enrich as soon as the assembly is sent."""
 
-        async def ordered() -> bool:
-            return any(work.attempt == attempt for work in self.workers.of(job_id, AssembleWork))
-
-        await until(ordered)
+        await eventually(lambda: any(work.attempt == attempt for work in self.workers.of(job_id, AssembleWork)))
         await self.broker.publish(transcript_ready(job_id, attempt=attempt))
         await person.reached(job_id, "enriching")
-        enriched = MetadataEnriched(
-            job_id=job_id, attempt=attempt, metadata_key=keys.metadata(job_id), keywords=list(keywords)
-        )
-        await self.broker.publish(enriched)
+        await self.broker.publish(metadata_enriched(job_id, attempt=attempt, keywords=list(keywords)))
         await person.reached(job_id, "completed")

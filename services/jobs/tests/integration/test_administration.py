@@ -19,12 +19,13 @@ from common.events import (
     StorageMeasured,
     StorageUse,
     UserDeleted,
-    WorkerHeartbeat,
 )
+from common.testing import eventually
+from common.testing.events import audio_planned, chunk_planned, chunk_transcribed, worker_heartbeat
 from jobs.tables import DeadLetter, Job
 
 from .conftest import StartPlatform
-from .jobs_harness import Person, Platform, audio_planned, chunk_planned, chunk_transcribed, sent, until
+from .jobs_harness import Person, Platform, sent
 
 pytestmark = pytest.mark.integration
 
@@ -40,12 +41,6 @@ ROUTES = [
     ("POST", "/admin/shutdown"),
     ("POST", "/admin/restart"),
 ]
-
-
-def a_heartbeat(worker: str = "w1", **changes: Any) -> WorkerHeartbeat:
-    """Return a heartbeat of a transcriber."""
-    values = {"host": "h", "pid": 1, "device": "cpu", "engine": "canned", "models": ["base"], "version": "1"}
-    return WorkerHeartbeat(worker=worker, **(values | changes))
 
 
 async def get(person: Person, path: str, **params: Any) -> Any:
@@ -84,14 +79,10 @@ async def test_workers_are_listed_from_their_heartbeats(platform: Platform) -> N
     admin = platform.person(role="admin")
     gpu = {"name": "Tesla T4", "memory_used_bytes": 1, "memory_total_bytes": 2, "busy_percent": 50.0}
     tuning = {"version": "4.8.5", "compute_type": "int8", "threads": 2, "batch_windows": 8}
-    await platform.broker.broadcast(a_heartbeat("w1", busy="plan/1", gpu=gpu, device="cuda", tuning=tuning))
-    await platform.broker.broadcast(a_heartbeat("w2", paused=True))
-
-    async def both() -> Any:
-        items = (await get(admin, "/admin/workers"))["items"]
-        return items if len(items) == 2 else None
-
-    first, second = await until(both)
+    await platform.broker.broadcast(worker_heartbeat("w1", busy="plan/1", gpu=gpu, device="cuda", tuning=tuning))
+    await platform.broker.broadcast(worker_heartbeat("w2", paused=True))
+    seen = await eventually(lambda: get(admin, "/admin/workers"), lambda seen: len(seen["items"]) == 2)
+    first, second = seen["items"]
     assert (first["worker"], first["busy"], first["gpu"], first["alive"]) == ("w1", "plan/1", gpu, True)
     assert (first["tuning"], second["tuning"]) == (tuning, None)
     assert (second["paused"], second["gpu"], second["slots"]) == (True, None, 1)
@@ -107,11 +98,11 @@ async def test_concurrency_applies_at_once_and_survives_a_restart(start: StartPl
         states = [(await person.job(job_id))["state"] for job_id in jobs]
         return states.count("processing") == count
 
-    await until(lambda: running(1))
+    await eventually(lambda: running(1))
     answer = await admin.http.put("/admin/concurrency", json={"max_concurrent_jobs": 3})
     assert (answer.status_code, answer.json()["max_concurrent_jobs"]) == (200, 3)
     assert answer.json()["changed_by"] == str(admin.id)
-    await until(lambda: running(3))
+    await eventually(lambda: running(3))
 
     other_replica = await start(max_concurrent_jobs=1)
     view = await get(other_replica.person(role="admin"), "/admin/concurrency")
@@ -132,18 +123,12 @@ async def test_paused_workers_are_broadcast_repeatedly(platform: Platform) -> No
     listener = await platform.broker.listen("control", ["#"], consume)
     unknown = await admin.http.put("/admin/concurrency", json={"paused_workers": ["w1"]})
     assert (unknown.status_code, unknown.json()["code"]) == (422, "worker_not_known")
-    await platform.broker.broadcast(a_heartbeat("w1"))
-
-    async def accepted() -> bool:
-        answer = await admin.http.put("/admin/concurrency", json={"paused_workers": ["w1"]})
-        return answer.status_code == 200
-
-    await until(accepted)
-
-    async def twice() -> bool:
-        return announced.count(["w1"]) >= 2
-
-    await until(twice)
+    await platform.broker.broadcast(worker_heartbeat("w1"))
+    await eventually(
+        lambda: admin.http.put("/admin/concurrency", json={"paused_workers": ["w1"]}),
+        lambda answer: answer.status_code == 200,
+    )
+    await eventually(lambda: announced.count(["w1"]) >= 2)
     await listener.close()
 
 
@@ -157,12 +142,10 @@ async def test_instances_and_storage_are_shown_as_reported(platform: Platform) -
     for measured_at, objects in ((datetime.now(UTC), 5), (datetime.now(UTC) - timedelta(hours=1), 4)):
         notice = StorageMeasured(measured_at=measured_at, kinds={"uploads": StorageUse(objects=objects, bytes=50)})
         await platform.broker.broadcast(notice)
-
-    async def reported() -> Any:
-        stats = await get(admin, "/admin/stats")
-        return stats if {"metadata", "jobs"} <= {each["service"] for each in stats["instances"]} else None
-
-    stats = await until(reported)
+    stats = await eventually(
+        lambda: get(admin, "/admin/stats"),
+        lambda stats: {"metadata", "jobs"} <= {each["service"] for each in stats["instances"]},
+    )
     (metadata,) = (each for each in stats["instances"] if each["service"] == "metadata")
     assert (metadata["cpu_percent"], metadata["memory_bytes"], metadata["alive"]) == (12.5, 1000, True)
     (own,) = (each for each in stats["instances"] if each["service"] == "jobs")
@@ -201,21 +184,13 @@ async def test_the_queue_counts_waiting_audio(start: StartPlatform) -> None:
     platform = await start(max_concurrent_jobs=1)
     admin, person = platform.person(role="admin"), platform.person()
     running = await person.create()
-
-    async def planned() -> bool:
-        return bool(platform.workers.of(running, PlanWork))
-
-    await until(planned)
+    await eventually(lambda: platform.workers.of(running, PlanWork))
     await person.create()
     for chunk in range(3):
         await platform.broker.publish(chunk_planned(running, chunk))
     await platform.broker.publish(audio_planned(running, 3))
     await platform.broker.publish(chunk_transcribed(running, 0))
-
-    async def counted() -> bool:
-        return bool((await get(admin, "/admin/stats"))["queue"]["audio_seconds_waiting"] == 120.0)
-
-    await until(counted)
+    await eventually(lambda: get(admin, "/admin/stats"), lambda seen: seen["queue"]["audio_seconds_waiting"] == 120.0)
     queue = (await get(admin, "/admin/stats"))["queue"]
     assert (queue["processing"], queue["queued"], queue["unmeasured_jobs"]) == (1, 1, 1)
     assert queue["unmeasured_bytes"] == 1234
@@ -246,11 +221,7 @@ async def test_dead_letters_are_listed_inspected_and_discarded(platform: Platfor
 async def test_a_dead_lettered_event_is_replayed_once_under_a_new_id(platform: Platform) -> None:
     admin, person = platform.person(role="admin"), platform.person()
     job_id = await person.create()
-
-    async def planned() -> bool:
-        return bool(platform.workers.of(job_id, PlanWork))
-
-    await until(planned)
+    await eventually(lambda: platform.workers.of(job_id, PlanWork))
     event = chunk_transcribed(job_id, 0)
     letter = await a_dead_letter(platform, "jobs.events", event.model_dump_json().encode(), job_id)
     first = await admin.http.post(f"/admin/dead-letters/{letter}/replay")
@@ -258,11 +229,7 @@ async def test_a_dead_lettered_event_is_replayed_once_under_a_new_id(platform: P
     assert first.status_code == 200
     assert first.json()["replayed_by"] == str(admin.id)
     assert again.json() == first.json()
-
-    async def done() -> bool:
-        return bool((await person.job(job_id))["chunks_done"] == 1)
-
-    await until(done)
+    await eventually(lambda: person.job(job_id), lambda job: job["chunks_done"] == 1)
     (sent_again,) = await sent(platform.sessions, ChunkTranscribed)
     assert sent_again.event_id != event.event_id
     assert (await get(admin, "/admin/stats"))["queue"]["dead_letters"] == 0
@@ -271,18 +238,10 @@ async def test_a_dead_lettered_event_is_replayed_once_under_a_new_id(platform: P
 async def test_dead_lettered_work_that_is_needed_is_replayed(platform: Platform) -> None:
     admin, person = platform.person(role="admin"), platform.person()
     job_id = await person.create()
-
-    async def dispatched() -> Any:
-        return platform.workers.of(job_id, PlanWork)
-
-    (plan,) = await until(dispatched)
+    (plan,) = await eventually(lambda: platform.workers.of(job_id, PlanWork))
     letter = await a_dead_letter(platform, "work.plan", plan.model_dump_json().encode(), job_id)
     assert (await admin.http.post(f"/admin/dead-letters/{letter}/replay")).status_code == 200
-
-    async def twice() -> bool:
-        return len(platform.workers.of(job_id, PlanWork)) == 2
-
-    await until(twice)
+    await eventually(lambda: len(platform.workers.of(job_id, PlanWork)) == 2)
     stale = plan.model_copy(update={"attempt": 7})
     for body in (stale.model_dump_json().encode(), b"noise"):
         other = await a_dead_letter(platform, "work.plan", body, job_id)
@@ -294,11 +253,9 @@ async def test_reset_deletes_all_earlier_jobs_and_publishes_each(platform: Platf
     users = [platform.person() for _ in range(2)]
     before = [await person.create() for person in users for _ in range(2)]
     await platform.broker.publish(ResetRequested(requested_by=uuid4(), occurred_at=datetime.now(UTC)))
-
-    async def deleted() -> bool:
-        return {event.job_id for event in await sent(platform.sessions, JobDeleted)} == set(before)
-
-    await until(deleted)
+    await eventually(
+        lambda: sent(platform.sessions, JobDeleted), lambda seen: {event.job_id for event in seen} == set(before)
+    )
     later = await users[0].create()
     assert (await users[0].job(later))["id"] == str(later)
     async with platform.sessions() as session:
@@ -311,11 +268,9 @@ async def test_only_the_jobs_of_a_deleted_account_are_deleted(platform: Platform
     person, other = platform.person(), platform.person()
     theirs, kept = [await person.create() for _ in range(2)], await other.create()
     await platform.broker.publish(UserDeleted(user_id=person.id, deleted_by=uuid4()))
-
-    async def deleted() -> bool:
-        return {event.job_id for event in await sent(platform.sessions, JobDeleted)} == set(theirs)
-
-    await until(deleted)
+    await eventually(
+        lambda: sent(platform.sessions, JobDeleted), lambda seen: {event.job_id for event in seen} == set(theirs)
+    )
     async with platform.sessions() as session:
         assert list(await session.scalars(select(Job.id))) == [kept]
 

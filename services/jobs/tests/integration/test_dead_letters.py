@@ -7,26 +7,17 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
-from common.events import AssembleWork, ChunkWork, PlanWork, WorkerHeartbeat, keys
+from common.events import AssembleWork, ChunkWork, PlanWork, keys
 from common.messaging import RawMessage
+from common.testing import eventually
+from common.testing.events import audio_planned, chunk_planned, chunk_transcribed, worker_heartbeat
 from jobs.consumers.dead_letters import DeadLetters
 from jobs.loops.dispatch import Dispatcher
 from jobs.repository import WorkerRepository
 from jobs.service import JobCreation, Resources
 from jobs.tables import DeadLetter
 
-from .jobs_harness import (
-    Person,
-    Platform,
-    a_new_job,
-    an_identity,
-    audio_planned,
-    chunk_planned,
-    chunk_transcribed,
-    read_job,
-    sent,
-    until,
-)
+from .jobs_harness import Person, Platform, a_new_job, an_identity, read_job, sent
 
 pytestmark = pytest.mark.integration
 
@@ -39,20 +30,12 @@ async def dead_letters(sessions: async_sessionmaker[AsyncSession]) -> list[DeadL
 async def dispatched(platform: Platform, person: Person, *, poisoned: bool = False) -> UUID:
     """Create a job with two chunks and wait until the second is with a worker."""
     job_id = await person.create()
-
-    async def planned() -> bool:
-        return bool(platform.workers.of(job_id, PlanWork))
-
-    await until(planned)
+    await eventually(lambda: platform.workers.of(job_id, PlanWork))
     if poisoned:
         platform.workers.poisoned.add(f"chunk/{job_id}/1/1")
     for chunk in (0, 1):
         await platform.broker.publish(chunk_planned(job_id, chunk))
-
-    async def taken() -> bool:
-        return bool(platform.workers.of(job_id, ChunkWork))
-
-    await until(taken)
+    await eventually(lambda: platform.workers.of(job_id, ChunkWork))
     return job_id
 
 
@@ -61,7 +44,7 @@ async def test_dead_lettered_work_fails_its_job_and_no_other(platform: Platform)
     bad = await dispatched(platform, person, poisoned=True)
     good = await dispatched(platform, person)
 
-    job = await until(lambda: person.failed(bad), timeout=40)
+    job = await person.reached(bad, "failed")
     assert job["reason_code"] == "work_dead_lettered"
     assert job["reason"].startswith("Chunk 1 (0:01:00 to 0:02:00) failed after 3 deliveries")
     (letter,) = await dead_letters(platform.sessions)
@@ -69,18 +52,14 @@ async def test_dead_lettered_work_fails_its_job_and_no_other(platform: Platform)
     assert ChunkWork.model_validate_json(letter.body).chunk == 1
     assert (await person.job(good))["state"] == "processing"
     await platform.broker.publish(chunk_transcribed(good, 0))
-
-    async def goes_on() -> bool:
-        return bool((await person.job(good))["chunks_done"] == 1)
-
-    await until(goes_on)
+    await eventually(lambda: person.job(good), lambda job: job["chunks_done"] == 1)
 
 
 async def test_replaying_the_chunk_of_a_failed_job_restarts_the_job(platform: Platform) -> None:
     admin, person = platform.person(role="admin"), platform.person()
     job_id = await dispatched(platform, person, poisoned=True)
     await platform.broker.publish(chunk_transcribed(job_id, 0))
-    await until(lambda: person.failed(job_id), timeout=40)
+    await person.reached(job_id, "failed")
     (letter,) = await dead_letters(platform.sessions)
 
     answer = await admin.http.post(f"/admin/dead-letters/{letter.id}/replay")
@@ -93,11 +72,7 @@ async def test_replaying_the_chunk_of_a_failed_job_restarts_the_job(platform: Pl
     for chunk in (0, 1):
         await platform.broker.publish(chunk_planned(job_id, chunk, attempt=2))
     await platform.broker.publish(audio_planned(job_id, 2, attempt=2))
-
-    async def dispatched_anew() -> list[ChunkWork]:
-        return [work for work in platform.workers.of(job_id, ChunkWork) if work.attempt == 2]
-
-    (work,) = await until(dispatched_anew)
+    (work,) = await eventually(lambda: [work for work in platform.workers.of(job_id, ChunkWork) if work.attempt == 2])
     assert work.chunk == 1, "chunks finished before the failure are reused"
     await platform.broker.publish(chunk_transcribed(job_id, 1, attempt=2))
     await platform.complete(person, job_id, attempt=2)
@@ -108,7 +83,7 @@ async def test_replaying_the_chunk_of_a_failed_job_restarts_the_job(platform: Pl
 async def test_unneeded_work_is_not_replayed(platform: Platform) -> None:
     admin, person = platform.person(role="admin"), platform.person()
     job_id = await dispatched(platform, person, poisoned=True)
-    await until(lambda: person.failed(job_id), timeout=40)
+    await person.reached(job_id, "failed")
     (letter,) = await dead_letters(platform.sessions)
     await person.http.post(f"/jobs/{job_id}/restart")
     await person.http.post(f"/jobs/{job_id}/cancel")
@@ -126,7 +101,7 @@ async def test_a_dead_lettered_copy_of_finished_work_fails_nothing(platform: Pla
         taken = {work.chunk for work in platform.workers.of(job_id, ChunkWork)}
         return 0 in taken and (await person.job(job_id))["chunks_done"] == 1
 
-    await until(done)
+    await eventually(done)
     work = next(work for work in platform.workers.of(job_id, ChunkWork) if work.chunk == 0)
     stale = work.model_copy(update={"attempt": 7, "chunk": 1})
     letters = [_dead(command.queue, command.model_dump_json().encode()) for command in (work, stale)]
@@ -172,9 +147,7 @@ async def test_work_in_progress_does_not_fail_its_job(
     await Dispatcher(engine, sessions, resources.settings).dispatch()
     (work,) = await sent(sessions, PlanWork)
     patient = Resources(resources.settings.model_copy(update={"dead_work_grace_seconds": 10}), resources.cancellations)
-    beat = WorkerHeartbeat(
-        worker="w", host="h", pid=1, device="cpu", engine="canned", models=["base"], version="1", busy=f"x, {work.key}"
-    )
+    beat = worker_heartbeat(busy=f"x, {work.key}")
     letter = RawMessage(
         "work.plan", work.model_dump_json().encode(), {}, "work.plan", "delivery_limit", 3, None, None, None
     )

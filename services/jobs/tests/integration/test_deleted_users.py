@@ -8,25 +8,22 @@ import pytest
 from sqlalchemy import func, select, text, update
 
 from common.events import JobCreated, JobDeleted, UserDeleted
+from common.testing import eventually
 from jobs.service import TOMBSTONES_KEPT
 from jobs.tables import AudioDay, DeletedUser, IdempotencyKey, Job, UploadBegun
 
-from .jobs_harness import Person, Platform, a_new_job, sent, until
+from .jobs_harness import Person, Platform, a_new_job, sent
 
 pytestmark = pytest.mark.integration
 
+_STUCK = text("SELECT count(*) FROM pg_locks WHERE relation = 'job_events'::regclass AND NOT granted")
 _WAITING = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
 
 
 async def delete(platform: Platform, person: Person) -> None:
     """Publish the deletion of the account, and wait for its tombstone."""
     await platform.broker.publish(UserDeleted(user_id=person.id, deleted_by=uuid4()))
-
-    async def has_tombstone() -> bool:
-        async with platform.sessions() as session:
-            return await session.get(DeletedUser, person.id) is not None
-
-    await until(has_tombstone)
+    await eventually(lambda: platform.scalar(select(DeletedUser.user_id).where(DeletedUser.user_id == person.id)))
 
 
 def refused(answer: httpx.Response) -> None:
@@ -78,26 +75,13 @@ async def test_a_concurrent_creation_is_committed_and_then_deleted(platform: Pla
         # The creation writes its first event after its check: there it stops.
         await blocking.execute(text("LOCK TABLE job_events IN ACCESS EXCLUSIVE MODE"))
         creating = asyncio.create_task(person.post(new))
-
-        async def stuck() -> bool:
-            async with platform.sessions() as session:
-                waiting = text("SELECT count(*) FROM pg_locks WHERE relation = 'job_events'::regclass AND NOT granted")
-                return bool(await session.scalar(waiting))
-
-        await until(stuck)
+        await eventually(lambda: platform.scalar(_STUCK))
         await platform.broker.publish(UserDeleted(user_id=person.id, deleted_by=uuid4()))
-
-        async def waits() -> bool:
-            async with platform.sessions() as session:
-                return bool(await session.scalar(_WAITING))
-
-        await until(waits)
+        await eventually(lambda: platform.scalar(_WAITING))
     assert (await creating).status_code == 201
-
-    async def deleted() -> bool:
-        return [event.job_id for event in await sent(platform.sessions, JobDeleted)] == [new.job_id]
-
-    await until(deleted)
+    await eventually(
+        lambda: sent(platform.sessions, JobDeleted), lambda seen: [event.job_id for event in seen] == [new.job_id]
+    )
     async with platform.sessions() as session:
         assert list(await session.scalars(select(Job.id))) == []
 
@@ -126,9 +110,5 @@ async def test_tombstones_are_deleted_after_the_life_of_any_token(platform: Plat
     async with platform.sessions.begin() as session:
         long_ago = update(DeletedUser).where(DeletedUser.user_id == old.id)
         await session.execute(long_ago.values(deleted_at=func.now() - TOMBSTONES_KEPT))
-
-    async def pruned() -> bool:
-        async with platform.sessions() as session:
-            return list(await session.scalars(select(DeletedUser.user_id))) == [recent.id]
-
-    await until(pruned)
+    left = select(func.array_agg(DeletedUser.user_id))
+    await eventually(lambda: platform.scalar(left), lambda ids: ids == [recent.id])

@@ -10,7 +10,8 @@ from sqlalchemy import text, update
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from common import context
-from common.events import ChunkWork, JobStarted, PlanWork, WorkerHeartbeat
+from common.events import ChunkWork, JobStarted, PlanWork
+from common.testing.events import chunk_planned, chunk_transcribed, worker_heartbeat
 from jobs.loops.dispatch import Dispatcher
 from jobs.repository import WorkerRepository
 from jobs.scheduling.fairness import Priority
@@ -18,7 +19,7 @@ from jobs.service import JobCreation, JobLifecycle, Resources
 from jobs.settings import Settings
 from jobs.tables import Job
 
-from .jobs_harness import a_new_job, an_identity, chunk_planned, chunk_transcribed, read_job, sent
+from .jobs_harness import a_new_job, an_identity, read_job, sent
 
 pytestmark = pytest.mark.integration
 
@@ -58,9 +59,7 @@ async def finish(sessions: Sessions, resources: Resources, work: ChunkWork) -> N
 
 async def heartbeat(sessions: Sessions, worker: str) -> None:
     async with sessions.begin() as session:
-        await WorkerRepository(session).store(
-            WorkerHeartbeat(worker=worker, host="h", pid=1, device="cpu", engine="canned", models=["base"], version="1")
-        )
+        await WorkerRepository(session).store(worker_heartbeat(worker))
 
 
 async def test_owners_take_turns_for_slots(sessions: Sessions, resources: Resources, dispatcher: Dispatcher) -> None:

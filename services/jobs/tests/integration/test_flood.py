@@ -1,13 +1,14 @@
 """One user with ten thousand jobs in the queue, and another with one."""
 
-from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import text
 
+from common.testing import eventually
+
 from .conftest import StartPlatform
-from .jobs_harness import a_new_job, until
+from .jobs_harness import a_new_job
 
 pytestmark = pytest.mark.integration
 
@@ -26,12 +27,11 @@ async def test_ten_thousand_jobs_of_one_user_do_not_delay_another_user(start: St
     flooder, other = platform.person(), platform.person()
     async with platform.sessions.begin() as session:
         await session.execute(_QUEUED, {"owner": flooder.id, "jobs": FLOOD})
-
-    async def running() -> list[Any]:
-        answer = await flooder.http.get("/jobs", params={"state": "processing"})
-        return [UUID(job["id"]) for job in answer.json()["items"]] if len(answer.json()["items"]) == 2 else []
-
-    first, second = await until(running)
+    answer = await eventually(
+        lambda: flooder.http.get("/jobs", params={"state": "processing"}),
+        lambda answer: len(answer.json()["items"]) == 2,
+    )
+    first, second = (UUID(job["id"]) for job in answer.json()["items"])
     job_id = await other.create()
     detail = await other.job(job_id)
     assert (detail["state"], detail["queue_position"]) == ("queued", 1), (

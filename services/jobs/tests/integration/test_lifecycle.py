@@ -17,24 +17,15 @@ from common.events import (
     JobFailed,
     JobStarted,
     JobTranscribed,
-    MetadataEnriched,
     MetadataFailed,
     PlanWork,
     keys,
 )
+from common.testing import eventually
+from common.testing.events import audio_planned, chunk_planned, chunk_transcribed, metadata_enriched, transcript_ready
 
 from .conftest import StartPlatform
-from .jobs_harness import (
-    Person,
-    Platform,
-    audio_planned,
-    chunk_planned,
-    chunk_transcribed,
-    read_job,
-    sent,
-    transcript_ready,
-    until,
-)
+from .jobs_harness import Person, Platform, read_job, sent
 
 pytestmark = pytest.mark.integration
 
@@ -42,28 +33,17 @@ pytestmark = pytest.mark.integration
 async def started(platform: Platform, person: Person) -> UUID:
     """Create a job and wait until its plan is sent."""
     job_id = await person.create()
-
-    async def ordered() -> bool:
-        return bool(platform.workers.of(job_id, PlanWork))
-
-    await until(ordered)
+    await eventually(lambda: platform.workers.of(job_id, PlanWork))
     return job_id
-
-
-async def in_state(person: Person, job_id: UUID, state: str) -> None:
-    async def reached() -> bool:
-        return bool((await person.job(job_id))["state"] == state)
-
-    await until(reached)
 
 
 async def settled(platform: Platform) -> None:
     """Wait until all earlier events are handled: a marker passes through the same queue."""
     person = platform.person()
     job_id = await person.create()
-    await in_state(person, job_id, "processing")
+    await person.reached(job_id, "processing")
     await platform.broker.publish(AudioRejected(job_id=job_id, attempt=1, reason_code="no_audio", reason="None."))
-    await in_state(person, job_id, "failed")
+    await person.reached(job_id, "failed")
 
 
 async def test_a_recording_becomes_a_transcript(platform: Platform) -> None:
@@ -76,47 +56,31 @@ async def test_a_recording_becomes_a_transcript(platform: Platform) -> None:
 
     for chunk in (0, 1):
         await broker.publish(chunk_planned(job_id, chunk))
-
-    async def both_dispatched() -> bool:
-        return len(workers.of(job_id, ChunkWork)) == 2
-
-    await until(both_dispatched)
+    await eventually(lambda: len(workers.of(job_id, ChunkWork)) == 2)
     assert [(work.chunk, work.language) for work in workers.of(job_id, ChunkWork)] == [(0, "en"), (1, "en")]
     await broker.publish(chunk_transcribed(job_id, 0))
-
-    async def one_done() -> bool:
-        return bool((await person.job(job_id))["chunks_done"] == 1)
-
-    await until(one_done)
+    await eventually(lambda: person.job(job_id), lambda job: job["chunks_done"] == 1)
     job = await person.job(job_id)
     assert (job["stage"], job["progress"], job["chunks_total"]) == ("transcribing", 0.25, 2)
     await broker.publish(audio_planned(job_id, 2))
-
-    async def plan_known() -> bool:
-        return bool((await person.job(job_id))["progress"] == 0.5)
-
-    await until(plan_known)
+    await eventually(lambda: person.job(job_id), lambda job: job["progress"] == 0.5)
     assert not workers.of(job_id, AssembleWork)
     await broker.publish(chunk_transcribed(job_id, 1))
-
-    async def assembling() -> bool:
-        return bool(workers.of(job_id, AssembleWork))
-
-    await until(assembling)
+    await eventually(lambda: workers.of(job_id, AssembleWork))
     (assemble,) = workers.of(job_id, AssembleWork)
     assert assemble.result_keys == [keys.result(job_id, 1, 0), keys.result(job_id, 1, 1)]
     assert assemble.plan_key == keys.plan(job_id, 1)
     assert (await person.job(job_id))["stage"] == "assembling"
 
     await broker.publish(transcript_ready(job_id))
-    await in_state(person, job_id, "enriching")
+    await person.reached(job_id, "enriching")
     job = await person.job(job_id)
     assert (job["transcript_attempt"], job["formats"]) == (1, ["json", "srt", "vtt", "txt", "tsv"])
     (transcribed,) = await sent(platform.sessions, JobTranscribed)
     assert transcribed.transcript_key == keys.transcript(job_id, 1, "json")
 
-    await broker.publish(MetadataEnriched(job_id=job_id, attempt=1, metadata_key=keys.metadata(job_id)))
-    await in_state(person, job_id, "completed")
+    await broker.publish(metadata_enriched(job_id))
+    await person.reached(job_id, "completed")
     job = await person.job(job_id)
     assert (job["stage"], job["progress"], job["reason_code"]) == ("done", 1.0, None)
     assert (job["chunks_total"], job["chunks_done"], job["language"]) == (2, 2, "en")
@@ -151,11 +115,7 @@ async def test_events_are_applied_in_any_order_and_once(platform: Platform) -> N
     ]
     for report in reports:
         await broker.publish(report)
-
-    async def assembling() -> bool:
-        return bool(workers.of(job_id, AssembleWork))
-
-    await until(assembling)
+    await eventually(lambda: workers.of(job_id, AssembleWork))
     await settled(platform)
     (assemble,) = workers.of(job_id, AssembleWork)
     assert assemble.result_keys == [keys.result(job_id, 1, 0), keys.result(job_id, 1, 1)]
@@ -170,16 +130,12 @@ async def test_a_silent_recording_completes_with_a_reason(platform: Platform) ->
     person, broker, workers = platform.person(), platform.broker, platform.workers
     job_id = await started(platform, person)
     await broker.publish(audio_planned(job_id, 0))
-
-    async def assembling() -> bool:
-        return bool(workers.of(job_id, AssembleWork))
-
-    await until(assembling)
+    await eventually(lambda: workers.of(job_id, AssembleWork))
     assert workers.of(job_id, AssembleWork)[0].result_keys == []
     await broker.publish(transcript_ready(job_id, words=0))
-    await in_state(person, job_id, "enriching")
-    await broker.publish(MetadataEnriched(job_id=job_id, attempt=1, metadata_key=keys.metadata(job_id)))
-    await in_state(person, job_id, "completed")
+    await person.reached(job_id, "enriching")
+    await broker.publish(metadata_enriched(job_id))
+    await person.reached(job_id, "completed")
     job = await person.job(job_id)
     assert (job["reason_code"], job["progress"]) == ("no_speech", 1.0)
     assert "No speech" in job["reason"]
@@ -199,16 +155,12 @@ async def test_a_rejected_recording_fails_with_the_transcribers_reason(platform:
     await platform.broker.publish(
         AudioRejected(job_id=job_id, attempt=1, reason_code="too_long", reason="It is longer than 24 hours.")
     )
-    await in_state(person, job_id, "failed")
+    await person.reached(job_id, "failed")
     job = await person.job(job_id)
     assert (job["reason_code"], job["reason"], job["stage"]) == ("too_long", "It is longer than 24 hours.", "done")
     (failed,) = await sent(platform.sessions, JobFailed)
     assert (failed.job_id, failed.reason_code) == (job_id, "too_long")
-
-    async def is_cancelled() -> bool:
-        return [CancelJob.model_validate_json(body).job_id for body in cancelled] == [job_id]
-
-    await until(is_cancelled)
+    await eventually(lambda: [CancelJob.model_validate_json(body).job_id for body in cancelled] == [job_id])
     await listener.close()
     # What is still under way changes nothing any more.
     before = await but_for_costs(person, job_id)
@@ -233,7 +185,7 @@ async def test_events_of_another_attempt_are_ignored(platform: Platform) -> None
         await broker.publish(audio_planned(job_id, 1, attempt=attempt))
         await broker.publish(transcript_ready(job_id, attempt=attempt))
         await broker.publish(AudioRejected(job_id=job_id, attempt=attempt, reason_code="x", reason="x"))
-        await broker.publish(MetadataEnriched(job_id=job_id, attempt=attempt, metadata_key="x"))
+        await broker.publish(metadata_enriched(job_id, attempt=attempt))
     await settled(platform)
     assert await but_for_costs(person, job_id) == before
     assert not platform.workers.of(job_id, ChunkWork)
@@ -243,9 +195,9 @@ async def test_failed_metadata_does_not_fail_the_job(platform: Platform) -> None
     person, broker = platform.person(), platform.broker
     job_id = await started(platform, person)
     await broker.publish(transcript_ready(job_id))
-    await in_state(person, job_id, "enriching")
+    await person.reached(job_id, "enriching")
     await broker.publish(MetadataFailed(job_id=job_id, attempt=1, reason="The text is in no known language."))
-    await in_state(person, job_id, "completed")
+    await person.reached(job_id, "completed")
     job = await person.job(job_id)
     assert job["reason_code"] == "enrichment_failed"
     assert "no known language" in job["reason"]
@@ -266,28 +218,20 @@ async def test_deleting_a_running_job_leaves_no_rows(start: StartPlatform) -> No
     job_id = await started(platform, person)
     next_id = await person.create()
     await broker.publish(chunk_planned(job_id, 0))
-
-    async def dispatched() -> bool:
-        return bool(platform.workers.of(job_id, ChunkWork))
-
-    await until(dispatched)
+    await eventually(lambda: platform.workers.of(job_id, ChunkWork))
     answer = await person.http.delete(f"/jobs/{job_id}")
     assert (answer.status_code, answer.content) == (204, b"")
     assert (await person.http.get(f"/jobs/{job_id}")).status_code == 404
     assert (await person.http.delete(f"/jobs/{job_id}")).status_code == 404
     facts = await sent(platform.sessions, JobCancelled, JobDeleted)
     assert [(type(fact), fact.job_id) for fact in facts] == [(JobCancelled, job_id), (JobDeleted, job_id)]
-
-    async def is_cancelled() -> bool:
-        return cancelled == [job_id]
-
-    await until(is_cancelled)
+    await eventually(lambda: cancelled == [job_id])
     await listener.close()
     # Its slot is free, and the worker's late result is ignored.
-    await in_state(person, next_id, "processing")
+    await person.reached(next_id, "processing")
     await broker.publish(chunk_transcribed(job_id, 0))
     await broker.publish(AudioRejected(job_id=next_id, attempt=1, reason_code="no_audio", reason="None."))
-    await in_state(person, next_id, "failed")
+    await person.reached(next_id, "failed")
     assert (await person.http.get(f"/jobs/{job_id}")).status_code == 404
 
 
@@ -295,15 +239,11 @@ async def test_an_expired_job_is_deleted_and_an_unfinished_one_is_not(platform: 
     person, broker = platform.person(), platform.broker
     over, running = await started(platform, person), await started(platform, person)
     await broker.publish(AudioRejected(job_id=over, attempt=1, reason_code="no_audio", reason="None."))
-    await in_state(person, over, "failed")
+    await person.reached(over, "failed")
     finished_at = (await person.job(over))["finished_at"]
     for job_id in (over, running):
         await broker.publish(JobExpired(job_id=job_id, owner_id=person.id, finished_at=finished_at))
-
-    async def deleted() -> bool:
-        return (await person.http.get(f"/jobs/{over}")).status_code == 404
-
-    await until(deleted)
+    await eventually(lambda: person.http.get(f"/jobs/{over}"), lambda answer: answer.status_code == 404)
     await settled(platform)
     assert (await person.job(running))["state"] == "processing"
     assert [fact.job_id for fact in await sent(platform.sessions, JobDeleted)] == [over]

@@ -13,11 +13,12 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from common import context, logging
 from common.events.archive import ArchivedLines
 from common.messaging import RawMessage
+from common.testing import eventually
 from jobs.logs.archive import LogArchive
 from jobs.settings import Settings
 from jobs.tables import LogRecord
 
-from .jobs_harness import Person, Platform, until
+from .jobs_harness import Person, Platform
 
 pytestmark = pytest.mark.integration
 
@@ -70,12 +71,7 @@ async def test_a_job_log_is_readable_by_its_owner(platform: Platform, logging_re
     job_id = await person.create()
     with context.bound(job_id=job_id):
         structlog.get_logger("test").info("said in the name of the job", answer=42)
-
-    async def all_there() -> list[str] | None:
-        events = await events_of(person, job_id)
-        return events if len(events) >= 3 else None
-
-    events = await until(all_there)
+    events = await eventually(lambda: events_of(person, job_id), lambda events: len(events) >= 3)
     assert events.index("job queued") < events.index("job started")
     assert "said in the name of the job" in events
     page = (await person.http.get(f"/jobs/{job_id}/logs", params={"limit": 1})).json()

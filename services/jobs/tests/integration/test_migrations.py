@@ -1,12 +1,11 @@
 """Migrations produce the tables, and the service refuses to run on an older schema."""
 
 import pytest
-from alembic.autogenerate import compare_metadata
-from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from common import database
+from common.testing.schema import differences
 from jobs.app import MIGRATIONS, create_app
 from jobs.settings import Settings
 from jobs.tables import Base
@@ -17,12 +16,7 @@ pytestmark = pytest.mark.integration
 
 
 async def test_migrations_lead_to_the_tables(engine: AsyncEngine) -> None:
-    def differences(connection: Connection) -> list[object]:
-        context = MigrationContext.configure(connection, opts={"compare_server_default": True, "compare_type": True})
-        return list(compare_metadata(context, Base.metadata))
-
-    async with engine.connect() as connection:
-        assert await connection.run_sync(differences) == []
+    assert await differences(engine, Base.metadata) == []
 
 
 async def test_migrating_twice_changes_nothing(migrated_url: str, engine: AsyncEngine) -> None:

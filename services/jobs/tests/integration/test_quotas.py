@@ -9,9 +9,10 @@ import pytest
 from sqlalchemy import text
 
 from common.events import JobCreated
+from common.testing.events import audio_planned
 
 from .conftest import StartPlatform
-from .jobs_harness import Person, Platform, a_new_job, audio_planned, sent
+from .jobs_harness import Person, Platform, a_new_job, sent
 
 pytestmark = pytest.mark.integration
 

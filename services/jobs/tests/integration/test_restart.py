@@ -14,20 +14,12 @@ from common.events import (
     JobCancelled,
     PlanWork,
     RecordingWarning,
-    WorkerHeartbeat,
     keys,
 )
+from common.testing import eventually
+from common.testing.events import audio_planned, chunk_planned, chunk_transcribed, transcript_ready, worker_heartbeat
 
-from .jobs_harness import (
-    Person,
-    Platform,
-    audio_planned,
-    chunk_planned,
-    chunk_transcribed,
-    sent,
-    transcript_ready,
-    until,
-)
+from .jobs_harness import Person, Platform, sent
 
 pytestmark = pytest.mark.integration
 
@@ -39,12 +31,7 @@ async def half_done(platform: Platform, person: Person) -> UUID:
     for chunk in (0, 1):
         await platform.broker.publish(chunk_planned(job_id, chunk))
     await platform.broker.publish(chunk_transcribed(job_id, 0))
-
-    async def counted() -> bool:
-        job = await person.job(job_id)
-        return bool((job["chunks_done"], job["chunks_total"]) == (1, 2))
-
-    await until(counted)
+    await eventually(lambda: person.job(job_id), lambda job: (job["chunks_done"], job["chunks_total"]) == (1, 2))
     return job_id
 
 
@@ -66,11 +53,7 @@ async def test_cancelling_stops_the_workers_and_keeps_the_text(platform: Platfor
             "cancelled",
         )
     assert len(await sent(platform.sessions, JobCancelled)) == 1
-
-    async def consumed() -> bool:
-        return [(notice.job_id, notice.attempt) for notice in notices] == [(job_id, 1)]
-
-    await until(consumed)
+    await eventually(lambda: [(notice.job_id, notice.attempt) for notice in notices] == [(job_id, 1)])
     await listener.close()
     transcript = (await person.http.get(f"/jobs/{job_id}/transcript")).json()
     assert (transcript["complete"], transcript["text"]) == (False, "text of chunk 0")
@@ -104,11 +87,7 @@ async def test_source_and_warnings_of_a_plan_are_shown_and_warnings_belong_to_th
     warning = RecordingWarning(code="other_tracks_have_speech", text="There is speech on track 2.")
     planned = audio_planned(job_id, 2).model_copy(update={"source": source, "warnings": [warning]})
     await broker.publish(planned)
-
-    async def known() -> bool:
-        return bool((await person.job(job_id))["warnings"])
-
-    await until(known)
+    await eventually(lambda: person.job(job_id), lambda job: job["warnings"])
     job = await person.job(job_id)
     assert job["warnings"] == [warning.model_dump()]
     assert [track["title"] for track in job["source"]["tracks"]] == ["a\N{REPLACEMENT CHARACTER}b", None]
@@ -139,11 +118,7 @@ async def test_another_track_is_another_option_and_reuses_nothing(platform: Plat
         job = await person.reached(job_id, "processing")
         assert job["options"]["track"] == track
         await platform.broker.publish(chunk_planned(job_id, 0, attempt=job["attempt"]))
-
-        async def counted() -> bool:
-            return bool((await person.job(job_id))["chunks_total"])
-
-        await until(counted)
+        await eventually(lambda: person.job(job_id), lambda job: job["chunks_total"])
         # With the first attempt's choice its result is taken over, with any other it is not.
         assert (await person.job(job_id))["chunks_done"] == (1 if track is None else 0)
 
@@ -166,18 +141,10 @@ async def test_a_restart_with_the_same_options_reuses_finished_chunks(platform: 
     for chunk in (0, 1):
         await broker.publish(chunk_planned(job_id, chunk, attempt=2))
     await broker.publish(audio_planned(job_id, 2, attempt=2))
-
-    async def dispatched() -> list[ChunkWork]:
-        return [work for work in platform.workers.of(job_id, ChunkWork) if work.attempt == 2]
-
-    (work,) = await until(dispatched)
+    (work,) = await eventually(lambda: [work for work in platform.workers.of(job_id, ChunkWork) if work.attempt == 2])
     assert work.chunk == 1, "chunk 0 is not decoded again"
     await broker.publish(chunk_transcribed(job_id, 1, attempt=2))
-
-    async def assembled() -> list[AssembleWork]:
-        return platform.workers.of(job_id, AssembleWork)
-
-    (assembly,) = await until(assembled)
+    (assembly,) = await eventually(lambda: platform.workers.of(job_id, AssembleWork))
     assert assembly.attempt == 2
     assert assembly.result_keys == [keys.result(job_id, 1, 0), keys.result(job_id, 2, 1)]
     await platform.complete(person, job_id, attempt=2)
@@ -209,20 +176,14 @@ async def test_another_plan_or_other_options_reuse_nothing(platform: Platform) -
     await person.http.post(f"/jobs/{job_id}/restart")
     await person.reached(job_id, "processing")
     await platform.broker.publish(chunk_planned(job_id, 0, attempt=2, seconds=30.0))
-
-    async def dispatched() -> list[int]:
-        return [work.chunk for work in platform.workers.of(job_id, ChunkWork) if work.attempt == 2]
-
-    assert await until(dispatched) == [0]
+    assert await eventually(
+        lambda: [work.chunk for work in platform.workers.of(job_id, ChunkWork) if work.attempt == 2]
+    ) == [0]
     await person.http.post(f"/jobs/{job_id}/cancel")
     await person.http.post(f"/jobs/{job_id}/restart", json={"initial_prompt": "Names: Zoë.", "hotwords": "Krzysztof"})
     await person.reached(job_id, "processing")
     await platform.broker.publish(chunk_planned(job_id, 0, attempt=3))
-
-    async def dispatched_again() -> list[ChunkWork]:
-        return [work for work in platform.workers.of(job_id, ChunkWork) if work.attempt == 3]
-
-    (work,) = await until(dispatched_again)
+    (work,) = await eventually(lambda: [work for work in platform.workers.of(job_id, ChunkWork) if work.attempt == 3])
     assert (work.options.initial_prompt, work.options.hotwords) == ("Names: Zoë.", "Krzysztof")
 
 
@@ -237,13 +198,13 @@ async def test_the_old_transcript_stays_until_the_new_one_is_complete(platform: 
     plan = platform.workers.of(job_id, PlanWork)[-1]
     assert (plan.attempt, plan.options.model) == (2, "small")
     await platform.broker.publish(chunk_planned(job_id, 0, attempt=2))
-    await platform.broker.publish(chunk_transcribed(job_id, 0, attempt=2, said="new words"))
+    await platform.broker.publish(chunk_transcribed(job_id, 0, attempt=2, text="new words"))
 
     async def new_text() -> bool:
         partial = (await person.http.get(f"/jobs/{job_id}/transcript", params={"attempt": 2})).json()
         return bool(partial["text"] == "new words" and not partial["complete"])
 
-    await until(new_text)
+    await eventually(new_text)
     old = (await person.http.get(f"/jobs/{job_id}/transcript")).json()
     assert (old["attempt"], old["text"], old["complete"]) == (1, "old words", True)
     assert [job["id"] for job in (await person.http.get("/jobs", params={"q": "old"})).json()["items"]] == [str(job_id)]
@@ -267,11 +228,7 @@ async def test_late_results_of_a_cancelled_attempt_change_nothing_after_a_restar
     await platform.broker.publish(chunk_transcribed(job_id, 1))
     await platform.broker.publish(transcript_ready(job_id))
     await platform.broker.publish(chunk_planned(job_id, 0, attempt=2))
-
-    async def planned() -> bool:
-        return bool((await person.job(job_id))["chunks_total"])
-
-    await until(planned)
+    await eventually(lambda: person.job(job_id), lambda job: job["chunks_total"])
     job = await person.job(job_id)
     assert (job["state"], job["attempt"], job["transcript_attempt"]) == ("processing", 2, None)
 
@@ -282,8 +239,7 @@ async def test_a_restart_refuses_unknown_values(platform: Platform) -> None:
     await person.http.post(f"/jobs/{job_id}/cancel")
     answer = await person.http.post(f"/jobs/{job_id}/restart", json={"beam_size": 5})
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
-    beat = WorkerHeartbeat(worker="w", host="h", pid=1, device="cpu", engine="canned", models=["base"], version="1")
-    await platform.broker.broadcast(beat)
+    await platform.broker.broadcast(worker_heartbeat())
 
     async def refused() -> bool:
         answer = await person.http.post(f"/jobs/{job_id}/restart", json={"model": "large-v3"})
@@ -291,4 +247,4 @@ async def test_a_restart_refuses_unknown_values(platform: Platform) -> None:
             await person.http.post(f"/jobs/{job_id}/cancel")
         return bool(answer.status_code == 422 and answer.json()["code"] == "model_not_available")
 
-    await until(refused)
+    await eventually(refused)

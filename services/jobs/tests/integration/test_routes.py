@@ -4,15 +4,16 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-import httpx
 import pytest
 from sqlalchemy import update
 
-from common.events import JobCreated, JobOptions, WorkerHeartbeat
+from common.events import JobCreated, JobOptions
+from common.testing import eventually
+from common.testing.events import worker_heartbeat
 from jobs.tables import Job
 
 from .conftest import StartPlatform
-from .jobs_harness import Platform, a_new_job, sent, until
+from .jobs_harness import Platform, a_new_job, sent
 
 pytestmark = pytest.mark.integration
 
@@ -125,7 +126,7 @@ async def test_listing_filters_by_state_and_refuses_foreign_cursors(start: Start
         jobs = (await person.http.get("/jobs")).json()["items"]
         return [job["state"] for job in jobs] == ["queued", "processing"]
 
-    await until(states)
+    await eventually(states)
     queued = (await person.http.get("/jobs", params={"state": "queued"})).json()["items"]
     assert [job["state"] for job in queued] == ["queued"]
     assert (await person.http.get("/jobs", params={"cursor": "nonsense"})).json()["code"] == "invalid_cursor"
@@ -136,16 +137,11 @@ async def test_a_model_that_no_live_worker_serves_is_refused_by_name(platform: P
     person = platform.person()
     new = a_new_job(model="large-v3")
     await person.create(new)  # no worker is known yet, so it may come
-    beat = WorkerHeartbeat(
-        worker="w1", host="h", pid=1, device="cpu", engine="canned", models=["tiny", "base"], version="1"
+    await platform.broker.broadcast(worker_heartbeat(models=["tiny", "base"]))
+    answer = await eventually(
+        lambda: person.http.post("/jobs", json=a_new_job(model="large-v3").model_dump(mode="json")),
+        lambda answer: answer.status_code == 422,
     )
-    await platform.broker.broadcast(beat)
-
-    async def refused() -> httpx.Response | None:
-        answer = await person.post(a_new_job(model="large-v3"))
-        return answer if answer.status_code == 422 else None
-
-    answer = await until(refused)
     problem = answer.json()
     assert (problem["code"], problem["available"]) == ("model_not_available", ["base", "tiny"])
     assert "large-v3" in problem["detail"]

@@ -6,9 +6,10 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
+from common.testing.events import audio_planned, chunk_planned, chunk_transcribed
 from jobs.loops.search_terms import write_terms
 
-from .jobs_harness import Person, Platform, a_new_job, audio_planned, chunk_planned, chunk_transcribed
+from .jobs_harness import Person, Platform, a_new_job
 
 pytestmark = pytest.mark.integration
 

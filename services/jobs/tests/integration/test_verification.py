@@ -7,11 +7,13 @@ import pytest
 from sqlalchemy import text
 
 from common.events import AssembleWork, ChunkVerified, VerifyWork
+from common.testing import eventually
+from common.testing.events import audio_planned, chunk_planned, chunk_transcribed
 from jobs.service import Resources, Verifications
 from jobs.service.verification import outcome_of
 
 from .conftest import StartPlatform
-from .jobs_harness import Person, Platform, a_new_job, audio_planned, chunk_planned, chunk_transcribed, sent, until
+from .jobs_harness import Person, Platform, a_new_job, sent
 
 pytestmark = pytest.mark.integration
 
@@ -38,11 +40,9 @@ def answer(work: VerifyWork, stored: str | None = GOOD, decoded: str | None = GO
 
 
 async def ended(person: Person, job_id: UUID, verification: str) -> dict[str, Any]:
-    async def over() -> dict[str, Any] | None:
-        view = (await person.http.get(f"/jobs/{job_id}/verifications/{verification}")).json()
-        return view if view["finished_at"] else None
-
-    view: dict[str, Any] = await until(over)
+    path = f"/jobs/{job_id}/verifications/{verification}"
+    answer = await eventually(lambda: person.http.get(path), lambda answer: answer.json()["finished_at"])
+    view: dict[str, Any] = answer.json()
     return view
 
 
@@ -124,11 +124,7 @@ async def test_costs_cover_all_attempts(platform: Platform) -> None:
         await broker.publish(chunk_planned(job_id, chunk))
     measured = {"cpu_seconds": 1.25, "gpu_seconds": 0.5, "wasted_seconds": 0.25, "deliveries": 2}
     await broker.publish(chunk_transcribed(job_id, 0).model_copy(update=measured))
-
-    async def counted() -> bool:
-        return bool((await person.job(job_id))["chunks_done"])
-
-    await until(counted)
+    await eventually(lambda: person.job(job_id), lambda job: job["chunks_done"])
     await person.http.post(f"/jobs/{job_id}/cancel")
     await broker.publish(chunk_transcribed(job_id, 1).model_copy(update={"cpu_seconds": 1.0}))
     await person.http.post(f"/jobs/{job_id}/restart")

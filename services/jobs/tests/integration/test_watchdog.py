@@ -7,22 +7,14 @@ from prometheus_client import REGISTRY
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
-from common.events import AssembleWork, ChunkWork, JobCompleted, JobFailed, MetadataEnriched, PlanWork
+from common.events import AssembleWork, ChunkWork, JobCompleted, JobFailed, PlanWork
+from common.testing.events import audio_planned, chunk_planned, chunk_transcribed, metadata_enriched, transcript_ready
 from jobs.loops.dispatch import Dispatcher
 from jobs.loops.watchdog import Watchdog
 from jobs.service import JobCreation, JobLifecycle, Resources
 from jobs.settings import Settings
 
-from .jobs_harness import (
-    a_new_job,
-    an_identity,
-    audio_planned,
-    chunk_planned,
-    chunk_transcribed,
-    read_job,
-    sent,
-    transcript_ready,
-)
+from .jobs_harness import a_new_job, an_identity, read_job, sent
 
 pytestmark = pytest.mark.integration
 
@@ -198,9 +190,7 @@ async def test_waiting_for_metadata_times_out(
     assert completed.note == job.reason
     # Late metadata removes the note.
     async with sessions.begin() as session:
-        await JobLifecycle(session, resources).metadata_enriched(
-            MetadataEnriched(job_id=job_id, attempt=1, metadata_key="k")
-        )
+        await JobLifecycle(session, resources).metadata_enriched(metadata_enriched(job_id))
     job = await read_job(sessions, job_id)
     assert (job.state, job.reason_code, job.reason) == ("completed", None, None)
     assert len(await sent(sessions, JobCompleted)) == 1

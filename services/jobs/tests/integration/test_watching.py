@@ -9,9 +9,10 @@ import pytest
 from prometheus_client import REGISTRY
 
 from common.events import AudioRejected
+from common.testing import eventually
 
 from .conftest import StartPlatform
-from .jobs_harness import Person, Platform, until
+from .jobs_harness import Person, Platform
 
 pytestmark = pytest.mark.integration
 
@@ -125,16 +126,11 @@ async def test_watchers_are_limited_and_release_their_slots(start: StartPlatform
     job_id = await person.create()
     await person.reached(job_id, "processing")
     live = asyncio.create_task(followed(person, job_id))
-
-    async def refused() -> bool:
-        answer = await person.http.get(f"/jobs/{job_id}/events", params={"after": 1})
-        return bool(answer.status_code == 503 and answer.json()["code"] == "too_many_watchers")
-
-    async def following() -> bool:
-        return REGISTRY.get_sample_value("verbatim_event_watchers") == 1.0
-
-    await until(following)
-    await until(refused)
+    await eventually(lambda: REGISTRY.get_sample_value("verbatim_event_watchers") == 1.0)
+    await eventually(
+        lambda: person.http.get(f"/jobs/{job_id}/events", params={"after": 1}),
+        lambda answer: answer.status_code == 503 and answer.json()["code"] == "too_many_watchers",
+    )
     await person.http.post(f"/jobs/{job_id}/cancel")
     await live
     assert (await followed(person, job_id))[-1]["state"] == "cancelled"

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import time, timedelta
 from typing import Any
@@ -12,8 +12,10 @@ import pytest
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
-from common.events import JobCreated, JobDeleted, JobOptions, JobTranscribed, UserDeleted, keys
+from common.events import JobDeleted, UserDeleted, keys
 from common.storage import ObjectStore
+from common.testing import eventually
+from common.testing.events import job_created, job_transcribed
 from common.web.errors import QuotaExceeded
 from common.web.identity import Identity
 from metadata.analysis.extractor import Extractor
@@ -57,16 +59,7 @@ class Desk:
             "segments": [{"start": 0, "end": 6, "text": TEXT}],
         }
         await self.store.put(key, json.dumps(transcript).encode(), "application/json")
-        event = JobTranscribed(
-            job_id=job_id,
-            owner_id=self.owner,
-            attempt=attempt,
-            transcript_key=key,
-            duration_seconds=8,
-            speech_seconds=6,
-            segments=1,
-            words=12,
-        )
+        event = job_transcribed(job_id, attempt=attempt, owner_id=self.owner, duration_seconds=8, speech_seconds=6)
         async with self.sessions.begin() as session:
             assert await EnrichmentService(session).request(event)
         assert await EnrichmentWorker(self.engine, self.sessions, self.store, self.settings).step()
@@ -175,15 +168,7 @@ async def test_without_a_language_model_the_error_names_the_setting(desk: Desk) 
 
 
 async def test_job_without_a_transcript_is_not_ready_rather_than_unknown(desk: Desk) -> None:
-    event = JobCreated(
-        job_id=uuid4(),
-        owner_id=desk.owner,
-        file_name="a.wav",
-        source_key="uploads/a/source",
-        size_bytes=1,
-        sha256="0" * 64,
-        options=JobOptions(),
-    )
+    event = job_created(owner_id=desk.owner)
     async with desk.sessions.begin() as session:
         await on_job_created(event, session, None)
         await on_job_created(event, session, None)
@@ -241,7 +226,7 @@ async def test_work_that_lasts_longer_than_the_lease_stays_with_its_worker(desk:
     server = ChatServer(Said(seconds=1.5))
     async with desk.worker(server, enrichment_lease_seconds=0.6) as worker:
         working = asyncio.create_task(worker.step())
-        await eventually(lambda: _asked(server))
+        await eventually(lambda: server.requests)
         await asyncio.sleep(0.9)  # longer than the lease, shorter than the response takes
         async with desk.sessions.begin() as session:
             assert await AnalysisRepository(session).claim(timedelta(minutes=1)) is None
@@ -277,7 +262,7 @@ async def test_job_deleted_during_the_analysis_gets_no_metadata(desk: Desk) -> N
     server = ChatServer(Said(seconds=0.5))
     async with desk.worker(server) as worker:
         working = asyncio.create_task(worker.step())
-        await eventually(lambda: _asked(server))
+        await eventually(lambda: server.requests)
         await desk.store.delete(keys.metadata(job_id))
         async with desk.sessions.begin() as session:
             await on_job_deleted(JobDeleted(job_id=job_id, owner_id=desk.owner), session, None)
@@ -293,17 +278,6 @@ async def test_pending_analyses_fail_when_the_key_is_removed(desk: Desk) -> None
     shown = await desk.shown(job_id)
     assert shown is not None
     assert (shown.state, shown.reason_code) == ("failed", "not_configured")
-
-
-async def _asked(server: ChatServer) -> bool:
-    return bool(server.requests)
-
-
-async def eventually(condition: Callable[[], Awaitable[bool]], seconds: float = 10.0) -> None:
-    """Wait until the condition holds."""
-    async with asyncio.timeout(seconds):
-        while not await condition():  # noqa: ASYNC110 - another thread
-            await asyncio.sleep(0.02)
 
 
 async def test_analyses_are_counted_by_user_and_day_including_repeated_ones(desk: Desk) -> None:

@@ -3,12 +3,10 @@
 import asyncio
 
 import pytest
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
-from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from common import database
+from common.testing.schema import differences
 from metadata.app import MIGRATIONS
 from metadata.tables import Base
 
@@ -16,12 +14,7 @@ pytestmark = pytest.mark.integration
 
 
 async def test_migrated_schema_matches_the_tables(engine: AsyncEngine) -> None:
-    def drift(connection: Connection) -> object:
-        context = MigrationContext.configure(connection, opts={"compare_server_default": True})
-        return compare_metadata(context, Base.metadata)
-
-    async with engine.connect() as connection:
-        assert await connection.run_sync(drift) == []
+    assert await differences(engine, Base.metadata) == []
     await database.require_current(engine, MIGRATIONS)
 
 

@@ -2,25 +2,23 @@
 
 import asyncio
 import json
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
 import httpx
-import jwt
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fastapi import FastAPI
 from pydantic import SecretStr
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
-from common import database
-from common.events import SUBSCRIBERS, Event, JobDeleted, JobTranscribed, MetadataEnriched, keys
-from common.messaging import Broker, EventConsumer
+from common.events import Event, JobDeleted, JobTranscribed, MetadataEnriched, keys
+from common.messaging import Broker
 from common.storage import ObjectStore
-from common.web import TokenVerifier
+from common.testing import Issuer, eventually
+from common.testing.events import job_transcribed
+from common.testing.messages import received_by
 from metadata.app import create_app
 from metadata.settings import Settings
 from metadata.tables import Inbox
@@ -28,23 +26,8 @@ from support.chat_server import INSIGHT, ChatServer
 
 pytestmark = pytest.mark.integration
 
-KEY = Ed25519PrivateKey.generate()
+Sessions = async_sessionmaker[AsyncSession]
 TEXT = "The harbour is quiet. Ships leave the harbour at dawn, and the harbour sleeps again."
-
-
-def token(user_id: UUID, role: str = "user") -> str:
-    """An access token as the auth service issues it."""
-    claims = {"iss": "verbatim", "aud": "verbatim", "sub": str(user_id), "name": "ann", "role": role}
-    now = int(time.time())
-    return jwt.encode(
-        claims | {"iat": now, "exp": now + 60}, KEY, algorithm="EdDSA", headers={"kid": "k1", "typ": "at+jwt"}
-    )
-
-
-def published_keys(_request: httpx.Request) -> httpx.Response:
-    """The key set of the auth service."""
-    public = json.loads(jwt.algorithms.OKPAlgorithm.to_jwk(KEY.public_key()))
-    return httpx.Response(200, json={"keys": [public | {"kid": "k1", "alg": "EdDSA", "use": "sig"}]})
 
 
 @dataclass
@@ -56,6 +39,7 @@ class Running:
     broker: Broker
     store: ObjectStore
     received: asyncio.Queue[Event]
+    issuer: Issuer
 
     async def get(self, job_id: UUID, bearer: str | None) -> httpx.Response:
         """Request the metadata of a job."""
@@ -80,67 +64,36 @@ def settings_with_key(connected_settings: Settings, language_model: ChatServer) 
 
 
 @pytest.fixture
-async def running(settings_with_key: Settings, engine: AsyncEngine, store: ObjectStore) -> AsyncIterator[Running]:
-    async with run(settings_with_key, engine, store) as service:
+async def running(
+    settings_with_key: Settings, sessions: Sessions, store: ObjectStore, issuer: Issuer
+) -> AsyncIterator[Running]:
+    async with run(settings_with_key, sessions, store, issuer) as service:
         yield service
 
 
 @pytest.fixture
-async def keyless(connected_settings: Settings, engine: AsyncEngine, store: ObjectStore) -> AsyncIterator[Running]:
-    async with run(connected_settings, engine, store) as service:
+async def keyless(
+    connected_settings: Settings, sessions: Sessions, store: ObjectStore, issuer: Issuer
+) -> AsyncIterator[Running]:
+    async with run(connected_settings, sessions, store, issuer) as service:
         yield service
 
 
 @asynccontextmanager
-async def run(settings: Settings, engine: AsyncEngine, store: ObjectStore) -> AsyncIterator[Running]:
+async def run(settings: Settings, sessions: Sessions, store: ObjectStore, issuer: Issuer) -> AsyncIterator[Running]:
     """A running service with its publisher and consumer."""
     app = create_app(settings)
-    received: asyncio.Queue[Event] = asyncio.Queue()
-
-    async def receive(event: Event, _session: AsyncSession, _resources: None) -> None:
-        received.put_nowait(event)
-
-    async with app.router.lifespan_context(app):
-        keys_client = httpx.AsyncClient(transport=httpx.MockTransport(published_keys))
-        app.state.verifier = TokenVerifier(settings, keys_client)
-        broker = await Broker.connect(settings, "jobs")
-        jobs = EventConsumer(
-            broker,
-            service="jobs",
-            sessions=database.sessions(engine),
-            inbox=Inbox,
-            subscriptions={event: receive for event, services in SUBSCRIBERS.items() if "jobs" in services},
-            resources=None,
-        )
-        await jobs.start()
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://metadata") as client:
-            yield Running(app, client, broker, store, received)
-        await jobs.stop()
-        await broker.close()
-        await keys_client.aclose()
-
-
-async def eventually(condition: Callable[[], Awaitable[bool]], seconds: float = 15.0) -> None:
-    """Wait until the condition holds."""
-    deadline = time.monotonic() + seconds
-    while not await condition():
-        assert time.monotonic() < deadline, "did not happen in time"
-        await asyncio.sleep(0.05)
+    async with (
+        app.router.lifespan_context(app),
+        received_by("jobs", settings, sessions, Inbox) as (broker, received),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://metadata") as client,
+    ):
+        yield Running(app, client, broker, store, received, issuer)
 
 
 async def a_transcribed_job(running: Running) -> JobTranscribed:
     """Store a transcript and publish its event."""
-    job_id = uuid4()
-    event = JobTranscribed(
-        job_id=job_id,
-        owner_id=uuid4(),
-        attempt=1,
-        transcript_key=keys.transcript(job_id, 1, "json"),
-        duration_seconds=8,
-        speech_seconds=6,
-        segments=1,
-        words=15,
-    )
+    event = job_transcribed(language=None, duration_seconds=8, speech_seconds=6, words=15)
     transcript = {
         "language": "en",
         "duration_seconds": 8,
@@ -164,7 +117,7 @@ async def test_transcribed_job_is_enriched_published_shown_and_deleted(running: 
     assert enriched.correlation_id == event.correlation_id
     assert enriched.metadata_key == keys.metadata(event.job_id)
 
-    answer = await running.get(event.job_id, token(event.owner_id))
+    answer = await running.get(event.job_id, running.issuer.token(event.owner_id))
     assert answer.status_code == 200
     body = answer.json()
     assert body["job_id"] == str(event.job_id)
@@ -174,14 +127,13 @@ async def test_transcribed_job_is_enriched_published_shown_and_deleted(running: 
     assert body["analysis"] is None
     assert body["summary"] == [{"start": 0.0, "text": "Ships leave the harbour at dawn, and the harbour sleeps again."}]
     assert body["keywords"][0] == {"keyword": "harbour", "score": 1.0}
-    assert (await running.get(event.job_id, token(uuid4(), "admin"))).json() == body
+    assert (await running.get(event.job_id, running.issuer.token(role="admin"))).json() == body
 
     await running.broker.publish(JobDeleted(job_id=event.job_id, owner_id=event.owner_id))
-
-    async def gone() -> bool:
-        return (await running.get(event.job_id, token(event.owner_id))).status_code == 404
-
-    await eventually(gone)
+    await eventually(
+        lambda: running.get(event.job_id, running.issuer.token(event.owner_id)),
+        lambda answer: answer.status_code == 404,
+    )
 
 
 async def test_analysis_is_accepted_then_shown_then_returned_at_once(
@@ -189,16 +141,13 @@ async def test_analysis_is_accepted_then_shown_then_returned_at_once(
 ) -> None:
     event = await a_transcribed_job(running)
     await asyncio.wait_for(running.received.get(), 15)
-    owner = token(event.owner_id)
+    owner = running.issuer.token(event.owner_id)
     assert (await running.get(event.job_id, owner)).json()["analysis"] is None
     accepted = await running.analyze(event.job_id, owner)
     assert (accepted.status_code, accepted.json()["state"]) == (202, "pending")
-
-    async def done() -> bool:
-        analysis = (await running.get(event.job_id, owner)).json()["analysis"]
-        return bool(analysis["state"] == "done")
-
-    await eventually(done)
+    await eventually(
+        lambda: running.get(event.job_id, owner), lambda answer: answer.json()["analysis"]["state"] == "done"
+    )
     answered = await running.analyze(event.job_id, owner)
     assert answered.status_code == 200
     assert answered.json()["insight"] == INSIGHT
@@ -206,23 +155,23 @@ async def test_analysis_is_accepted_then_shown_then_returned_at_once(
     assert len(language_model.requests) == 1
     assert TEXT in language_model.said_to(0)
 
-    stranger = await running.analyze(event.job_id, token(uuid4()))
+    stranger = await running.analyze(event.job_id, running.issuer.token())
     assert (stranger.status_code, stranger.json()["code"]) == (404, "job_not_found")
 
 
 async def test_analysis_without_a_language_model_is_refused(keyless: Running) -> None:
     event = await a_transcribed_job(keyless)
     await asyncio.wait_for(keyless.received.get(), 15)
-    refused = await keyless.analyze(event.job_id, token(event.owner_id))
+    refused = await keyless.analyze(event.job_id, keyless.issuer.token(event.owner_id))
     assert (refused.status_code, refused.json()["code"]) == (409, "analysis_not_configured")
-    assert (await keyless.get(event.job_id, token(event.owner_id))).json()["analysis"] is None
+    assert (await keyless.get(event.job_id, keyless.issuer.token(event.owner_id))).json()["analysis"] is None
 
 
 async def test_job_of_another_owner_is_not_found(running: Running) -> None:
     event = await a_transcribed_job(running)
     await asyncio.wait_for(running.received.get(), 15)
-    foreign = await running.get(event.job_id, token(uuid4()))
-    unknown = await running.get(uuid4(), token(uuid4()))
+    foreign = await running.get(event.job_id, running.issuer.token())
+    unknown = await running.get(uuid4(), running.issuer.token())
     for answer in (foreign, unknown):
         assert answer.status_code == 404
         assert answer.json()["code"] == "metadata_not_found"
@@ -237,9 +186,6 @@ async def test_request_without_a_token_is_refused(running: Running) -> None:
 
 
 async def test_service_is_ready_when_everything_answers(running: Running) -> None:
-    async def ready() -> bool:
-        return (await running.client.get("/health/ready")).status_code == 200
-
-    await eventually(ready)
+    await eventually(lambda: running.client.get("/health/ready"), lambda answer: answer.status_code == 200)
     checks = (await running.client.get("/health/ready")).json()["checks"]
     assert {"background", "broker", "database", "events", "store"} == set(checks)

@@ -4,14 +4,16 @@ import asyncio
 import json
 from datetime import timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
-from common.events import JobTranscribed, keys
+from common.events import JobTranscribed, MetadataEnriched, MetadataFailed, keys
 from common.storage import ObjectMissing, ObjectStore
+from common.testing.events import job_transcribed
+from common.testing.messages import assert_published, published
 from metadata.loops.enrichment import EnrichmentWorker
 from metadata.repository import EnrichmentRepository
 from metadata.service import EnrichmentService
@@ -39,25 +41,6 @@ def a_transcript(**fields: Any) -> bytes:
     return json.dumps(transcript | fields).encode()
 
 
-def transcribed(job_id: UUID | None = None, *, attempt: int = 1, **fields: Any) -> JobTranscribed:
-    """The event that requests an enrichment."""
-    job_id = job_id or uuid4()
-    return JobTranscribed(
-        **{
-            "job_id": job_id,
-            "owner_id": uuid4(),
-            "attempt": attempt,
-            "transcript_key": keys.transcript(job_id, attempt, "json"),
-            "language": "en",
-            "duration_seconds": 20.0,
-            "speech_seconds": 10.0,
-            "segments": 1,
-            "words": 14,
-            **fields,
-        }
-    )
-
-
 async def put_transcript(store: ObjectStore, event: JobTranscribed, data: bytes | None = None) -> None:
     """Store the transcript of the event."""
     await store.put(event.transcript_key, data or a_transcript(), "application/json")
@@ -67,13 +50,6 @@ async def row_of(sessions: Sessions, job_id: UUID) -> Enrichment:
     """The job's row."""
     async with sessions() as session:
         return (await session.scalars(select(Enrichment).where(Enrichment.job_id == job_id))).one()
-
-
-async def announced(sessions: Sessions) -> list[tuple[str, dict[str, Any]]]:
-    """Type and body of every event in the outbox, oldest first."""
-    async with sessions() as session:
-        rows = await session.scalars(select(Outbox).order_by(Outbox.seq))
-        return [(row.message_type, json.loads(row.body)) for row in rows]
 
 
 @pytest.fixture
@@ -86,6 +62,14 @@ async def ask(sessions: Sessions, event: JobTranscribed) -> bool:
         return await EnrichmentService(session).request(event)
 
 
+async def requested(sessions: Sessions, store: ObjectStore) -> JobTranscribed:
+    """Store a transcript and request its enrichment."""
+    event = job_transcribed()
+    await put_transcript(store, event)
+    await ask(sessions, event)
+    return event
+
+
 async def make_due(sessions: Sessions) -> None:
     """Make the next try due."""
     async with sessions.begin() as session:
@@ -95,9 +79,7 @@ async def make_due(sessions: Sessions) -> None:
 async def test_transcript_becomes_metadata_row_and_event(
     worker: EnrichmentWorker, sessions: Sessions, store: ObjectStore
 ) -> None:
-    event = transcribed()
-    await put_transcript(store, event)
-    await ask(sessions, event)
+    event = await requested(sessions, store)
     assert await worker.step()
 
     row = await row_of(sessions, event.job_id)
@@ -105,17 +87,15 @@ async def test_transcript_becomes_metadata_row_and_event(
     stored = json.loads(await store.get(keys.metadata(event.job_id)))
     assert stored["keywords"] == row.keywords
     assert stored["keywords"][0]["keyword"] == "printing press"
-    [(name, body)] = await announced(sessions)
-    assert name == "metadata.enriched.v1"
-    assert (body["job_id"], body["attempt"]) == (str(event.job_id), 1)
-    assert body["metadata_key"] == keys.metadata(event.job_id)
+    fields = {"job_id": event.job_id, "attempt": 1, "metadata_key": keys.metadata(event.job_id)}
+    await assert_published(sessions, Outbox, MetadataEnriched, **fields)
     assert not await worker.step()
 
 
 async def test_stored_metadata_depends_on_the_transcript_alone(
     worker: EnrichmentWorker, sessions: Sessions, store: ObjectStore
 ) -> None:
-    events = [transcribed(), transcribed()]
+    events = [job_transcribed(), job_transcribed()]
     for event in events:
         await put_transcript(store, event)
         await ask(sessions, event)
@@ -128,18 +108,16 @@ async def test_stored_metadata_depends_on_the_transcript_alone(
 async def test_unreadable_transcript_fails_at_once_with_a_reason(
     worker: EnrichmentWorker, sessions: Sessions, store: ObjectStore, data: bytes
 ) -> None:
-    event = transcribed()
+    event = job_transcribed()
     await put_transcript(store, event, data)
     await ask(sessions, event)
     await worker.step()
     assert (await row_of(sessions, event.job_id)).state == "failed"
-    [(name, body)] = await announced(sessions)
-    assert name == "metadata.failed.v1"
-    assert "cannot be read" in body["reason"]
+    assert "cannot be read" in (await assert_published(sessions, Outbox, MetadataFailed)).reason
 
 
 async def test_missing_transcript_fails_at_once(worker: EnrichmentWorker, sessions: Sessions) -> None:
-    event = transcribed()
+    event = job_transcribed()
     await ask(sessions, event)
     await worker.step()
     assert (await row_of(sessions, event.job_id)).state == "failed"
@@ -150,26 +128,24 @@ async def test_store_outage_is_retried_and_then_fails(
 ) -> None:
     broken = ObjectStore(settings.model_copy(update={"s3_endpoint": "http://127.0.0.1:1"}))
     worker = EnrichmentWorker(engine, sessions, broken, settings.model_copy(update={"enrichment_tries": 2}))
-    event = transcribed()
+    event = job_transcribed()
     await ask(sessions, event)
     await worker.step()
     row = await row_of(sessions, event.job_id)
     assert (row.state, row.tries) == ("pending", 1)
-    assert await announced(sessions) == []
+    assert await published(sessions, Outbox) == []
 
     await make_due(sessions)
     await worker.step()
     assert (await row_of(sessions, event.job_id)).state == "failed"
-    assert [name for name, _ in await announced(sessions)] == ["metadata.failed.v1"]
+    await assert_published(sessions, Outbox, MetadataFailed)
     await broken.close()
 
 
 async def test_work_survives_a_store_outage(
     worker: EnrichmentWorker, sessions: Sessions, store: ObjectStore, s3_server: ObjectStoreServer
 ) -> None:
-    event = transcribed()
-    await put_transcript(store, event)
-    await ask(sessions, event)
+    event = await requested(sessions, store)
     await s3_server.kill()
     await worker.step()
     assert (await row_of(sessions, event.job_id)).state == "pending"
@@ -180,7 +156,7 @@ async def test_work_survives_a_store_outage(
 
 
 async def test_two_workers_never_take_the_same_transcript(sessions: Sessions) -> None:
-    await ask(sessions, transcribed())
+    await ask(sessions, job_transcribed())
     lease = timedelta(minutes=1)
     async with sessions.begin() as first, sessions.begin() as second:
         claims = [await EnrichmentRepository(session).claim(lease) for session in (first, second)]
@@ -190,9 +166,7 @@ async def test_two_workers_never_take_the_same_transcript(sessions: Sessions) ->
 async def test_worker_with_an_expired_lease_changes_nothing(
     worker: EnrichmentWorker, sessions: Sessions, store: ObjectStore
 ) -> None:
-    event = transcribed()
-    await put_transcript(store, event)
-    await ask(sessions, event)
+    event = await requested(sessions, store)
     async with sessions.begin() as session:
         late = await EnrichmentRepository(session).claim(timedelta(0))
     assert late is not None
@@ -200,13 +174,13 @@ async def test_worker_with_an_expired_lease_changes_nothing(
     async with sessions.begin() as session:
         assert not await EnrichmentService(session).give_up(late, "too late")
     assert (await row_of(sessions, event.job_id)).state == "done"
-    assert len(await announced(sessions)) == 1
+    assert len(await published(sessions, Outbox)) == 1
 
 
 async def test_transcript_that_kills_its_worker_fails(
     worker: EnrichmentWorker, sessions: Sessions, settings: Settings
 ) -> None:
-    event = transcribed()
+    event = job_transcribed()
     await ask(sessions, event)
     for _ in range(settings.enrichment_tries):
         async with sessions.begin() as session:
@@ -229,9 +203,7 @@ async def test_shutdown_counts_no_try_and_releases_the_claim(
             return b""
 
     slow = SlowStore(settings)
-    event = transcribed()
-    await put_transcript(store, event)
-    await ask(sessions, event)
+    event = await requested(sessions, store)
     task = asyncio.create_task(EnrichmentWorker(engine, sessions, slow, settings).run())
     await asyncio.wait_for(reading.wait(), 10)
     task.cancel()
@@ -245,8 +217,8 @@ async def test_shutdown_counts_no_try_and_releases_the_claim(
 async def test_later_attempt_replaces_an_earlier_one_only(
     worker: EnrichmentWorker, sessions: Sessions, store: ObjectStore
 ) -> None:
-    first = transcribed()
-    second = transcribed(first.job_id, attempt=2, owner_id=first.owner_id)
+    first = job_transcribed()
+    second = job_transcribed(first.job_id, attempt=2, owner_id=first.owner_id)
     await put_transcript(store, second, a_transcript(text="Something else entirely."))
     assert await ask(sessions, second)
     assert not await ask(sessions, first)
@@ -259,17 +231,15 @@ async def test_later_attempt_replaces_an_earlier_one_only(
 async def test_deleted_job_stays_deleted_when_messages_arrive_late(
     worker: EnrichmentWorker, sessions: Sessions, store: ObjectStore
 ) -> None:
-    event = transcribed()
-    await put_transcript(store, event)
-    await ask(sessions, event)
+    event = await requested(sessions, store)
     await worker.step()
     async with sessions.begin() as session:
         await EnrichmentRepository(session).put_deleted(event.job_id, event.owner_id)
     row = await row_of(sessions, event.job_id)
     assert (row.state, row.keywords, row.words, row.transcript_key) == ("deleted", None, None, None)
-    assert not await ask(sessions, transcribed(event.job_id, attempt=2))
+    assert not await ask(sessions, job_transcribed(event.job_id, attempt=2))
 
-    unheard = transcribed()
+    unheard = job_transcribed()
     async with sessions.begin() as session:
         await EnrichmentRepository(session).put_deleted(unheard.job_id, unheard.owner_id)
     assert not await ask(sessions, unheard)
@@ -278,9 +248,7 @@ async def test_deleted_job_stays_deleted_when_messages_arrive_late(
 async def test_job_deleted_in_the_middle_leaves_no_object(
     engine: AsyncEngine, sessions: Sessions, store: ObjectStore, settings: Settings
 ) -> None:
-    event = transcribed()
-    await put_transcript(store, event)
-    await ask(sessions, event)
+    event = await requested(sessions, store)
 
     class DeletingStore(ObjectStore):
         async def get(self, key: str) -> bytes:
@@ -293,11 +261,11 @@ async def test_job_deleted_in_the_middle_leaves_no_object(
     await deleting.close()
     with pytest.raises(ObjectMissing):
         await store.get(keys.metadata(event.job_id))
-    assert await announced(sessions) == []
+    assert await published(sessions, Outbox) == []
 
 
 async def test_old_tombstones_are_deleted(sessions: Sessions) -> None:
-    event = transcribed()
+    event = job_transcribed()
     async with sessions.begin() as session:
         repository = EnrichmentRepository(session)
         await repository.put_deleted(event.job_id, event.owner_id)

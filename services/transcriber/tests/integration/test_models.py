@@ -1,6 +1,5 @@
 """One worker serves several models: each from its own queue, one loaded at a time, unloaded when idle."""
 
-import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from common.events import JobOptions, keys
+from common.testing import eventually
 
 pytestmark = pytest.mark.integration
 
@@ -25,9 +25,7 @@ async def test_two_models_are_served_in_turn_and_unloaded_when_idle(
             await jobs.transcribe(work)
             transcript = await jobs.document(keys.transcript(work.job_id, work.attempt, "json"))
             assert transcript["engine"]["model"] == model
-            async with asyncio.timeout(20):
-                while engines():  # noqa: ASYNC110 (the process ends by itself, and tells nobody)
-                    await asyncio.sleep(0.05)
+            await eventually(engines, lambda running: not running)
 
 
 def engines() -> list[str]:

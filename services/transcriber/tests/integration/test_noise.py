@@ -1,7 +1,7 @@
 """Real weights: no text over noise, speech around it is kept, and spoken repetitions too."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from common.events import JobOptions
 from models import default_dir
 from support.noises import noise
 from transcriber.decoding.passes import decode_in_passes
-from transcriber.engines import EngineName, create, served
+from transcriber.engines import served
 from transcriber.engines.base import DecodeOptions, Engine, Window, WindowResult
 from transcriber.engines.process import EngineProcess, EngineSettings
 from transcriber.engines.selftest import clip
@@ -26,19 +26,6 @@ pytestmark = [
 ]
 
 Samples = NDArray[np.float32]
-ENGINES = ["ctranslate2", pytest.param("openai-whisper", marks=pytest.mark.torch)]
-
-
-@pytest.fixture(scope="module", params=ENGINES)
-def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
-    name: EngineName = request.param
-    if name == "openai-whisper":
-        pytest.importorskip("whisper")
-    if "base" not in served(name, default_dir()):
-        pytest.skip("base is not in MODEL_DIR: python -m models get base")
-    created = create(name, "base", default_dir(), device="cpu", threads=1)
-    yield created
-    created.close()
 
 
 def planned(sound: Samples) -> list[ChunkAudio]:

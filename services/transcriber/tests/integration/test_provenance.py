@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from common.events import AudioPlanned, ChunkPlanned, ChunkTranscribed, ChunkVerified, TranscriptReady, VerifyWork, keys
+from common.testing import eventually
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("transcriber")]
 
@@ -52,7 +53,7 @@ async def test_a_chunk_is_verified_by_decoding_it_again_without_storing(jobs: An
     async def verified() -> ChunkVerified:
         again = verify_work(work, done)
         await jobs.broker.publish(again)
-        found: list[ChunkVerified] = await jobs.until(
+        found: list[ChunkVerified] = await eventually(
             lambda: [
                 each for each in jobs.events_of(work.job_id, ChunkVerified) if each.verification == again.verification
             ]
@@ -88,5 +89,5 @@ async def test_small_chunks_of_several_jobs_give_the_same_results_as_alone(jobs:
     for work in together:
         (planned,) = jobs.events_of(work.job_id, ChunkPlanned)
         await jobs.broker.publish(jobs.chunk_work(work, planned).model_copy(update={"windows": 1}))
-    await jobs.until(lambda: all(result(work.job_id) for work in together))
+    await eventually(lambda: all(result(work.job_id) for work in together))
     assert {sha for work in together for sha in result(work.job_id)} == set(result(alone.job_id))

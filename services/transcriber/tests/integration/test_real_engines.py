@@ -2,16 +2,13 @@
 
 import importlib.resources
 import re
-from collections.abc import Iterator
 
 import jiwer
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from models import default_dir
 from transcriber.decoding.timeline import Timeline
-from transcriber.engines import create, served
 from transcriber.engines.base import DecodeOptions, Engine, LanguageUnsupported, Window, WindowResult
 from transcriber.speech.analysis import Analysis
 
@@ -22,7 +19,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:unclosed file.*tiktoken:ResourceWarning"),
 ]
 
-ENGINES = ["ctranslate2", pytest.param("openai-whisper", marks=pytest.mark.torch)]
 ENGLISH = DecodeOptions(language="en")
 LARGEST_ERROR = 0.05
 
@@ -51,18 +47,6 @@ def windows(speech: NDArray[np.float32]) -> list[Window]:
         near = range(second * 10 - 20, second * 10 + 20)
         cuts.append(min(near, key=lambda index: float(loudness[index - 1 : index + 2].sum())) * step + step // 2)
     return np.split(speech, cuts)
-
-
-@pytest.fixture(scope="module", params=ENGINES)
-def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
-    name: str = request.param
-    if name == "openai-whisper":
-        pytest.importorskip("whisper")
-    if "base" not in served(name, default_dir()):
-        pytest.skip("base is not in MODEL_DIR: python -m models get base")
-    created = create(name, "base", default_dir(), device="cpu", threads=1)
-    yield created
-    created.close()
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from common.events import AudioPlanned, AudioRejected, ChunkPlanned, ChunkTranscribed, JobOptions, keys
+from common.testing import eventually
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("transcriber")]
 
@@ -62,7 +63,7 @@ async def test_planning_again_stores_the_same_bytes_and_publishes_the_same_event
     planned = await jobs.plan(work)
     plan, first = await jobs.store.get(planned.plan_key), list(jobs.events)
     await jobs.broker.publish(work.model_copy(update={"event_id": work.job_id}))
-    await jobs.until(lambda: len(jobs.events_of(work.job_id, AudioPlanned)) == 2)
+    await eventually(lambda: len(jobs.events_of(work.job_id, AudioPlanned)) == 2)
     assert await jobs.store.get(planned.plan_key) == plan
     assert [event.event_id for event in jobs.events[len(first) :]] == [event.event_id for event in first]
 

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from common.events import (
 )
 from common.messaging import Broker
 from common.settings import BrokerSettings
+from common.testing import eventually
 from models import default_dir
 from native.testing import free_port
 from transcriber.settings import Settings
@@ -45,7 +47,7 @@ async def test_an_existing_result_is_published_and_not_decoded_again(
 
     (planned,) = jobs.events_of(work.job_id, ChunkPlanned)
     await jobs.broker.publish(jobs.chunk_work(work, planned))
-    again = (await jobs.until(lambda: jobs.events_of(work.job_id, ChunkTranscribed)[1:]))[0]
+    again = (await eventually(lambda: jobs.events_of(work.job_id, ChunkTranscribed)[1:]))[0]
     assert again.text == "left as it was"
     assert again.event_id == first.event_id
     assert again.decode_seconds == 0.0
@@ -83,7 +85,7 @@ async def test_failing_work_is_dead_lettered_after_three_deliveries_and_blocks_n
     await jobs.broker.publish(jobs.chunk_work(work, planned.model_copy(update={"chunk": 7})))  # there is none
     other = await jobs.upload(studio.record("b.wav", speech[: 5 * RATE]))
     await jobs.transcribe(other)
-    await jobs.until(lambda: jobs.dead)
+    await eventually(lambda: jobs.dead)
     assert jobs.dead == ["work.chunk.base"]
 
 
@@ -95,7 +97,7 @@ async def test_planning_continues_after_an_outage_of_the_store(
     await jobs.broker.publish(work)
     await asyncio.sleep(1.0)  # let it find the store away
     await asyncio.to_thread(lambda: s3_server.programs.run(s3_server.start()))
-    (planned,) = await jobs.until(lambda: jobs.events_of(work.job_id, AudioPlanned))
+    (planned,) = await eventually(lambda: jobs.events_of(work.job_id, AudioPlanned))
     assert planned.chunks == 2
     assert jobs.dead == []
 
@@ -106,10 +108,10 @@ async def test_stopping_requeues_running_work(
     work = await jobs.upload(studio.record("long.flac", np.concatenate([speech] * 7), codec="flac"))
     async with start(settings.model_copy(update={"drain_seconds": 0.0})):
         await jobs.broker.publish(work)
-        await jobs.until(lambda: jobs.events_of(work.job_id, ChunkPlanned))
+        await eventually(lambda: jobs.events_of(work.job_id, ChunkPlanned))
     assert not jobs.events_of(work.job_id, AudioPlanned)
     async with start(settings):
-        await jobs.until(lambda: jobs.events_of(work.job_id, AudioPlanned))
+        await eventually(lambda: jobs.events_of(work.job_id, AudioPlanned))
     assert jobs.dead == []
 
 
@@ -143,9 +145,8 @@ async def test_a_worker_without_a_model_is_not_ready(settings: Settings) -> None
     from transcriber.app import create_app  # noqa: PLC0415 (only this test starts one that must not become ready)
 
     app = create_app(settings.model_copy(update={"models": ("no-such-model",)}))
-    async with app.router.lifespan_context(app), asyncio.timeout(20):
-        while "background" not in (failing := await app.state.readiness.failing()):  # noqa: ASYNC110 (as in conftest.py)
-            await asyncio.sleep(0.05)
+    async with app.router.lifespan_context(app):
+        failing = await eventually(app.state.readiness.failing, lambda failing: "background" in failing)
     assert {"engine", "consumers"} <= set(failing)
 
 
@@ -172,12 +173,12 @@ async def test_sigterm_requeues_work_and_ends_the_process(
         sys.executable, "-m", "transcriber", "serve", env=environment, stdout=asyncio.subprocess.DEVNULL
     )
     try:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client, asyncio.timeout(30):
-            while not await answers(client):  # noqa: ASYNC110 (readiness is asked, it does not notify)
-                await asyncio.sleep(0.1)
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+            ready = partial(client.get, "/health/ready")
+            await eventually(ready, lambda answer: answer.status_code == 200, ignoring=httpx.TransportError)
         work = await jobs.upload(studio.record("long.flac", np.concatenate([speech] * 7), codec="flac"))
         await jobs.broker.publish(work)
-        await jobs.until(lambda: jobs.events_of(work.job_id, ChunkPlanned))
+        await eventually(lambda: jobs.events_of(work.job_id, ChunkPlanned))
         process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(20):
             assert await process.wait() == 0
@@ -190,19 +191,12 @@ async def test_sigterm_requeues_work_and_ends_the_process(
     assert jobs.dead == []
 
 
-async def answers(client: httpx.AsyncClient) -> bool:
-    try:
-        return (await client.get("/health/ready")).status_code == 200
-    except httpx.TransportError:
-        return False
-
-
 async def test_a_paused_worker_finishes_its_work_and_consumes_nothing_new(
     settings: Settings, start: Callable[[Settings], Any], jobs: Any, studio: Any, speech: Any
 ) -> None:
     beats: asyncio.Queue[WorkerHeartbeat] = asyncio.Queue()
 
-    async def hear(key: str, body: bytes) -> None:
+    async def consume(key: str, body: bytes) -> None:
         if key == WorkerHeartbeat.name:
             beats.put_nowait(WorkerHeartbeat.model_validate_json(body))
 
@@ -214,7 +208,7 @@ async def test_a_paused_worker_finishes_its_work_and_consumes_nothing_new(
             while (await beats.get()).paused is not is_paused:
                 pass
 
-    listener = await jobs.broker.listen("control", ["#"], hear)
+    listener = await jobs.broker.listen("control", ["#"], consume)
     async with start(settings):
         await paused(is_paused=True)
         waiting = await jobs.upload(studio.record("a.wav", speech[: 5 * RATE]))
@@ -222,5 +216,5 @@ async def test_a_paused_worker_finishes_its_work_and_consumes_nothing_new(
         await paused(is_paused=True)  # a whole heartbeat later
         assert not jobs.events_of(waiting.job_id, ChunkPlanned)
         await paused(is_paused=False)
-        await jobs.until(lambda: jobs.events_of(waiting.job_id, AudioPlanned))
+        await eventually(lambda: jobs.events_of(waiting.job_id, AudioPlanned))
     await listener.close()

@@ -7,7 +7,6 @@ import signal
 import struct
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from common.testing import eventually_blocking
 from transcriber.audio import decoders as decoders_module
 from transcriber.audio.decoders import Decoders, Decoding
 from transcriber.audio.media import Media
@@ -361,7 +361,4 @@ def test_the_decoder_ends_with_the_process_that_started_it(studio: Any, tone: An
         decoder = Path("/proc", parent.stdout.readline().decode().strip(), "stat")
         assert decoder.exists()
         parent.kill()
-    deadline = time.monotonic() + 5
-    while decoder.exists() and decoder.read_text().rpartition(")")[2].split()[0] != "Z":
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    eventually_blocking(lambda: not decoder.exists() or decoder.read_text().rpartition(")")[2].split()[0] == "Z")

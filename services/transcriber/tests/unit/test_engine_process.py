@@ -6,13 +6,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from common.testing import eventually, eventually_blocking
 from transcriber.engines import process
 from transcriber.engines.base import DecodeOptions, DeviceFailed, EngineDied, EngineError, Window
 from transcriber.engines.process import EngineProcess, EngineSettings
@@ -90,9 +90,7 @@ async def test_an_idle_process_ends_and_the_next_request_starts_another(tmp_path
     await engine.models()
     first = engine.pid
     assert first is not None
-    async with asyncio.timeout(10):
-        while runs(first):  # noqa: ASYNC110 (the process ends by itself, and tells nobody)
-            await asyncio.sleep(0.02)
+    await eventually(lambda: not runs(first))
     assert len(await engine.decode("small", [noise(1)], OPTIONS)) == 1
     assert engine.pid not in (None, first)
     await engine.close()
@@ -139,10 +137,7 @@ def test_the_process_ends_with_its_parent(tmp_path: Path) -> None:
         line = next(line for line in parent.stdout if line.startswith("child "))
         parent.kill()
     child = Path("/proc") / line.split()[1]
-    deadline = time.monotonic() + 5
-    while time.monotonic() < deadline and child.exists() and "\nState:\tZ" not in (child / "status").read_text():
-        time.sleep(0.02)
-    assert not child.exists() or "\nState:\tZ" in (child / "status").read_text()
+    eventually_blocking(lambda: not child.exists() or "\nState:\tZ" in (child / "status").read_text())
 
 
 async def test_a_failed_device_is_reported_and_ends_the_process(

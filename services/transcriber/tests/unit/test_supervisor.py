@@ -4,11 +4,11 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from common.testing import eventually
 from common.web.server import EXIT_SHUTDOWN
 from transcriber.engines.supervisor import Supervisor, environments, gpus
 
@@ -21,12 +21,6 @@ place.with_suffix(".running").touch()
 while True:
     time.sleep(60)
 """
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110 (files notify nobody)
-            await asyncio.sleep(0.02)
 
 
 def pids(folder: Path, pattern: str) -> list[int]:
@@ -56,9 +50,9 @@ async def test_an_ended_process_is_restarted_and_all_end_on_stop(tmp_path: Path)
     command = [sys.executable, "-c", CHILD, str(tmp_path)]
     supervisor = Supervisor(environments(["0", "1"], os.environ), command=command, pause=0.01)
     task = asyncio.create_task(supervisor.run())
-    await until(lambda: len(pids(tmp_path, "*.running")) == 2)
+    await eventually(lambda: len(pids(tmp_path, "*.running")) == 2)
     os.kill(pids(tmp_path, "0-*.running")[0], signal.SIGKILL)
-    await until(lambda: len(pids(tmp_path, "0-*.running")) == 2)
+    await eventually(lambda: len(pids(tmp_path, "0-*.running")) == 2)
     os.kill(os.getpid(), signal.SIGTERM)
     async with asyncio.timeout(20):
         await task
