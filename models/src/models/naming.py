@@ -1,4 +1,4 @@
-"""The same weights under two sets of names: CTranslate2 variables and openai-whisper's state dict.
+"""Map weights between the names of CTranslate2 variables and of openai-whisper's state dict.
 
 Arrays are numpy arrays on both sides and keep their type. CTranslate2 fuses query, key and value; openai-whisper's key
 has no bias, which is a row of zeros in the fused one.
@@ -71,7 +71,7 @@ class Dimensions:
 
 
 def dimensions(variables: Variables) -> Dimensions:
-    """Read the model's dimensions off the shapes of its CTranslate2 variables."""
+    """Derive the model's dimensions from the shapes of its CTranslate2 variables."""
     arrays = variables.arrays
     try:
         vocabulary, text_state = arrays["decoder/embeddings/weight"].shape
