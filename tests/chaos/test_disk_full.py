@@ -40,7 +40,7 @@ async def test_full_worker_costs_no_delivery(platform: Platform, small_disk: Pat
         await platform.finished(small)
 
         async def refused_often() -> bool | None:
-            return True if log.read_text().count("work is not possible now") > DELIVERIES else None
+            return True if log.read_text().count("work postponed") > DELIVERIES else None
 
         await until(refused_often, "the worker has refused the recording more often than deliveries are allowed")
         job = await platform.job(waiting)

@@ -1,53 +1,52 @@
-"""Work that may have killed a worker runs alone, so that it takes nothing else with it once more."""
+"""Run work that may have crashed a worker alone, so that a second crash interrupts no other work."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from .errors import NotNow
+from .errors import RetryLater
 
 
-class Caution:
-    """The order of work in one process: any number of ordinary pieces side by side, or one suspect alone."""
+class ExclusiveExecution:
+    """A shared or exclusive lock of one process: ordinary tasks run together, a suspect task runs alone."""
 
     def __init__(self) -> None:
-        """Nothing is in hand."""
         self._ordinary = 0
-        self._free = asyncio.Event()  # of suspects
-        self._free.set()
-        self._empty = asyncio.Event()  # of ordinary work
-        self._empty.set()
+        self._no_suspect = asyncio.Event()
+        self._no_suspect.set()
+        self._no_ordinary = asyncio.Event()
+        self._no_ordinary.set()
 
     @property
-    def suspecting(self) -> bool:
-        """Tell whether a suspect is in hand, or waits to be alone."""
-        return not self._free.is_set()
+    def requested(self) -> bool:
+        """Whether a suspect task runs, or waits for the ordinary tasks to end."""
+        return not self._no_suspect.is_set()
 
     @asynccontextmanager
-    async def holding(self, *, suspect: bool) -> AsyncIterator[None]:
-        """Wait for the turn and have it; raises NotNow for a second suspect, which must not die of the first."""
+    async def acquire(self, *, suspect: bool) -> AsyncIterator[None]:
+        """Wait until the task may run; raises RetryLater for a second suspect, which could crash with the first."""
         if suspect:
             async with self._alone():
                 yield
             return
-        while self.suspecting:
-            await self._free.wait()
+        while self.requested:
+            await self._no_suspect.wait()
         self._ordinary += 1
-        self._empty.clear()
+        self._no_ordinary.clear()
         try:
             yield
         finally:
             self._ordinary -= 1
             if not self._ordinary:
-                self._empty.set()
+                self._no_ordinary.set()
 
     @asynccontextmanager
     async def _alone(self) -> AsyncIterator[None]:
-        if self.suspecting:
-            raise NotNow("other work that may have killed a worker is in hand")
-        self._free.clear()
+        if self.requested:
+            raise RetryLater("another task that may have crashed a worker is running")
+        self._no_suspect.clear()
         try:
-            await self._empty.wait()
+            await self._no_ordinary.wait()
             yield
         finally:
-            self._free.set()
+            self._no_suspect.set()

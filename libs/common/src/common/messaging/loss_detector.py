@@ -1,30 +1,29 @@
-"""A durable mark in the broker: when it is missing, the broker has lost everything that it had confirmed."""
+"""Detect a broker that lost its durable state: a durable marker queue is then missing."""
 
 from uuid import uuid4
 
 from .broker import Broker
 from .envelope import Envelope
 from .errors import PublishRefused
-from .topology import witness
+from .topology import loss_marker
 
 
-class Witness:
-    """One service's mark: a queue in which nothing stays."""
+class BrokerLossDetector:
+    """The marker queue of one service. Messages in it expire at once."""
 
     def __init__(self, broker: Broker) -> None:
-        """Nothing is asked yet."""
         self._broker = broker
-        self._queue = witness(broker.name)
+        self._queue = loss_marker(broker.name)
 
-    async def stands(self) -> bool:
-        """Tell whether the broker still has the mark; raises PublishFailed when it cannot be asked."""
-        # Not by a passive declaration: the broker answers that by closing the channel.
+    async def marker_exists(self) -> bool:
+        """Whether the broker has the marker queue; raises PublishFailed when the broker does not answer."""
+        # No passive declaration: for a missing queue the broker closes the channel.
         try:
-            await self._broker.send(Envelope(*self._queue.straight, uuid4().hex, "witness", "", None, b""))
+            await self._broker.send(Envelope(*self._queue.direct_address, uuid4().hex, "witness", "", None, b""))
         except PublishRefused:
             return False
         return True
 
-    async def raise_again(self) -> None:
-        """Leave the mark; raises PublishFailed."""
+    async def create_marker(self) -> None:
+        """Declare the marker queue; raises PublishFailed."""
         await self._broker.declare_once(self._queue)
