@@ -38,7 +38,7 @@ def clean(take: Take) -> Take:
 
 
 def noisy(snr: float) -> Callable[[Take], Take]:
-    """Add pink noise, so many dB below the speech."""
+    """Add pink noise, the given number of dB below the speech."""
     return lambda take: replace(take, sound=_mixed(take, _pink(len(take.sound)), snr))
 
 

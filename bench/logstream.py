@@ -120,7 +120,7 @@ def _watch(
     moments: dict[str | bytes, float] = {}
 
     def moment_of(message: str | bytes) -> float:
-        """When the line was logged; -1 for other lines, 0 for the last one. Read once for all viewers here."""
+        """The timestamp of a line; -1 for other records, 0 for the last one. Parsed once for all viewers."""
         if message not in moments:
             record = json.loads(message)
             logged = datetime.fromisoformat(record["timestamp"]).timestamp() if "timestamp" in record else 0.0

@@ -45,7 +45,7 @@ class Background:
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     def start(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
-        """Start a loop under a name of its own; `run` is called again after each crash."""
+        """Start a loop under a unique name; `run` is called again after each crash."""
         if name in self._loops:
             raise ValueError(f"a loop named {name!r} is already running")
         self._loops[name] = _Loop(run)

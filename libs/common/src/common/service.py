@@ -48,7 +48,7 @@ class Consumer(Protocol):
 
 @dataclass
 class Service:
-    """What `open_service` opened. `engine` and `sessions` exist in services with a database only."""
+    """The resources of `open_service`. `engine` and `sessions` exist in services with a database only."""
 
     name: str
     readiness: Readiness

@@ -167,7 +167,7 @@ def _write_lineage(connection: Connection) -> None:
     heads = context.get_context().get_current_heads()
     if heads:
         lineage = [each.revision for each in context.script.iterate_revisions(heads, "base")]
-        # A comment takes no parameters; revisions are words of our own.
+        # COMMENT takes no parameters; revisions are not user input.
         connection.execute(text(f"COMMENT ON TABLE alembic_version IS '{' '.join(reversed(lineage))}'"))
 
 

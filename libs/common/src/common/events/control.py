@@ -87,7 +87,7 @@ class EndProcesses(Notice):
 
 
 class StorageUse(BaseModel):
-    """How much of one kind of file is stored."""
+    """Number and total size of the stored files of one kind."""
 
     model_config = ConfigDict(frozen=True)
 

@@ -11,7 +11,7 @@ def _track(value: Any) -> Any:
     """Parse the number of a track, "mix" or None, also from a form; raises ValueError."""
     wanted = value.strip().lower() if isinstance(value, str) else value
     if isinstance(wanted, str) and wanted.isascii() and wanted.isdecimal():
-        wanted = int(wanted[:9])  # longer ones are out of range anyhow
+        wanted = int(wanted[:9])  # longer numbers are out of range
     number = isinstance(wanted, int) and not isinstance(wanted, bool) and 1 <= wanted <= MOST_TRACKS
     if wanted is None or wanted == "mix" or number:
         return wanted

@@ -8,7 +8,7 @@ from typing import Final
 
 
 class Script(Enum):
-    """How a script separates words."""
+    """The way in which a script separates words."""
 
     SPACED = "spaced"  # Latin, Cyrillic, Arabic, Devanagari, Hangul and most others
     WIDE = "wide"  # Chinese and Japanese: characters as wide as they are high, no spaces
@@ -47,7 +47,7 @@ def separator(before: str, after: str) -> str:
 
 @lru_cache(maxsize=4096)
 def script(letter: str) -> Script:
-    """How the script of a character separates words."""
+    """The way in which the script of a character separates words."""
     return _SCRIPTS.get(unicodedata.name(letter, "").replace("-", " ").partition(" ")[0], Script.SPACED)
 
 
