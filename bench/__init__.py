@@ -1,1 +1,1 @@
-"""Measurements side by side in one run, reported as ratios; not part of the tests."""
+"""Benchmarks that compare programs in one run; not part of the tests."""

@@ -1,4 +1,4 @@
-"""`PYTHONPATH=tests python -m bench`: run every measurement that needs no recording of its own, one after the other."""
+"""`PYTHONPATH=tests python -m bench`: run all benchmarks that need no separate recording."""
 
 import asyncio
 

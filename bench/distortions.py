@@ -1,4 +1,4 @@
-"""The ways in which real recordings are worse than clean ones, made out of a clean one; the same every time."""
+"""Deterministic distortions of a clean recording: noise, level, telephone, music and silence."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +17,7 @@ _CLIPS_BETWEEN_SILENCES: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """One passage of the recording: when it is spoken, in seconds, and its words."""
+    """One passage of the recording: its start and end in seconds, and its words."""
 
     start: float
     end: float
@@ -26,29 +26,29 @@ class Clip:
 
 @dataclass(frozen=True, slots=True)
 class Take:
-    """A recording and what is said in it."""
+    """A recording and its words."""
 
     sound: Sound
     clips: tuple[Clip, ...]
 
 
 def clean(take: Take) -> Take:
-    """Leave it as it is."""
+    """Return the recording unchanged."""
     return take
 
 
 def noisy(snr: float) -> Callable[[Take], Take]:
-    """Add pink noise, so many dB below the speech."""
+    """Add pink noise, the given number of dB below the speech."""
     return lambda take: replace(take, sound=_mixed(take, _pink(len(take.sound)), snr))
 
 
 def quiet(decibels: float) -> Callable[[Take], Take]:
-    """Turn everything down, into 16 bits."""
+    """Lower the level, and quantise to 16 bits."""
     return lambda take: replace(take, sound=_sixteen_bits(take.sound * _gain(decibels)))
 
 
 def alternating(decibels: float) -> Callable[[Take], Take]:
-    """Turn every second clip down, as when one of two people sits far from the microphone."""
+    """Lower the level of every second clip, as with a speaker far from the microphone."""
 
     def make(take: Take) -> Take:
         sound = take.sound.copy()
@@ -61,11 +61,11 @@ def alternating(decibels: float) -> Callable[[Take], Take]:
 
 
 def telephone(take: Take) -> Take:
-    """Cut to 300..3400 Hz, sample at 8 kHz, send through 8-bit mu-law, and bring back to 16 kHz."""
+    """Cut to 300..3400 Hz, sample at 8 kHz, encode with 8-bit mu-law, and resample to 16 kHz."""
     narrow = _band(take.sound, 300.0, 3400.0)[::2]
     companded = np.sign(narrow) * np.log1p(255 * np.abs(narrow)) / np.log(256)
-    heard = np.round(companded * 127) / 127
-    expanded = np.sign(heard) * np.expm1(np.abs(heard) * np.log(256)) / 255
+    decoded = np.round(companded * 127) / 127
+    expanded = np.sign(decoded) * np.expm1(np.abs(decoded) * np.log(256)) / 255
     wide = np.zeros(len(take.sound), np.float32)
     wide[::2] = expanded[: len(wide[::2])] * 2
     return replace(take, sound=_band(wide, 0.0, 4000.0))
@@ -91,7 +91,7 @@ def music(take: Take) -> Take:
 
 
 def silences(take: Take) -> Take:
-    """Put 40 s of a silent room between groups of clips."""
+    """Insert 40 s of room noise between groups of clips."""
     pieces: list[Sound] = []
     clips: list[Clip] = []
     done, shift = 0, 0.0

@@ -2,13 +2,13 @@
 
 `PYTHONPATH=tests python -m bench.engines` writes its table and plot into docs/performance.md. `BENCH_RECORDING` names a
 recording with its words beside it (`.json` with `ref`, or `.txt`); otherwise three minutes are made from the bundled
-speech, whose table is another one. Everybody runs once; more rounds follow while they fit into `BENCH_SECONDS` (330).
-The table is written after every run, so that one which is stopped leaves what it has. `BENCH_ENGINES` chooses by parts
-of the names, separated by semicolons: `ctranslate2, 2 processes;command line` is what the budgets are about.
+speech, with a separate table. Every engine runs once; more rounds follow while they fit into `BENCH_SECONDS` (330).
+The table is written after every run, so that an interrupted run keeps its results. `BENCH_ENGINES` chooses by parts of
+the names, separated by semicolons: the budgets need `ctranslate2, 2 processes;command line`.
 
 The clock of every engine runs from the file to the text, after its libraries and the model are loaded; ours includes
-finding the speech, hearing again what was passed over and, always, aligning the words, from which the segments have
-their times: it has one time for both. `transcribe()` is openai-whisper's function, which decodes greedily; its command
+voice activity detection, the second decoding of gaps and, always, word alignment, from which the segments have their
+times: one figure for both. `transcribe()` is openai-whisper's function, which decodes greedily; its command
 line (`whisper FILE --model base --language en`) calls it with five beams, and both fall back to higher temperatures.
 """
 
@@ -58,7 +58,7 @@ COMMAND_LINE_WORDS: Final = f"{COMMAND_LINE}, with words"
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One way from the file to the text; `peak` is the engine processes' resident memory in MB."""
+    """One run from the file to the text; `peak` is the engine processes' resident memory in MB."""
 
     seconds: float
     text: str
@@ -67,7 +67,7 @@ class Run:
 
 @dataclass(slots=True)
 class Entrant:
-    """Something that transcribes, and what it has achieved."""
+    """A program that transcribes, and its runs."""
 
     name: str
     run: Callable[[Path], Awaitable[Run]]
@@ -192,7 +192,7 @@ async def _engines(name: EngineName, count: int) -> AsyncIterator[list[EnginePro
 
 
 async def _share(engines: list[EngineProcess], recording: Path) -> list[WindowResult]:
-    """Decode, find speech, and have every engine take windows as they come; smaller batches towards the end."""
+    """Decode, find speech, and transcribe windows on every engine; smaller batches towards the end."""
     waiting: deque[tuple[int, Window]] = deque()
     results: dict[int, WindowResult] = {}
     news, planned = asyncio.Condition(), False
@@ -239,7 +239,7 @@ def _peak(pid: int | None) -> float:
 
 
 def _child(*arguments: str) -> Callable[[Path], Awaitable[Run]]:
-    """Run an engine that is not ours in a process of its own, with as many threads as it likes."""
+    """Run another project's engine in a separate process, with its default number of threads."""
 
     async def run(recording: Path) -> Run:
         with tempfile.NamedTemporaryFile("r", suffix=".json") as answer:
@@ -258,10 +258,10 @@ def _in_child(answer: Path, recording: Path, engine: str, *flags: str) -> None:
 
         model: Any = whisper.load_model(str(location(NativeSettings().model_dir, MODEL, Format.PT)), device="cpu")
         began = time.monotonic()
-        # What the command line calls, with what it adds.
+        # The call of the command line, with its options.
         search = {"beam_size": 5, "best_of": 5} if "beam" in flags else {}
-        told = {"language": LANGUAGE, "fp16": False, "word_timestamps": "words" in flags}
-        text = whisper.transcribe(model, _samples(recording), **told, **search)["text"]
+        options = {"language": LANGUAGE, "fp16": False, "word_timestamps": "words" in flags}
+        text = whisper.transcribe(model, _samples(recording), **options, **search)["text"]
     else:
         from faster_whisper import WhisperModel  # noqa: PLC0415 (likewise)
 

@@ -2,12 +2,12 @@
 
     PYTHONPATH=tests python -m bench.logstream
 
-A fleet of its own, one job, `BENCH_VIEWERS` (1000) WebSockets in processes beside it, and `BENCH_RATE` (10) lines a
+A separate fleet, one job, `BENCH_VIEWERS` (1000) WebSockets in other processes, and `BENCH_RATE` (10) lines a
 second for `BENCH_SECONDS` (20). A line's delivery is the time from its timestamp, made where it was logged, to its
 arrival at a viewer: through the bus, into the archive, over the bus to the gateway, and out of it.
 
-Beside the times it tells what does not depend on what else the machine does: the gateway's processor time per thousand
-deliveries, and how often it found a gap, so that all viewers had to ask the archive.
+It also reports figures that do not depend on the load of the machine: the gateway's processor time per thousand
+deliveries, and the number of gaps, for which all viewers read the archive.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ COMMAND = "PYTHONPATH=tests python -m bench.logstream"
 
 
 def main() -> None:
-    """Measure, print, and write the page's section."""
+    """Measure, print, and write the section of the page."""
     with tempfile.TemporaryDirectory() as folder, canned_fleet(Path(folder)) as fleet:
         url, (username, password) = fleet.url("gateway"), fleet.credentials
         answer = httpx.post(f"{url}/token", data={"username": username, "password": password})
@@ -63,7 +63,7 @@ def main() -> None:
             ready.acquire()
         broker = rabbitmq.url(fleet.state, fleet.state.ports(rabbitmq.NAME)[rabbitmq.NAME])
         before = _figures(url, headers)
-        asyncio.run(_talk(BrokerSettings(broker_url=broker), job["id"]))
+        asyncio.run(_publish(BrokerSettings(broker_url=broker), job["id"]))
         watched = [results.get(timeout=120) for _ in watchers]
         after = _figures(url, headers)
         for watcher in watchers:
@@ -74,7 +74,7 @@ def main() -> None:
 
 
 def _figures(url: str, headers: dict[str, str]) -> tuple[float, float]:
-    """The gateway's processor seconds so far, and the gaps that it found in what the archive told it."""
+    """The gateway's processor seconds, and the gaps that it found between batches of the archive."""
     lines = httpx.get(f"{url}/metrics", headers=headers).raise_for_status().text.splitlines()
     values = dict(line.split(" ", 1) for line in lines if not line.startswith("#") and "{" not in line)
     return float(values["process_cpu_seconds_total"]), float(values["verbatim_gateway_log_gaps_total"])
@@ -91,16 +91,16 @@ def _report(delays: list[float], gateway: float, viewers: float, gaps: float) ->
             ("99th percentile", f"{quantiles[98] * 1000:.0f} ms"),
             ("longest", f"{max(delays) * 1000:.0f} ms"),
             ("gateway's processor time per 1,000 deliveries", f"{gateway * each:.0f} ms"),
-            ("the viewers' own, on the same machine", f"{viewers * each:.0f} ms"),
-            ("gaps, for which viewers had to ask the archive", f"{gaps:.0f}"),
+            ("the viewers' processor time, on the same machine", f"{viewers * each:.0f} ms"),
+            ("gaps, for which viewers read the archive", f"{gaps:.0f}"),
         ],
     )
-    told = f"{VIEWERS} viewers of one job on one gateway, {RATE:g} lines a second for {SECONDS:g} s. Budget: 250 ms."
-    print(f"{told}\n\n{measured}")
-    report.write_section("logstream", f"{told}\n\n{measured}\n\n{report.provenance(COMMAND, ('websockets',))}")
+    summary = f"{VIEWERS} viewers of one job on one gateway, {RATE:g} lines a second for {SECONDS:g} s. Budget: 250 ms."
+    print(f"{summary}\n\n{measured}")
+    report.write_section("logstream", f"{summary}\n\n{measured}\n\n{report.provenance(COMMAND, ('websockets',))}")
 
 
-async def _talk(settings: BrokerSettings, job_id: str) -> None:
+async def _publish(settings: BrokerSettings, job_id: str) -> None:
     broker, sink = await Broker.connect(settings, "bench"), LogSink()
     publisher = asyncio.create_task(LogPublisher(broker, sink).run())
     for number in range(int(RATE * SECONDS) + 1):
@@ -120,7 +120,7 @@ def _watch(
     moments: dict[str | bytes, float] = {}
 
     def moment_of(message: str | bytes) -> float:
-        """When the line was logged; -1 for other lines, 0 for the last one. Read once for all viewers here."""
+        """The timestamp of a line; -1 for other records, 0 for the last one. Parsed once for all viewers."""
         if message not in moments:
             record = json.loads(message)
             logged = datetime.fromisoformat(record["timestamp"]).timestamp() if "timestamp" in record else 0.0

@@ -1,10 +1,10 @@
-"""How many words are written where nobody speaks: eight noises in twelve languages, here and by two other programs.
+"""Count the words in transcripts of noise without speech: eight noises, twelve languages, three programs.
 
 `PYTHONPATH=tests python -m bench.noise [NOISE ...]`. Each noise (tests/support/noises.py) is transcribed with the
-language given, by this project (plan, engine and second hearing), by faster-whisper with its voice detector and by
+language given, by this project (plan, engine and second decoding), by faster-whisper with its voice detector and by
 openai-whisper's `transcribe()` with its defaults, all with the same weights. faster-whisper's own code needs two
-packages that the lock leaves out: `pip install tokenizers huggingface-hub`. `BENCH_PARTS` is a file that keeps what was
-measured: a run that was interrupted goes on there. `BENCH_WRITE=1` puts the table into docs/performance.md.
+packages that the lock leaves out: `pip install tokenizers huggingface-hub`. `BENCH_PARTS` is a file for the results,
+from which an interrupted run continues. `BENCH_WRITE=1` puts the table into docs/performance.md.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ _PACKAGES: Final = ("ctranslate2", "openvino", "onnxruntime", "openai-whisper", 
 
 
 def main() -> None:
-    """Measure what is not measured yet, and print the table."""
+    """Measure the missing combinations, and print the table."""
     parts = Path(os.environ.get("BENCH_PARTS", os.devnull))
     kept = parts.read_text(encoding="utf-8") if parts.is_file() else ""
     counted: dict[str, dict[str, Any]] = json.loads(kept or "{}")
@@ -66,7 +66,7 @@ def words(text: str, language: str) -> int:
 
 
 def _table(names: list[str], counted: dict[str, dict[str, Any]]) -> str:
-    """A row for each noise: the words of all languages together, and in how many languages there are any."""
+    """A row for each noise: the number of words in all languages, and the number of languages with any."""
 
     def cell(program: str, some: list[str]) -> str:
         parts = [counted.get(f"{program}|{name}|{language}") for name in some for language in LANGUAGES]
@@ -86,10 +86,10 @@ def _ours(sound: Sound, language: str) -> str:
     async def decode(windows: Sequence[Window]) -> list[WindowResult]:
         return _engine().decode(windows, DecodeOptions(language=language))
 
-    async def heard() -> list[WindowResult]:
+    async def decoded() -> list[WindowResult]:
         return [result for chunk in plan(sound) for result in await decode_in_passes(decode, chunk.windows())]
 
-    return " ".join(result.text for result in asyncio.run(heard()) if result.text)
+    return " ".join(result.text for result in asyncio.run(decoded()) if result.text)
 
 
 def _openai_whisper(sound: Sound, language: str) -> str:

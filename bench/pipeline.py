@@ -1,14 +1,14 @@
-"""The job machinery with an engine that costs nothing: jobs and chunks per second, latencies, and a growing catalogue.
+"""The job machinery with the canned engine: jobs and chunks per second, latencies, and a growing catalogue.
 
     PYTHONPATH=tests python -m bench.pipeline
 
-A fleet of its own with the canned engine and `BENCH_WORKERS` (1) transcribers takes `BENCH_JOBS` (300) recordings of
-three seconds, sent by `BENCH_UPLOADERS` (16) clients at once, all on the machine that is measured. Each goes the whole
-way: upload, plan, chunk, assembly, metadata. Then rows are added until the catalogue holds 1,000, 10,000 and 100,000
-jobs (`BENCH_SIZES`), and at each size `GET /jobs` and further recordings are measured.
+A separate fleet with the canned engine and `BENCH_WORKERS` (1) transcribers takes `BENCH_JOBS` (300) recordings of
+three seconds, sent by `BENCH_UPLOADERS` (16) clients at once, all on the machine that is measured. Each goes
+through all steps: upload, plan, chunk, assembly, metadata. Then rows are added until the catalogue holds 1,000, 10,000
+and 100,000 jobs (`BENCH_SIZES`), and at each size `GET /jobs` and further recordings are measured.
 
-Beside the times it tells what does not depend on what else the machine does: the processor time per job of every
-program, whose sum bounds what two cores can do.
+It also reports a figure that does not depend on the load of the machine: the processor time per job of every program,
+whose sum limits the throughput of two cores.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ WORKERS = int(os.environ.get("BENCH_WORKERS", "1"))
 SIZES = tuple(int(size) for size in os.environ.get("BENCH_SIZES", "1000,10000,100000").split(",") if size)
 READS: Final = 200
 COMMAND = "PYTHONPATH=tests python -m bench.pipeline"
-# As many jobs at once as a machine with nothing to transcribe can have in hand.
+# Limits high enough that they do not bound the throughput with an engine that costs nothing.
 BUSY = {"MAX_CONCURRENT_JOBS": "64", "CHUNKS_IN_FLIGHT_PER_WORKER": "16", "QUOTA_QUEUED_JOBS": "0"}
 CORES: Final = 2
 
@@ -72,7 +72,7 @@ class Run:
 
 
 async def main() -> None:
-    """Measure, print, and write the page's section."""
+    """Measure, print, and write the section of the page."""
     audio = recordings.encoded(recordings.speech()[: 3 * recordings.RATE], "wav", "pcm_s16le")
     with tempfile.TemporaryDirectory() as folder, _fleet(Path(folder)) as fleet:
         database = await _database(fleet)
@@ -80,7 +80,7 @@ async def main() -> None:
         owner = user.http.get("/me").raise_for_status().json()["user_id"]
         headers = {"Authorization": f"Bearer {user.token}"}
         async with httpx.AsyncClient(base_url=fleet.url("gateway"), timeout=120, headers=headers) as client:
-            await _through(fleet, client, database, audio, 20)  # everything has been loaded and connected once
+            await _through(fleet, client, database, audio, 20)  # warm-up
             idle = await _idle(fleet)
             main_run = await _through(fleet, client, database, audio, JOBS)
             _say(main_run, idle)
@@ -106,10 +106,10 @@ def _write(run: Run, growth: Sequence[tuple[int, list[float], Run]], idle: float
     net = run.cpu_per_job - idle * run.seconds / run.jobs
     bound = CORES * (1000 - idle / CORES) / net
     summary = (
-        f"{run.jobs} recordings of 3 s, {UPLOADERS} clients, {WORKERS} worker(s) with an engine that costs nothing: "
+        f"{run.jobs} recordings of 3 s, {UPLOADERS} clients, {WORKERS} worker(s) with the canned engine: "
         f"**{run.jobs / run.seconds:.1f} jobs/s**, {run.chunks / run.seconds:.1f} chunks/s. "
-        f"All programs together need {net:.0f} ms of processor per job, and {idle:.0f} ms per second for being there, "
-        f"which bounds {CORES} cores to {bound:.0f} jobs/s (budget: 50). The tables below do not tell the two apart."
+        f"All programs together need {net:.0f} ms of processor per job, and {idle:.0f} ms per second when idle, "
+        f"which bounds {CORES} cores to {bound:.0f} jobs/s (budget: 50). The tables below include the idle time."
     )
     settings = ", ".join(f"{name}={BUSY[name]}" for name in ("MAX_CONCURRENT_JOBS", "CHUNKS_IN_FLIGHT_PER_WORKER"))
     sections = [
@@ -171,7 +171,7 @@ async def _through(fleet: Fleet, client: httpx.AsyncClient, database: Any, audio
 
     async def upload() -> None:
         for number in left:
-            # Each recording differs, as people's do: nothing is taken for a repetition.
+            # Each recording differs, so that none is a repetition of another.
             files = {"file": (f"{number}.wav", audio[: len(audio) - 2 * number])}
             (await client.post("/jobs", files=files, data={"language": "en"})).raise_for_status()
 
@@ -202,7 +202,7 @@ async def _through(fleet: Fleet, client: httpx.AsyncClient, database: Any, audio
 
 
 async def _idle(fleet: Fleet, seconds: float = 10) -> float:
-    """Milliseconds of processor per second that the platform needs when nobody wants anything."""
+    """Processor milliseconds per second of the idle platform."""
     before = _cpu(fleet)
     await asyncio.sleep(seconds)
     return (_cpu(fleet).total() - before.total()) / seconds
@@ -216,7 +216,7 @@ async def _until(condition: Callable[[], Awaitable[bool]]) -> None:
 
 
 async def _reads(client: httpx.AsyncClient) -> list[float]:
-    """Milliseconds of listings, one after the other, as a page would ask for them."""
+    """Durations in milliseconds of sequential listings, as a page requests them."""
     times = []
     for number in range(READS):
         params: dict[str, str] = [{}, {"state": "completed"}, {"sort": "finished_at"}, {"limit": "20"}][number % 4]
@@ -227,19 +227,19 @@ async def _reads(client: httpx.AsyncClient) -> list[float]:
 
 
 def _cpu(fleet: Fleet) -> Counter[str]:
-    """Processor milliseconds of every program so far, its children included."""
+    """Processor milliseconds of every program so far, with its children."""
     spent: Counter[str] = Counter()
     for row in fleet.state.published()["programs"]:
         if row["pid"]:
             for pid in _family(row["pid"]):
-                with suppress(OSError):  # it has just ended; its time is its parent's now
+                with suppress(OSError):  # the process has ended; its time is counted in its parent
                     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
                     spent[row["name"]] += 1000 * sum(int(field) for field in fields[11:15]) // os.sysconf("SC_CLK_TCK")
     return spent
 
 
 def _family(pid: int) -> Iterator[int]:
-    """Yield a process and all that descend from it."""
+    """Yield a process and its descendants."""
     yield pid
     with suppress(OSError):
         for task in Path(f"/proc/{pid}/task").iterdir():

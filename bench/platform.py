@@ -2,11 +2,11 @@
 
 Budgets (one worker): wall time at most 1.05 times the bare engine's; first text at most 3 s plus one chunk's decoding
 after the upload. While one worker per core transcribes, `/health` and `/jobs` answer within 100 ms (99th percentile).
-`BENCH_RECORDING` names a recording; otherwise five minutes are made from the bundled speech. `BENCH_ROUNDS` is how
-often each side runs (3).
+`BENCH_RECORDING` names a recording; otherwise five minutes are made from the bundled speech. `BENCH_ROUNDS` is
+the number of runs of each side (3).
 
 Clips of 5, 20 and 60 s whose language is detected: budget from the request to the whole text, the engine's time plus
-300 ms. `BENCH_CLIP_ROUNDS` is how often each side runs (7).
+300 ms. `BENCH_CLIP_ROUNDS` is the number of runs of each side (7).
 """
 
 import asyncio
@@ -41,7 +41,7 @@ CLIPS: Final = (5, 20, 60)  # seconds
 
 @dataclass(frozen=True)
 class ClipRun:
-    """One clip's way from the request, in seconds."""
+    """Durations of one clip from the request, in seconds."""
 
     text: float
     completed: float
@@ -49,7 +49,7 @@ class ClipRun:
 
 @dataclass(frozen=True)
 class Run:
-    """One recording's way from file to transcript, in seconds."""
+    """Durations of one recording from file to transcript, in seconds."""
 
     total: float
     first_text: float
@@ -113,7 +113,7 @@ def _percentiles(spent: list[float]) -> tuple[str, ...]:
 
 
 async def _ask(client: httpx.AsyncClient, path: str) -> list[float]:
-    """Ask the same question ten times a second until cancelled; return how long each answer took, in seconds."""
+    """Send the same request ten times a second until cancelled; return the durations in seconds."""
     spent: list[float] = []
     try:
         while True:
@@ -151,7 +151,7 @@ async def _engine() -> AsyncIterator[EngineProcess]:
 
 
 async def _through_engine(engine: EngineProcess, recording: Path, *, detect: bool = False) -> Run:
-    """Decode, find speech, detect the language, transcribe: what any program around the engine has to do."""
+    """Decode, find speech, detect the language, transcribe: the steps that every program needs."""
     began, first = time.monotonic(), 0.0
     analysis, chunks = Analysis(), []
     async with Decoders() as decoders, decoders.decode(recording, max_seconds=86_400) as decoding:
@@ -188,7 +188,7 @@ async def _clip(engine: EngineProcess, client: httpx.AsyncClient, folder: Path, 
     recording.write_bytes(recordings.encoded(samples, "flac", "flac"))
     bare: list[float] = []
     through: list[ClipRun] = []
-    for _ in range(rounds + 1):  # the first round only warms both sides up
+    for _ in range(rounds + 1):  # the first round is the warm-up
         bare.append((await _through_engine(engine, recording, detect=True)).total)
         through.append(await _clip_through_platform(client, recording))
     alone = statistics.median(bare[1:])

@@ -1,4 +1,4 @@
-"""Writes what was measured into docs/performance.md, each measurement between its own markers, with plots beside it."""
+"""Write results into docs/performance.md, each benchmark between its markers, with plots."""
 
 import os
 import platform
@@ -20,9 +20,9 @@ _COLOURS = ("#4263a6", "#d98032", "#3f8f62", "#8a5aa8")
 
 
 def write_section(name: str, markdown: str, *, page: Path = PAGE) -> None:
-    """Replace what stands between `<!-- name:begin -->` and `<!-- name:end -->`; a new section goes to the page's end.
+    """Replace the text between `<!-- name:begin -->` and `<!-- name:end -->`; append a new section.
 
-    The rest of the page is left as it is, so measurements of different machines and people live side by side.
+    The rest of the page does not change, so that it can contain results of different machines.
     """
     begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
     section = f"{begin}\n{markdown.strip()}\n{end}"
@@ -43,11 +43,11 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 
 def provenance(command: str, packages: Sequence[str] = (), *, note: str = "") -> str:
-    """Return the lines under a table: when, on what, with which versions, by which command and `BENCH_` variables."""
+    """Return the lines under a table: time, machine, versions, command and `BENCH_` variables."""
     load = os.getloadavg()[0]
     versions = ", ".join(f"{package} {_version(package)}" for package in packages)
     given = {name: value for name, value in sorted(os.environ.items()) if name.startswith("BENCH_")}
-    # Where somebody keeps recordings is of no use to anybody else.
+    # Without paths, which are of no use on other machines.
     chosen = [
         f"{name}={shlex.quote(value)}"
         for name, value in given.items()

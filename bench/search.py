@@ -2,10 +2,10 @@
 
     PYTHONPATH=tests python -m bench.search
 
-A PostgreSQL of its own, filled with `BENCH_JOBS` (100000) jobs of five owners: file names as phones, recorders and
-people write them, and 10,000 transcripts of 300 words in eight languages, of words as frequent as in a language. Every
-kind of query is asked `BENCH_RUNS` (25) times with other words, of one owner's jobs and of everybody's, as the service
-does it: from the parsed request to the page. Also what it costs to store the terms of an hour of speech.
+A separate PostgreSQL, filled with `BENCH_JOBS` (100000) jobs of five owners: file names as of phones, recorders
+and users, and 10,000 transcripts of 300 words in eight languages, with realistic word frequencies. Every kind of query
+runs `BENCH_RUNS` (25) times with different words, for one owner's jobs and for all jobs, from the parsed request to the
+page. The cost of storing the terms of an hour of speech is also measured.
 """
 
 import asyncio
@@ -45,7 +45,7 @@ OWNERS = [UUID(int=number) for number in range(1, 6)]
 WORDS = 300
 TRANSCRIPTS = 10_000
 
-# The most frequent words are real; the others are made of the language's letters, 20,000 for each.
+# The most frequent words are real; 20,000 others per language are random letters.
 LANGUAGES = {
     "en": (
         "the of and to a in that it is was for on you with be meeting budget quarter project customer",
@@ -81,7 +81,7 @@ Draw = Callable[[], str]
 
 
 class Speech:
-    """A language: its words by frequency (Zipf), and text made of them."""
+    """A language: its words by frequency (Zipf), and random text."""
 
     def __init__(self, language: str, chance: random.Random) -> None:
         frequent, letters = LANGUAGES[language]
@@ -94,13 +94,13 @@ class Speech:
         self._chance = chance
 
     def said(self, words: int) -> str:
-        """So many words of speech."""
+        """Random speech of that many words."""
         drawn = self._chance.choices(self.words, cum_weights=self._weights, k=words)
         return ". ".join(self._between.join(drawn[start : start + 12]) for start in range(0, words, 12))
 
 
 def file_name(chance: random.Random) -> str:
-    """A name as a phone, a recorder, a conference or a person gives it."""
+    """A file name as of a phone, a recorder, a conference or a user."""
     date = f"{chance.randint(2019, 2026)}{chance.randint(1, 12):02}{chance.randint(1, 28):02}"
     clock = f"{chance.randint(0, 23):02}{chance.randint(0, 59):02}{chance.randint(0, 59):02}"
     dashed = f"{date[:4]}-{date[4:6]}-{date[6:]}"
@@ -117,7 +117,7 @@ def file_name(chance: random.Random) -> str:
 
 
 def main() -> None:
-    """Fill, measure, print, and write the page's section."""
+    """Fill, measure, print, and write the section of the page."""
     with (
         tempfile.TemporaryDirectory() as folder,
         Hosted(Path(folder), lambda state: [postgres.program(state)]).running() as programs,
@@ -175,7 +175,7 @@ async def _asked(
 ) -> float:
     began = time.perf_counter()
     async with sessions() as session:
-        identity = Identity(who, "somebody", "admin", "a-token")
+        identity = Identity(who, "user", "admin", "a-token")
         page = await JobCatalogue(session, resources).page(identity, wanted)
         page.model_dump_json()
     hits.append(len(page.items))
@@ -271,7 +271,7 @@ def _rows(start: int, count: int, chance: random.Random) -> Iterator[tuple[objec
 
 
 async def _stored(sessions: async_sessionmaker[AsyncSession], speech: dict[str, Speech]) -> list[tuple[str, str, str]]:
-    """What an hour of speech costs: to make its terms, and to write them."""
+    """The cost of an hour of speech: to create its terms, and to write them."""
     rows = []
     for language in ("en", "zh"):
         said = [speech[language].said(300) for _ in range(30)]
@@ -296,16 +296,16 @@ def _report(
     rows: list[tuple[str, ...]], everything: list[float], stored: list[tuple[str, str, str]], sizes: dict[str, str]
 ) -> None:
     measured = report.table(("query", "for example", "jobs on the page", "median ms", "p99 ms", "longest ms"), rows)
-    told = (
+    summary = (
         f"{JOBS:,} jobs of {len(OWNERS)} owners, each with one of {TRANSCRIPTS:,} transcripts of {WORDS} words in"
         f" {len(LANGUAGES)} languages;"
-        f" {RUNS} queries of each kind, of one owner's jobs and of everybody's. All searches together: median"
+        f" {RUNS} queries of each kind, for one owner's jobs and for all jobs. All searches together: median"
         f" {_ms(everything, 50)} ms, p99 {_ms(everything, 99)} ms; budget 100 ms, and 50 ms for the listing."
     )
     written = report.table(("an hour of speech", "terms", "to make + to write"), stored)
     size = ", ".join(f"{name} {size}" for name, size in sorted(sizes.items()))
     page = "\n\n".join(
-        [told, measured, written, f"Sizes: {size}.", report.provenance(COMMAND, ("sqlalchemy", "asyncpg"))]
+        [summary, measured, written, f"Sizes: {size}.", report.provenance(COMMAND, ("sqlalchemy", "asyncpg"))]
     )
     print(page)
     report.write_section("search", page)

@@ -1,4 +1,4 @@
-"""A day of silence in a few hundred kilobytes, through the whole platform: time, memory, and who waits for it."""
+"""A day of silence in a few hundred kilobytes, through the whole platform: time, memory, and delay of other jobs."""
 
 import argparse
 import json
@@ -16,33 +16,32 @@ from .report import provenance, table, write_section
 from .soak import PAGE, platform_of_its_own
 
 MIB = 1024 * 1024
-LOOK_SECONDS = 0.3
+SAMPLE_SECONDS = 0.3
 ENDED = ("completed", "failed", "cancelled")
 
 
 class Memory(threading.Thread):
-    """Looks again and again at every process below this one, and keeps the most resident memory of each kind."""
+    """Samples all descendant processes, and keeps the peak resident memory of each kind."""
 
     def __init__(self) -> None:
-        """Nothing is looked at before `start`."""
         super().__init__(daemon=True)
         self.most: defaultdict[str, int] = defaultdict(int)
         self._over = threading.Event()
 
     def run(self) -> None:
-        """Look until told to stop."""
-        while not self._over.wait(LOOK_SECONDS):
+        """Sample until `stop`."""
+        while not self._over.wait(SAMPLE_SECONDS):
             for process in _below(Path("/proc/self").resolve().name):
                 kind, peak = _kind_and_peak(process)
                 self.most[kind] = max(self.most[kind], peak)
 
     def stop(self) -> None:
-        """Look no more."""
+        """Stop sampling."""
         self._over.set()
 
 
 def main() -> int:
-    """Send the silence, and something short at the same time; print what it cost."""
+    """Send the silence and a short recording; print the figures."""
     parser = argparse.ArgumentParser(prog="python -m bench.silence", description=__doc__)
     parser.add_argument("--hours", type=float, default=23.99)
     parser.add_argument("--record", action="store_true", help="write the figures into docs/reliability.md")
@@ -58,11 +57,11 @@ def main() -> int:
         command = f"PYTHONPATH=tests python -m bench.silence --hours {wanted.hours:g}"
         rows = list(figures.items())
         write_section("silence", f"{table(['figure', 'measured'], rows)}\n\n{provenance(command)}", page=PAGE)
-    return 0 if figures["its end"] == "completed, no_speech" else 1
+    return 0 if figures["result"] == "completed, no_speech" else 1
 
 
 def measured(platform: Platform, hours: float) -> dict[str, Any]:
-    """What became of so many hours of silence, and of a recording that was sent after it."""
+    """The results of a job with hours of silence, and of a recording that was sent after it."""
     bomb = hostile_media.silent_flac(hours)
     began = time.monotonic()
     silent = platform.user.submit("silence.flac", bomb)
@@ -71,20 +70,20 @@ def measured(platform: Platform, hours: float) -> dict[str, Any]:
     while (job := platform.user.job(silent))["state"] not in ENDED:
         if waited is None and platform.user.job(other)["state"] in ENDED:
             waited = time.monotonic() - began
-        time.sleep(LOOK_SECONDS)
+        time.sleep(SAMPLE_SECONDS)
     took = time.monotonic() - began
     return {
         "hours of silence": hours,
         "bytes sent": len(bomb),
-        "its end": f"{job['state']}, {job['reason_code']}",
+        "result": f"{job['state']}, {job['reason_code']}",
         "attempts": job["attempt"],
-        "seconds until then": round(took),
-        "seconds until a recording sent after it was done": None if waited is None else round(waited, 1),
+        "seconds until its end": round(took),
+        "seconds until the end of a recording sent after it": None if waited is None else round(waited, 1),
     }
 
 
 def _below(root: str) -> list[Path]:
-    """All processes that come from this one."""
+    """All descendants of a process."""
     children: defaultdict[str, list[str]] = defaultdict(list)
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -101,7 +100,7 @@ def _below(root: str) -> list[Path]:
 
 
 def _kind_and_peak(process: Path) -> tuple[str, int]:
-    """What a process is, and the most resident memory that it ever had in bytes; nothing if it has ended meanwhile."""
+    """The kind of a process, and its peak resident memory in bytes, 0 if it has ended."""
     try:
         words = (process / "cmdline").read_bytes().split(b"\0")
         status = (process / "status").read_text().splitlines()

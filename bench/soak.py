@@ -20,7 +20,7 @@ PAGE = ROOT / "docs" / "reliability.md"
 
 
 def main() -> int:
-    """Run a soak on a platform of its own, and print what it found."""
+    """Run a soak on a separate platform, and print its report."""
     parser = argparse.ArgumentParser(prog="python -m bench.soak", description=__doc__)
     parser.add_argument("--seconds", type=float, default=600.0)
     parser.add_argument("--seed", type=int, default=random.randrange(10_000))
@@ -38,7 +38,7 @@ def main() -> int:
 
 
 def run(seconds: float, seed: int, engine: str) -> Report:
-    """A soak on a platform of its own, which is gone afterwards."""
+    """Run a soak on a separate platform, which is deleted afterwards."""
     with platform_of_its_own(engine) as platform:
         learn_undisturbed(platform)
         return asyncio.run(Soak(platform, seed=seed, engine=engine, say=partial(print, flush=True)).run(seconds))
@@ -46,18 +46,18 @@ def run(seconds: float, seed: int, engine: str) -> Report:
 
 @contextlib.contextmanager
 def platform_of_its_own(engine: str) -> Iterator[Platform]:
-    """A platform that may be harmed, with this engine, in a folder that is gone afterwards."""
+    """A platform for fault injection with this engine, in a folder that is deleted afterwards."""
     state = ROOT / ".verbatim"
     state.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="soak-", dir=state) as name:
         folder = Path(name)
-        folder.chmod(0o711)  # the database runs as another user, who must be able to pass through
+        folder.chmod(0o711)  # the database runs as another user, who needs to traverse the folder
         with faulty_platform(folder / "fleet", extra={"transcriber": {"ENGINE": engine}}) as platform:
             yield platform
 
 
 def record(report: Report, seconds: float) -> None:
-    """Put the figures where people look for them."""
+    """Write the figures into docs/reliability.md."""
     figures = report.document()
     injections = figures.pop("injections")
     figures["injections"] = f"{sum(injections.values())}: " + ", ".join(f"{n} {kind}" for kind, n in injections.items())

@@ -1,13 +1,13 @@
-"""What is heard, and when: a recording with known words, clean and in bad conditions, through plan and engine.
+"""Word errors and time errors of a recording with known words, clean and distorted, through plan and engine.
 
 `PYTHONPATH=tests BENCH_CORPUS=FOLDER python -m bench.variants [NAME ...]`. The folder holds `long10_en.flac` and
-`long10_en.json` (`ref`, and `seams`: start, end and ref of every passage). Names choose variants, by how they begin.
-`BENCH_ENGINE` is an engine's name (auto), `BENCH_ENGINES` how many processes decode at once (1), `BENCH_PLAN=only`
+`long10_en.json` (`ref`, and `seams`: start, end and ref of every passage). Names choose variants by their prefix.
+`BENCH_ENGINE` is an engine's name (auto), `BENCH_ENGINES` the number of processes that decode (1), `BENCH_PLAN=only`
 stops before decoding, `BENCH_WRITE=1` puts the table into docs/performance.md after every variant.
 
 Printed for each variant: word error rate with Whisper's normaliser; substitutions, deletions, insertions; deletions in
-percent of the words (budget 1 %); how much of the spoken time the plan covers; and the errors of word starts and ends
-at the passages' edges, against the first and last sound there (budget: median 100 ms, none over 1 s).
+percent of the words (budget 1 %); the share of the spoken time that the plan covers; and the errors of word starts and
+ends at the passages' edges, against the first and last sound there (budget: median 100 ms, none over 1 s).
 """
 
 import asyncio
@@ -42,7 +42,7 @@ from .distortions import RATE, VARIANTS, Clip, Sound, Take
 
 MODEL, LANGUAGE = "base", "en"
 BATCH: Final = 8
-_AUDIBLE: Final = 0.06  # of the passage's loud frames: what counts as its first and last sound
+_AUDIBLE: Final = 0.06  # threshold of the first and last sound, relative to the passage's loud frames
 _FRAME: Final = 160
 _HEADERS: Final = (
     "variant", "WER %", "S/D/I", "deleted %", "covered %", "windows", "starts ms", "ends ms", "> 1 s", "seconds"
@@ -51,7 +51,7 @@ _HEADERS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Edges:
-    """How far the first and last words of the passages are from the sound, in seconds."""
+    """Time differences between the passages' first and last words and the sound, in seconds."""
 
     starts: tuple[float, ...]
     ends: tuple[float, ...]
@@ -82,7 +82,7 @@ async def main() -> None:
 
 
 def _report(rows: Sequence[Sequence[object]]) -> None:
-    """Keep what there is after every variant, if it is to be kept."""
+    """Write the table after every variant, with BENCH_WRITE=1."""
     if os.environ.get("BENCH_WRITE"):
         command = "BENCH_WRITE=1 PYTHONPATH=tests BENCH_CORPUS=… python -m bench.variants"
         facts = report.provenance(command, ("ctranslate2", "openvino", "onnxruntime"))
@@ -113,14 +113,14 @@ async def _measure(name: str, take: Take, engines: Sequence[EngineProcess]) -> l
         return [name, *["-"] * 3, f"{covered:.2f}", len(windows), *["-"] * 3, f"{time.monotonic() - began:.0f}"]
     transcript = await _transcribe(chunks, engines, len(take.sound) / RATE)
     spent = time.monotonic() - began
-    heard = jiwer.process_words(_plain(" ".join(clip.ref for clip in take.clips)), _plain(transcript["text"]))
-    count = heard.hits + heard.substitutions + heard.deletions
+    recognised = jiwer.process_words(_plain(" ".join(clip.ref for clip in take.clips)), _plain(transcript["text"]))
+    count = recognised.hits + recognised.substitutions + recognised.deletions
     edges = _edges(take, transcript)
     return [
         name,
-        f"{100 * heard.wer:.2f}",
-        f"{heard.substitutions}/{heard.deletions}/{heard.insertions}",
-        f"{100 * heard.deletions / count:.2f}",
+        f"{100 * recognised.wer:.2f}",
+        f"{recognised.substitutions}/{recognised.deletions}/{recognised.insertions}",
+        f"{100 * recognised.deletions / count:.2f}",
         f"{covered:.2f}",
         len(windows),
         _middle(edges.starts),
@@ -144,13 +144,13 @@ async def _transcribe(chunks: Sequence[ChunkAudio], engines: Sequence[EngineProc
     async def work(engine: EngineProcess) -> None:
         while waiting:
             index, chunk = waiting.pop()
-            heard = await decode_in_passes(
+            recognised = await decode_in_passes(
                 lambda some: engine.decode(MODEL, some, DecodeOptions(language=LANGUAGE)), chunk.windows()
             )
             described = chunk.chunk.document()["windows"]
             documents = [
                 Timeline(each).document(result, audio)
-                for each, result, audio in zip(described, heard, chunk.windows(), strict=True)
+                for each, result, audio in zip(described, recognised, chunk.windows(), strict=True)
             ]
             results[index] = {"engine": None, "windows": documents}
 
@@ -160,7 +160,7 @@ async def _transcribe(chunks: Sequence[ChunkAudio], engines: Sequence[EngineProc
 
 
 def _covered(clips: Sequence[Clip], chunks: Sequence[ChunkAudio]) -> float:
-    """How many percent of the passages' time lie in windows."""
+    """The percentage of the passages' time that is in windows."""
     spoken = np.zeros(round(max(clip.end for clip in clips) * 100) + 1, bool)
     for clip in clips:
         spoken[round(clip.start * 100) : round(clip.end * 100)] = True
@@ -175,7 +175,7 @@ def _plain(text: str) -> str:
 
 
 def _edges(take: Take, transcript: dict[str, Any]) -> Edges:
-    """Compare the times of each passage's first and last word, where they were understood, with the sound."""
+    """Compare the times of each passage's first and last word, if recognised, with the sound."""
     spoken: list[str] = []
     places: dict[int, float] = {}
     ends: dict[int, float] = {}
@@ -184,13 +184,13 @@ def _edges(take: Take, transcript: dict[str, Any]) -> Edges:
         first, last = _sounding(take.sound, clip)
         places[len(spoken)], ends[len(spoken) + len(words) - 1] = first, last
         spoken += words
-    heard: list[tuple[str, float, float]] = []
+    recognised: list[tuple[str, float, float]] = []
     for segment in transcript["segments"]:
         for word in segment["words"]:
-            heard += [(plain, word["start"], word["end"]) for plain in _plain(word["word"]).split()]
-    aligned = jiwer.process_words(" ".join(spoken), " ".join(word for word, _, _ in heard)).alignments[0]
+            recognised += [(plain, word["start"], word["end"]) for plain in _plain(word["word"]).split()]
+    aligned = jiwer.process_words(" ".join(spoken), " ".join(word for word, _, _ in recognised)).alignments[0]
     at = {
-        chunk.ref_start_idx + index: heard[chunk.hyp_start_idx + index]
+        chunk.ref_start_idx + index: recognised[chunk.hyp_start_idx + index]
         for chunk in aligned
         if chunk.type == "equal"
         for index in range(chunk.ref_end_idx - chunk.ref_start_idx)

@@ -35,7 +35,7 @@ chapter "2. Logging in"
 LOGIN=$(curl --silent --show-error --fail-with-body "$URL/token" --data-urlencode "username=$NAME" --data-urlencode "password=$PASSWORD")
 TOKEN=$(jq -r .access_token <<<"$LOGIN")
 call "$URL/me" | jq -c .
-# The refresh token brings the next pair, once: a token that comes a second time ends the session, as somebody else may
+# The refresh token brings the next pair, once: a token that comes a second time ends the session, as another client may
 # hold it.
 TOKEN=$(jq -r '{refresh_token}' <<<"$LOGIN" | curl --silent --fail-with-body "$URL/token/refresh" --json @- | jq -r .access_token)
 note "refreshed; sessions of this account: $(call "$URL/me/sessions" | jq '.items | length')"

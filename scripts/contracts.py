@@ -33,13 +33,13 @@ from pydantic.json_schema import models_json_schema
 
 from common.events import (
     ALL,
+    COMMAND_CONSUMERS,
     COMMANDS,
-    HEARERS,
     NOTICES,
+    RECEIVERS,
     SENDERS,
     SERVICES,
     SUBSCRIBERS,
-    TAKERS,
     Command,
     Event,
     Message,
@@ -211,9 +211,9 @@ def receivers(message: type[Message]) -> tuple[str, ...]:
     if issubclass(message, Event):
         return SUBSCRIBERS[message]
     if issubclass(message, Command):
-        return (TAKERS[message],)
+        return (COMMAND_CONSUMERS[message],)
     assert issubclass(message, Notice)
-    return HEARERS[message]
+    return RECEIVERS[message]
 
 
 def sentence(message: type[Message]) -> str:

@@ -3,7 +3,7 @@
     python scripts/settings.py          # write
     python scripts/settings.py --check  # exit 1 and say what differs
 
-The rows come from the settings classes of the services and of the stack on one machine, and from the table of retired
+The rows come from the settings classes of the services and of the stack on one machine, and from the table of removed
 variables; a setting without a description is an error.
 """
 
@@ -21,7 +21,7 @@ from pydantic import AliasChoices, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
-from common.retired import RETIRED
+from common.removed_settings import REMOVED_SETTINGS
 from native.settings import NativeSettings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -31,7 +31,7 @@ STACK = "make up, make demo"
 
 # Read by programs that are no service, without a settings class.
 ELSEWHERE = (
-    ("`MODEL`", "make demo, make up, make models", "`base`", "The Whisper model that is brought into MODEL_DIR."),
+    ("`MODEL`", "make demo, make up, make models", "`base`", "The Whisper model that is installed in MODEL_DIR."),
     ("`FILE`", "make demo", "a bundled recording", "The recording that the demo sends."),
     ("`DETACH`", "make up", "not set", "Anything: return when the platform is ready, instead of staying."),
     ("`PYTHON`", "make setup", "`python3`", "The Python that .venv is made with."),
@@ -64,9 +64,9 @@ the effective values, secrets masked. Times are in seconds where the name does n
 `make up` and `make demo` wire the services to each other (addresses, ports, credentials, folders) and pass every other
 variable on to them: `MAX_CONCURRENT_JOBS=2 make up` reaches jobs.
 """
-RETIRED_INTRODUCTION = """\
-Variables of the former system that nothing reads any more. The service named says so in its log when it starts and one
-of them is set. (`AUTH_USERNAME` and `AUTH_PASSWORD` still work, with a warning: see auth.)
+REMOVED_INTRODUCTION = """\
+Variables of the former system that have no effect. The service named logs a warning at its start when one of them is
+set. (`AUTH_USERNAME` and `AUTH_PASSWORD` still work, with a warning: see auth.)
 """
 
 
@@ -114,8 +114,8 @@ def page() -> str:
         parts.append(_section(title, rows))
     parts.append(_section("The stack on one machine", [_row(each, STACK) for each in variables(NativeSettings)]))
     parts.append(_section("Programs of this repository", ELSEWHERE, ("variable", "read by", "default", "meaning")))
-    retired = [(f"`{each.variable}`", each.service, each.instead) for each in RETIRED]
-    parts.append(_section("Retired", retired, ("variable", "service that warns", "replacement"), RETIRED_INTRODUCTION))
+    removed = [(f"`{each.variable}`", each.service, each.instead) for each in REMOVED_SETTINGS]
+    parts.append(_section("Removed", removed, ("variable", "service that warns", "replacement"), REMOVED_INTRODUCTION))
     return "\n".join(parts)
 
 

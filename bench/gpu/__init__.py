@@ -1,1 +1,1 @@
-"""How fast the torch engine transcribes on a GPU, against openai-whisper on the same card."""
+"""Benchmarks of the torch engine on a GPU against openai-whisper on the same card."""

@@ -1,7 +1,7 @@
 """`python -m bench.gpu WINDOWS.npz MODEL_DIR`: the torch engine on this machine's GPU, side by side in one run.
 
 WINDOWS.npz comes from `python -m bench.gpu.prepare RECORDING REFERENCE.json WINDOWS.npz`, which needs no GPU. Real
-weights (base, from MODEL_DIR) give word error rates; invented weights of other shapes give speed, at a fixed length of
+weights (base, from MODEL_DIR) give word error rates; random weights of other shapes give speed, at a fixed length of
 text. `--results FILE` keeps the figures; `python -m bench.gpu.table FILE` writes them into docs/performance.md.
 """
 
@@ -31,14 +31,14 @@ ROWS: list[dict[str, Any]] = []
 
 
 def main() -> None:
-    """Measure what the arguments ask for."""
+    """Measure what the arguments select."""
     parser = argparse.ArgumentParser(prog="python -m bench.gpu")
     parser.add_argument("windows", type=Path)
     parser.add_argument("model_dir", type=Path)
     parser.add_argument("--shapes", default="large-v3,large-v3-turbo")
     parser.add_argument("--slots", default="8,16,32,64,128")
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--repeat", type=int, default=4, help="how many times the recording is put behind itself")
+    parser.add_argument("--repeat", type=int, default=4, help="how many copies of the recording are joined")
     parser.add_argument("--results", type=Path)
     arguments = parser.parse_args()
     slots = [int(count) for count in arguments.slots.split(",")]
@@ -73,7 +73,7 @@ def real(prepared: Path, model_dir: Path, slots: list[int], runs: int, repeat: i
 
 
 def invented(name: str, slots: list[int], runs: int) -> None:
-    """A shape with invented weights: 30 s windows of TOKENS tokens each."""
+    """A shape with random weights: 30 s windows of TOKENS tokens each."""
     windows = shapes.noise(max(slots) * 2)
     for count in slots:
         babble(name, windows[: max(32, 2 * count)], count, runs)
@@ -93,7 +93,7 @@ def ours(model_dir: Path, windows: list[Window], reference: str, seconds: float,
 
 
 def babble(name: str, windows: list[Window], slots: int, runs: int) -> None:
-    """Invented weights through our engine."""
+    """Random weights through our engine."""
     engine = shapes.engine(name, slots)
     what = f"ours, {slots} slots, {len(windows)} windows"
     measure(name, what, 30.0 * len(windows), lambda: engine.decode(windows, ENGLISH), runs)
@@ -102,7 +102,7 @@ def babble(name: str, windows: list[Window], slots: int, runs: int) -> None:
 
 
 def in_batches(model: Any, windows: list[Window], size: int, *, fixed: bool = False) -> None:
-    """Decode with openai-whisper alone, no timestamps; `fixed` says TOKENS tokens about every window."""
+    """Decode with openai-whisper alone, no timestamps; `fixed` decodes exactly TOKENS tokens for every window."""
     options = DecodingOptions(
         language="en", without_timestamps=True, fp16=True, sample_len=shapes.TOKENS if fixed else None
     )
@@ -126,7 +126,7 @@ def measure(
     model: str, what: str, seconds: float, work: Callable[[], object], runs: int, *, wer: float | None = None,
     warm_ups: int = 1,
 ) -> None:  # fmt: skip
-    """Time something and print its row."""
+    """Measure a function and print its row."""
     try:
         found = card.timed(work, runs=runs, warm_ups=warm_ups)
     except (torch.cuda.OutOfMemoryError, MemoryError):
@@ -147,11 +147,11 @@ def measure(
 def error_rate(reference: str, text: str) -> float:
     """Return the share of words that are wrong, after Whisper's own normaliser."""
     normal = EnglishTextNormalizer()
-    expected, heard = normal(reference).split(), normal(text).split()
-    distances = list(range(len(heard) + 1))
+    expected, recognised = normal(reference).split(), normal(text).split()
+    distances = list(range(len(recognised) + 1))
     for row, word in enumerate(expected, start=1):
         diagonal, distances[0] = distances[0], row
-        for column, other in enumerate(heard, start=1):
+        for column, other in enumerate(recognised, start=1):
             cheapest = min(distances[column] + 1, distances[column - 1] + 1, diagonal + (word != other))
             diagonal, distances[column] = distances[column], cheapest
     return distances[-1] / len(expected)

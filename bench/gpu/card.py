@@ -1,4 +1,4 @@
-"""What a card does meanwhile: its name, its use while something runs, the memory that takes."""
+"""Measurements of a GPU: its name, its utilisation and memory during a run."""
 
 import subprocess
 import threading
@@ -11,7 +11,7 @@ import torch
 
 @dataclass(frozen=True)
 class Timed:
-    """Seconds of each run, and what the card did during all of them."""
+    """Seconds of each run, and utilisation and peak memory over all runs."""
 
     seconds: list[float]
     gibibytes: float
@@ -19,14 +19,14 @@ class Timed:
 
 
 def name() -> str:
-    """The card as its driver calls it, with the driver's version."""
+    """The name of the card, with the version of its driver."""
     fields = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
     found = subprocess.run(fields, capture_output=True, text=True, check=False).stdout.strip()
     return found or torch.cuda.get_device_name()
 
 
 def timed(work: Callable[[], object], *, runs: int, warm_ups: int = 1) -> Timed:
-    """Run something several times and look at the card meanwhile."""
+    """Run a function several times and measure the card."""
     for _ in range(warm_ups):
         work()
     torch.cuda.synchronize()
@@ -42,7 +42,7 @@ def timed(work: Callable[[], object], *, runs: int, warm_ups: int = 1) -> Timed:
 
 
 class _Watch:
-    """Asks the driver for the card's use ten times a second; NaN where it does not answer."""
+    """Samples the card's utilisation ten times a second; NaN without samples."""
 
     def __init__(self) -> None:
         self._seen: list[float] = []

@@ -1,6 +1,6 @@
-"""`python -m bench.gpu.prepare RECORDING REFERENCE.json WINDOWS.npz`: plan a recording's windows where there is no GPU.
+"""`python -m bench.gpu.prepare RECORDING REFERENCE.json WINDOWS.npz`: plan windows on a machine without a GPU.
 
-REFERENCE.json holds the spoken text under "ref". The card's machine then needs neither decoders nor a voice detector.
+REFERENCE.json contains the spoken text under "ref". The GPU machine then needs neither decoders nor voice detector.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Models of any published shape with invented weights, made on the card: at a fixed length of text, as fast as real."""
+"""Models of any published shape with random weights: at a fixed number of tokens, as fast as real ones."""
 
 import dataclasses
 from typing import Any
@@ -14,11 +14,11 @@ from transcriber.engines.openai_whisper import OpenAIWhisperEngine
 from transcriber.engines.torch_whisper.search import Search
 
 TOKENS = 100
-"""Of text per window of 30 s: about 150 spoken words a minute."""
+"""Per window of 30 s: about 150 spoken words a minute."""
 
 
 class FixedLength(OpenAIWhisperEngine):
-    """Says exactly TOKENS tokens about every window and doubts nothing: invented weights would ramble or stop."""
+    """Decodes exactly TOKENS tokens per window without fallbacks: random weights would not end or end at once."""
 
     def _search(self, options: DecodeOptions) -> Search:
         search = super()._search(options)
@@ -57,12 +57,12 @@ def invented(name: str) -> Any:
 
 
 def engine(name: str, slots: int) -> FixedLength:
-    """Return our engine over invented weights."""
+    """Return our engine with random weights."""
     heads = sorted(MODELS[name].alignment_heads)
     return FixedLength(invented(name), heads, name=name, sha256="invented", device="cuda", slots=slots)
 
 
 def noise(count: int, *, seconds: float = 30.0) -> list[Window]:
-    """Return windows to be transcribed."""
+    """Return windows of noise."""
     random = np.random.default_rng(5)
     return [random.normal(0, 0.05, int(16_000 * seconds)).astype(np.float32) for _ in range(count)]

@@ -1,4 +1,4 @@
-"""`python -m bench.gpu.table RESULTS.json…`: figures that `bench.gpu` kept, as the GPU section of docs/performance.md.
+"""`python -m bench.gpu.table RESULTS.json…`: write results of `bench.gpu` as the GPU section of docs/performance.md.
 
 Several files of one card make one table; of rows of the same name the later counts.
 """
@@ -11,9 +11,9 @@ from typing import Any
 from bench import report
 
 INTRODUCTION = """\
-base has its real weights and {seconds:.0f} s of English speech in windows of up to 30 s. The other shapes have invented
-weights and say {tokens} tokens about each window of 30 s, which costs what as many real ones would. Ours finds the
-words' times as well, which openai-whisper does only where it says so; *x openai-whisper* is against its `transcribe()`,
+base has its real weights and {seconds:.0f} s of English speech in windows of up to 30 s. The other shapes have random
+weights and decode {tokens} tokens for each window of 30 s, which takes as long as with real weights. Ours includes word
+times, openai-whisper only where the row says so; *x openai-whisper* is against its `transcribe()`,
 or its `decode()` window by window, which is what `transcribe()` does. Medians; *busy* is the driver's figure, GiB the
 most that torch had allocated. With the same number of slots, ours gives the same bits in every run, any order and any
 company. faster-whisper is missing: its CTranslate2 needs CUDA 12's cuBLAS, and this card's machine had CUDA 13."""
@@ -55,7 +55,7 @@ def main(paths: list[Path]) -> None:
 
 
 def _options(command: str) -> str:
-    """The options alone: where the files lay is nobody's concern."""
+    """The options of a command, without file paths."""
     return command[command.index(" --") + 1 :].partition(" --results")[0].replace("--shapes  ", '--shapes "" ')
 
 

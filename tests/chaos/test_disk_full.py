@@ -40,7 +40,7 @@ async def test_full_worker_costs_no_delivery(platform: Platform, small_disk: Pat
         small = platform.submit(marked.brief())
         await platform.finished(small)
         await eventually(
-            lambda: log.read_text().count("work is not possible now") > DELIVERIES,
+            lambda: log.read_text().count("work postponed") > DELIVERIES,
             what="the worker has refused the recording more often than deliveries are allowed",
         )
         job = await platform.job(waiting)

@@ -9,7 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from common.events import ALL, BY_ROUTING_KEY, COMMANDS, NOTICES, SUBSCRIBERS, TAKERS, Command, Event, Message, Notice
+from common.events import (
+    ALL,
+    BY_ROUTING_KEY,
+    COMMAND_CONSUMERS,
+    COMMANDS,
+    NOTICES,
+    SUBSCRIBERS,
+    Command,
+    Event,
+    Message,
+    Notice,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVICES = ("auth", "cleanup", "gateway", "jobs", "metadata", "transcriber")
@@ -78,7 +89,7 @@ def test_there_is_no_schema_of_a_message_that_no_longer_exists() -> None:
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_service_listens_to_what_the_catalogue_says(service: str) -> None:
     events = {event.routing_key for event, services in SUBSCRIBERS.items() if service in services}
-    commands = {command.name for command, taker in TAKERS.items() if taker == service}
+    commands = {command.name for command, taker in COMMAND_CONSUMERS.items() if taker == service}
     assert subscriptions(service) == events | commands
 
 

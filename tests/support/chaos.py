@@ -244,7 +244,7 @@ def faulty_platform(
             update={"state_dir": folder, "transcribers": transcribers, "gateway_port": 0}
         )
         wiring = _merged(PATIENT, IMPATIENT, _through(state, proxies), extra or {})
-        detector.bring(settings.model_dir, print)
+        detector.install(settings.model_dir, print)
         fleet = stack.enter_context(Fleet(folder, settings, extra=wiring).running())
         user = PlatformClient(fleet.url("gateway"), *fleet.credentials)
         stack.callback(user.close)

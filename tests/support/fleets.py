@@ -54,7 +54,7 @@ def real_fleet(state: Path) -> Iterator[Fleet]:
     for engine, weights in FORMATS.items():
         if not layout.is_present(settings.model_dir, "base", weights):
             pytest.fail(f"{engine} finds no base model in {settings.model_dir}: run `make models`")
-    detector.bring(settings.model_dir, print)
+    detector.install(settings.model_dir, print)
     settings = settings.model_copy(update={"state_dir": state, "transcribers": 4, "gateway_port": 0})
     extra = {
         "transcriber": {"ENGINE": "ctranslate2", "COMPUTE_TYPE": "int8"},
@@ -71,7 +71,7 @@ def canned_fleet(state: Path) -> Iterator[Fleet]:
     It may be ended over its API.
     """
     settings = NativeSettings().model_copy(update={"state_dir": state, "transcribers": 1, "gateway_port": 0})
-    detector.bring(settings.model_dir, print)
+    detector.install(settings.model_dir, print)
     extra = PATIENT | {
         "*": {"ENVIRONMENT": "test", "ENABLE_SERVER_CONTROL": "true"},
         "transcriber": {"ENGINE": "canned"},

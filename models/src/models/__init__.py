@@ -1,4 +1,4 @@
-"""Whisper models: which there are, where they lie, and how to bring one in."""
+"""Whisper models: the registry, their files in MODEL_DIR, and their installation."""
 
 from .layout import Check, Format, check, default_dir, digest, is_present, location, present
 from .registry import EXPECTED, LANGUAGE_CODES, MODELS, Model

@@ -1,4 +1,4 @@
-"""One form of a model from the other: CTranslate2 folder ↔ openai-whisper `.pt`, tensor for tensor."""
+"""Convert a model between its forms, CTranslate2 folder and openai-whisper `.pt`, tensor by tensor."""
 
 import importlib.util
 import json
@@ -29,7 +29,7 @@ def folder_to_pt(folder: Path, pt: Path) -> None:
 
 
 def pt_to_folder(pt: Path, folder: Path, model: Model | None = None) -> None:
-    """Write the folder that CTranslate2 loads from a `.pt`; `model` gives the alignment heads, if it is a known one."""
+    """Write the folder that CTranslate2 loads from a `.pt`; `model`, if registered, gives the alignment heads."""
     state, dims = read_pt(pt)
     folder.mkdir(parents=True, exist_ok=True)
     ctranslate2_file.write(folder / "model.bin", to_variables(state, dims))
@@ -41,7 +41,7 @@ def pt_to_folder(pt: Path, folder: Path, model: Model | None = None) -> None:
 def read_pt(pt: Path) -> tuple[StateDict, Dimensions]:
     """Read an openai-whisper checkpoint without running code from it.
 
-    Raises ContentRefused when it is not one, ToolMissing without torch.
+    Raises ContentRefused when it is no checkpoint, ToolMissing without torch.
     """
     torch = _torch()
     try:
@@ -49,7 +49,7 @@ def read_pt(pt: Path) -> tuple[StateDict, Dimensions]:
         dims = Dimensions(**checkpoint["dims"])
         state = {name: _to_array(tensor) for name, tensor in checkpoint["model_state_dict"].items()}
     except Exception as error:
-        # torch raises a dozen types for damaged files, pickle errors and zip errors among them.
+        # torch raises many types for damaged files, for example pickle and zip errors.
         raise ContentRefused(f"{pt} is not a checkpoint of openai-whisper: {error}") from error
     return state, dims
 
@@ -84,7 +84,7 @@ def _to_array(tensor: Any) -> Any:
 def _torch() -> Any:
     if not torch_is_installed():
         raise ToolMissing("Reading and writing .pt files needs torch and openai-whisper: install the extra 'torch'.")
-    import torch  # noqa: PLC0415 (heavy and optional: loaded only when a .pt file is touched)
+    import torch  # noqa: PLC0415 (heavy and optional: loaded only for a .pt file)
 
     return torch
 

@@ -2,7 +2,7 @@
 
 All little endian: u32 format version; string specification; u32 revision; u32 count; per variable a string name,
 u8 rank, u32 sizes, u8 type, u32 bytes, data; u32 count of aliases; per alias two strings. A string is a u16 length
-with the closing NUL, then its bytes. Before version 4, a u8 item size and a u32 item count stood for type and bytes.
+with the closing NUL, then its bytes. Before version 4, a u8 item size and a u32 item count stand for type and bytes.
 """
 
 import struct
@@ -36,7 +36,7 @@ _FIRST_VERSION_WITH_TYPES = 4
 
 @dataclass(slots=True)
 class Variables:
-    """What a `model.bin` holds. bfloat16 arrays are widened to float32 when read."""
+    """The content of a `model.bin`. bfloat16 arrays are converted to float32 when read."""
 
     arrays: dict[str, Array]
     aliases: dict[str, str] = field(default_factory=dict)
@@ -45,7 +45,7 @@ class Variables:
 def read(path: Path) -> Variables:
     """Read a Whisper `model.bin`.
 
-    Raises ContentRefused when the file is cut short, has bytes left over, or is not a Whisper model.
+    Raises ContentRefused when the file is truncated, has extra bytes, or is not a Whisper model.
     """
     reader = _Reader(path.read_bytes(), path)
     version, specification, _revision = reader.number("I"), reader.string(), reader.number("I")
@@ -83,7 +83,7 @@ class _Reader:
     def take(self, length: int) -> bytes:
         end = self._offset + length
         if end > len(self._data):
-            raise ContentRefused(f"{self._path} is cut short or is not a CTranslate2 model.")
+            raise ContentRefused(f"{self._path} is truncated or is not a CTranslate2 model.")
         taken = self._data[self._offset : end]
         self._offset = end
         return taken
@@ -117,4 +117,4 @@ class _Reader:
 
     def finish(self) -> None:
         if self._offset != len(self._data):
-            raise ContentRefused(f"{self._path} has {len(self._data) - self._offset} bytes too many.")
+            raise ContentRefused(f"{self._path} has {len(self._data) - self._offset} extra bytes at its end.")

@@ -1,4 +1,4 @@
-"""The voice detector: one file of MODEL_DIR that every transcriber needs beside its Whisper models."""
+"""The weights of the voice detector, a file of MODEL_DIR that every transcriber needs."""
 
 import shutil
 from collections.abc import Callable
@@ -21,29 +21,29 @@ _INSIDE: Final = f"faster_whisper/assets/{FILE}"
 def find(model_dir: Path) -> Path:
     """Return the path of the detector's weights.
 
-    Raises SourceUnavailable when MODEL_DIR does not hold them, ContentRefused when the file is another one.
+    Raises SourceUnavailable when the file is missing, ContentRefused when its checksum is wrong.
     """
     path = model_dir / FILE
     if not path.is_file():
         raise SourceUnavailable(
             f"The voice detector's weights, {FILE}, are not in {model_dir}."
-            f" Bring them in with: python -m models get {NAME}"
+            f" Install them with: python -m models get {NAME}"
         )
     sources.require_sha256(path, SHA256, str(path))
     return path
 
 
-def bring(model_dir: Path, say: Callable[[str], None], *, path: Path | None = None, force: bool = False) -> None:
-    """Put the detector's weights into MODEL_DIR, from `path` or from the package that carries them.
+def install(model_dir: Path, say: Callable[[str], None], *, path: Path | None = None, force: bool = False) -> None:
+    """Install the detector's weights in MODEL_DIR, from `path` or from a package.
 
-    A file that is there already is kept unless it is another one, or `force`.
-    Raises ModelError with a sentence for people; MODEL_DIR is unchanged then.
+    An existing file with the right checksum is kept unless `force`.
+    Raises ModelError with a sentence for users; MODEL_DIR is then unchanged.
     """
     target = model_dir / FILE
     if not force and target.is_file() and file_sha256(target) == SHA256:
         return
     model_dir.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=model_dir, prefix=".bringing-") as scratch:
+    with TemporaryDirectory(dir=model_dir, prefix=".install-") as scratch:
         copy = Path(scratch) / FILE
         if path is None:
             say(f"{NAME}: from a package of the package index ({_PACKAGE})")

@@ -1,17 +1,17 @@
-"""What can go wrong when a model is brought in."""
+"""Errors of the installation and use of models."""
 
 
 class ModelError(Exception):
-    """A model cannot be used or brought in; the message is a sentence for people."""
+    """A model cannot be used or installed; the message is a sentence for users."""
 
 
 class SourceUnavailable(ModelError):
-    """The place a model should come from cannot be reached."""
+    """The source of a model is not reachable, or the file is missing."""
 
 
 class ContentRefused(ModelError):
-    """The bytes are not what they should be: another checksum, another shape, or not a model at all."""
+    """The content is not valid: a wrong checksum, a wrong shape, or no model."""
 
 
 class ToolMissing(ModelError):
-    """Bringing the model in needs something that is not installed."""
+    """The installation of the model needs a package that is missing."""

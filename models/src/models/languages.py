@@ -1,4 +1,4 @@
-"""The codes by which Whisper knows languages, and the other codes and names that people and programs use for them."""
+"""Whisper's language codes, and the other codes and names of languages that are accepted."""
 
 import unicodedata
 from difflib import get_close_matches
@@ -9,7 +9,7 @@ from langcodes.tag_parser import LanguageTagError
 
 from .registry import LANGUAGE_CODES, MODELS
 
-# English names and the languages' own, in the order of LANGUAGE_CODES; underscores stand for spaces.
+# English and native names, in the order of LANGUAGE_CODES; underscores stand for spaces.
 _ENGLISH: Final = (
     "english chinese german spanish russian korean french japanese portuguese turkish polish catalan dutch arabic"
     " swedish italian indonesian hindi finnish vietnamese hebrew ukrainian greek malay czech romanian danish hungarian"
@@ -20,7 +20,7 @@ _ENGLISH: Final = (
     " nynorsk maltese sanskrit luxembourgish myanmar tibetan tagalog malagasy assamese tatar hawaiian lingala hausa"
     " bashkir javanese sundanese cantonese"
 )
-_OWN: Final = (
+_NATIVE: Final = (
     "english 中文 deutsch español русский 한국어 français 日本語 português türkçe polski català nederlands العربية"
     " svenska italiano bahasa_indonesia हिन्दी suomi tiếng_việt עברית українська ελληνικά bahasa_melayu čeština română"
     " dansk magyar தமிழ் norsk ไทย اردو hrvatski български lietuvių latina te_reo_māori മലയാളം cymraeg slovenčina"
@@ -49,7 +49,7 @@ _FURTHER_NAMES: Final = {
     "sinhalese": "si",
     "valencian": "ca",
 }
-# What langcodes keeps apart and Whisper does not: written standards, national names, members of a macrolanguage.
+# Codes that langcodes distinguishes and Whisper does not: written standards, members of a macrolanguage.
 _SAME: Final = {
     **dict.fromkeys(("nb", "nor"), "no"),
     "fil": "tl",
@@ -67,18 +67,20 @@ def _plain(name: str) -> str:
 
 
 _NAMES: Final = _FURTHER_NAMES | {
-    _plain(name): code for names in (_OWN, _ENGLISH) for name, code in zip(names.split(), LANGUAGE_CODES, strict=True)
+    _plain(name): code
+    for names in (_NATIVE, _ENGLISH)
+    for name, code in zip(names.split(), LANGUAGE_CODES, strict=True)
 }
 
 
 class UnknownLanguage(ValueError):
-    """The words name no language that Whisper knows, or none that the model knows; the message is a sentence."""
+    """The text names no language of Whisper, or none of the model; the message is a sentence for users."""
 
 
 def language_code(asked: str) -> str:
     """Whisper's code for a language; raises UnknownLanguage.
 
-    Understood are ISO 639-1, -2 and -3 codes, old ones too, tags with script or region (`pt-BR`, `en_US`), and names in
+    Accepts ISO 639-1, -2 and -3 codes, also old ones, tags with script or region (`pt-BR`, `en_US`), and names in
     English or the language itself.
     """
     name = _plain(asked[:_LONGEST])
@@ -103,14 +105,14 @@ def language_code(asked: str) -> str:
 
 
 def languages_of(model: str) -> tuple[str, ...]:
-    """The codes of the languages that a model knows; a model of somebody's own is taken to know what its name says."""
+    """The codes of the languages of a model; for an unregistered model its name decides: `.en` is English only."""
     if model in MODELS:
         return MODELS[model].languages
     return ("en",) if model.endswith(".en") else LANGUAGE_CODES
 
 
 def language_for(model: str, asked: str) -> str:
-    """Whisper's code for a language that the model is to decode; raises UnknownLanguage."""
+    """Whisper's code for a language of the model; raises UnknownLanguage."""
     code = language_code(asked)
     known = languages_of(model)
     if code not in known:

@@ -19,7 +19,7 @@ _FOLDER_FILES = ("model.bin", "config.json", "vocabulary.json", "vocabulary.txt"
 
 
 class Format(StrEnum):
-    """The two forms a model is stored in."""
+    """The two forms of a stored model."""
 
     PT = "pt"
     CT2 = "ct2"
@@ -31,12 +31,12 @@ def default_dir() -> Path:
 
 
 def location(model_dir: Path, name: str, form: Format) -> Path:
-    """Where this form of the model is, or would be."""
+    """The path of this form of the model, present or not."""
     return model_dir / f"{name}.pt" if form is Format.PT else model_dir / name
 
 
 def is_present(model_dir: Path, name: str, form: Format) -> bool:
-    """Whether this form of the model is there, as far as its files tell without reading them."""
+    """Whether the files of this form exist; their content is not read."""
     place = location(model_dir, name, form)
     if form is Format.PT:
         return place.is_file()
@@ -58,7 +58,7 @@ def present(model_dir: Path, form: Format) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """Which models are there, per form, and which of the expected ones are not."""
+    """The present models per form, and the missing ones of EXPECTED."""
 
     model_dir: Path
     present: dict[Format, tuple[str, ...]]
@@ -74,7 +74,7 @@ class Check:
 
 
 def check(model_dir: Path) -> Check:
-    """Compare MODEL_DIR with the models a full installation holds."""
+    """Compare MODEL_DIR with the models of a full installation."""
     there = {form: tuple(present(model_dir, form)) for form in Format}
     return Check(
         model_dir=model_dir,
@@ -98,9 +98,9 @@ def model_files(model_dir: Path, name: str, form: Format) -> list[Path]:
 
 
 def digest(model_dir: Path, name: str, form: Format) -> str:
-    """SHA-256 that identifies the model's content; remembered in MODEL_DIR by each file's size and modification time.
+    """SHA-256 of the model's content, cached in MODEL_DIR by each file's size and modification time.
 
-    For a `.pt` file it is the file's own; for a folder that of `<sha256>  <file name>` lines, one per file.
+    For a `.pt` it is the file's SHA-256; for a folder that of `<sha256>  <file name>` lines, one per file.
     """
     cache = _read_json(model_dir / _DIGEST_CACHE)
     digests = {}
@@ -110,7 +110,7 @@ def digest(model_dir: Path, name: str, form: Format) -> str:
         if not (known and known["size"] == status.st_size and known["mtime_ns"] == status.st_mtime_ns):
             known = {"size": status.st_size, "mtime_ns": status.st_mtime_ns, "sha256": file_sha256(file)}
             cache[key] = known
-            _remember(model_dir / _DIGEST_CACHE, cache)
+            _write_cache(model_dir / _DIGEST_CACHE, cache)
         digests[file.name] = str(known["sha256"])
     if form is Format.PT:
         return digests[f"{name}.pt"]
@@ -119,7 +119,7 @@ def digest(model_dir: Path, name: str, form: Format) -> str:
 
 
 def record(model_dir: Path, name: str, form: Format, source: str) -> None:
-    """Write down in MODEL_DIR's manifest what was brought in and from where, so that it can be verified later."""
+    """Record checksum and source of a model's files in MODEL_DIR's manifest, for `verify`."""
     manifest = _read_json(model_dir / MANIFEST)
     for file in model_files(model_dir, name, form):
         manifest[str(file.relative_to(model_dir))] = {"sha256": file_sha256(file), "source": source}
@@ -127,24 +127,24 @@ def record(model_dir: Path, name: str, form: Format, source: str) -> None:
 
 
 def verify(model_dir: Path, name: str, form: Format) -> str:
-    """Compare a model's files with what was recorded when they were brought in; return what is known of their origin.
+    """Compare a model's files with the checksums of the manifest; return a description of their source.
 
-    Raises ContentRefused when a file has changed since.
+    Raises ContentRefused when a file has changed.
     """
     recorded = _read_json(model_dir / MANIFEST)
-    origin = "not brought in by this command, so there is no checksum to compare with"
+    origin = "not installed by this command, so no checksum is recorded"
     for file in model_files(model_dir, name, form):
         known = recorded.get(str(file.relative_to(model_dir)))
         if known is None:
             return origin
         if file_sha256(file) != known["sha256"]:
-            raise ContentRefused(f"{file} has changed since it was brought in.")
+            raise ContentRefused(f"{file} has changed since its installation.")
         origin = str(known["source"])
-    return f"unchanged since it was brought in ({origin})"
+    return f"unchanged since its installation ({origin})"
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Replace a JSON file in one step, so that a reader beside us never sees half of it."""
+    """Replace a JSON file atomically."""
     with NamedTemporaryFile("w", dir=path.parent, prefix=".", suffix=".part", delete=False, encoding="utf-8") as file:
         json.dump(content, file, indent=1, sort_keys=True)
     Path(file.name).chmod(0o644)
@@ -159,7 +159,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _remember(path: Path, cache: dict[str, Any]) -> None:
+def _write_cache(path: Path, cache: dict[str, Any]) -> None:
     try:
         write_json(path, cache)
     except OSError:

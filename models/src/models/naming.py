@@ -1,4 +1,4 @@
-"""The same weights under two sets of names: CTranslate2 variables and openai-whisper's state dict.
+"""Map weights between the names of CTranslate2 variables and of openai-whisper's state dict.
 
 Arrays are numpy arrays on both sides and keep their type. CTranslate2 fuses query, key and value; openai-whisper's key
 has no bias, which is a row of zeros in the fused one.
@@ -71,7 +71,7 @@ class Dimensions:
 
 
 def dimensions(variables: Variables) -> Dimensions:
-    """Read the model's dimensions off the shapes of its CTranslate2 variables."""
+    """Derive the model's dimensions from the shapes of its CTranslate2 variables."""
     arrays = variables.arrays
     try:
         vocabulary, text_state = arrays["decoder/embeddings/weight"].shape
@@ -100,17 +100,17 @@ def to_state_dict(variables: Variables) -> StateDict:
     arrays = dequantized(variables.arrays)
     state: StateDict = {}
     try:
-        for theirs, ours in _pairs(_layers(arrays, "encoder"), _layers(arrays, "decoder")):
-            state[ours] = arrays[theirs]
-        for theirs, ours, parts in _fused(_layers(arrays, "encoder"), _layers(arrays, "decoder")):
-            weights = np.split(arrays[f"{theirs}/weight"], len(parts))
-            biases = np.split(arrays[f"{theirs}/bias"], len(parts))
+        for ct2, openai in _pairs(_layers(arrays, "encoder"), _layers(arrays, "decoder")):
+            state[openai] = arrays[ct2]
+        for ct2, openai, parts in _fused(_layers(arrays, "encoder"), _layers(arrays, "decoder")):
+            weights = np.split(arrays[f"{ct2}/weight"], len(parts))
+            biases = np.split(arrays[f"{ct2}/bias"], len(parts))
             for part, weight, bias in zip(parts, weights, biases, strict=True):
-                state[f"{ours}.{part}.weight"] = weight
+                state[f"{openai}.{part}.weight"] = weight
                 if part != "key":
-                    state[f"{ours}.{part}.bias"] = bias
+                    state[f"{openai}.{part}.bias"] = bias
                 elif np.any(bias):
-                    raise ContentRefused(f"{theirs} has a bias on its keys, which Whisper does not have.")
+                    raise ContentRefused(f"{ct2} has a bias on its keys, which Whisper does not have.")
     except KeyError as error:
         raise ContentRefused(f"The CTranslate2 model has no variable {error}.") from error
     return state
@@ -124,15 +124,15 @@ def to_variables(state: Mapping[str, Array], dims: Dimensions) -> Variables:
     arrays = dict(_settings(dims))
     used = set()
     try:
-        for theirs, ours in _pairs(dims.n_audio_layer, dims.n_text_layer):
-            arrays[theirs] = state[ours]
-            used.add(ours)
-        for theirs, ours, parts in _fused(dims.n_audio_layer, dims.n_text_layer):
-            weights = [state[f"{ours}.{part}.weight"] for part in parts]
-            zeros = np.zeros_like(state[f"{ours}.value.bias"])
-            biases = [zeros if part == "key" else state[f"{ours}.{part}.bias"] for part in parts]
-            arrays[f"{theirs}/weight"], arrays[f"{theirs}/bias"] = np.concatenate(weights), np.concatenate(biases)
-            used.update(f"{ours}.{part}.{kind}" for part in parts for kind in ("weight", "bias"))
+        for ct2, openai in _pairs(dims.n_audio_layer, dims.n_text_layer):
+            arrays[ct2] = state[openai]
+            used.add(openai)
+        for ct2, openai, parts in _fused(dims.n_audio_layer, dims.n_text_layer):
+            weights = [state[f"{openai}.{part}.weight"] for part in parts]
+            zeros = np.zeros_like(state[f"{openai}.value.bias"])
+            biases = [zeros if part == "key" else state[f"{openai}.{part}.bias"] for part in parts]
+            arrays[f"{ct2}/weight"], arrays[f"{ct2}/bias"] = np.concatenate(weights), np.concatenate(biases)
+            used.update(f"{openai}.{part}.{kind}" for part in parts for kind in ("weight", "bias"))
     except KeyError as error:
         raise ContentRefused(f"The checkpoint has no tensor {error}.") from error
     if unknown := sorted(set(state) - used):
@@ -162,15 +162,15 @@ def _pairs(encoder_layers: int, decoder_layers: int) -> Iterator[tuple[str, str]
     yield from _PLAIN
     for side, layers in (("encoder", encoder_layers), ("decoder", decoder_layers)):
         for layer in range(layers):
-            for theirs, ours in _LAYER_PLAIN + (_CROSS_PLAIN if side == "decoder" else ()):
-                yield f"{side}/layer_{layer}/{theirs}", f"{side}.blocks.{layer}.{ours}"
+            for ct2, openai in _LAYER_PLAIN + (_CROSS_PLAIN if side == "decoder" else ()):
+                yield f"{side}/layer_{layer}/{ct2}", f"{side}.blocks.{layer}.{openai}"
 
 
 def _fused(encoder_layers: int, decoder_layers: int) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     for side, layers in (("encoder", encoder_layers), ("decoder", decoder_layers)):
         for layer in range(layers):
-            for theirs, ours, parts in _FUSED + (_CROSS_FUSED if side == "decoder" else ()):
-                yield f"{side}/layer_{layer}/{theirs}", f"{side}.blocks.{layer}.{ours}", parts
+            for ct2, openai, parts in _FUSED + (_CROSS_FUSED if side == "decoder" else ()):
+                yield f"{side}/layer_{layer}/{ct2}", f"{side}.blocks.{layer}.{openai}", parts
 
 
 def _layers(arrays: Mapping[str, Array], side: str) -> int:

@@ -1,4 +1,4 @@
-"""The Whisper models there are: shape, languages, and the official file with its checksum.
+"""The Whisper models: shape, languages, and the official file with its checksum.
 
 Checksums and addresses are the ones that openai-whisper 20250625 publishes in `whisper._MODELS`; a test compares them.
 """
@@ -39,7 +39,7 @@ class Model:
 
     @property
     def languages(self) -> tuple[str, ...]:
-        """The ISO codes of the languages the model knows."""
+        """The language codes of the model."""
         return ("en",) if self.name.endswith(".en") else LANGUAGE_CODES[: self.vocabulary - _TOKENS_BESIDE_LANGUAGES]
 
     @property
@@ -175,4 +175,4 @@ _MODELS = (
 MODELS = {model.name: model for model in _MODELS}
 
 EXPECTED = ("tiny", "base", "small", "medium", "large-v3")
-"""The models a full installation holds; what is missing is reported at start, and what is there is served."""
+"""The models of a full installation; missing ones are logged at start."""

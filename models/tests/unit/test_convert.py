@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from models import MODELS, Format, convert, ctranslate2_file, default_dir, is_present
-from models.bring import bring
 from models.ctranslate2_file import Variables
 from models.errors import ContentRefused
+from models.install import install
 from models.naming import Dimensions, StateDict, dimensions, to_state_dict, to_variables
 from models.sources import PACKAGED
 
@@ -98,7 +98,7 @@ def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
 def test_a_model_of_another_shape_is_refused_under_a_registered_name(tmp_path: Path) -> None:
     convert.write_pt(tmp_path / "mine.pt", random_state("<f2"), SMALL)
     with pytest.raises(ContentRefused, match="does not have the shape of base"):
-        bring(MODELS["base"], tmp_path / "models", [Format.PT], print, path=tmp_path / "mine.pt")
+        install(MODELS["base"], tmp_path / "models", [Format.PT], print, path=tmp_path / "mine.pt")
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,7 @@ def test_a_file_is_put_in_place_and_found(published: Path, tmp_path: Path) -> No
 
 def test_a_file_that_is_there_is_kept(published: Path, tmp_path: Path) -> None:
     published.rename(tmp_path / detector.FILE)
-    detector.bring(tmp_path, print, path=tmp_path / "nowhere")
+    detector.install(tmp_path, print, path=tmp_path / "nowhere")
     assert detector.find(tmp_path).is_file()
 
 
@@ -36,14 +36,14 @@ def test_another_file_is_refused_and_replaced(published: Path, tmp_path: Path) -
     (tmp_path / detector.FILE).write_bytes(b"something else")
     with pytest.raises(ContentRefused, match="SHA-256"):
         detector.find(tmp_path)
-    detector.bring(tmp_path, print, path=published)
+    detector.install(tmp_path, print, path=published)
     assert detector.find(tmp_path).read_bytes() == b"the weights"
 
 
 def test_another_file_is_not_brought_in(published: Path, tmp_path: Path) -> None:
     published.write_bytes(b"something else")
     with pytest.raises(ContentRefused, match="is not the published one"):
-        detector.bring(tmp_path / "models", print, path=published)
+        detector.install(tmp_path / "models", print, path=published)
     assert list((tmp_path / "models").iterdir()) == []
 
 

@@ -66,7 +66,7 @@ def test_the_digest_of_an_unchanged_file_is_remembered(tmp_path: Path) -> None:
 
 def test_verify_tells_where_a_model_came_from_and_refuses_a_changed_one(tmp_path: Path) -> None:
     folder = put_folder(tmp_path, "base")
-    assert "not brought in by this command" in verify(tmp_path, "base", Format.CT2)
+    assert "not installed by this command" in verify(tmp_path, "base", Format.CT2)
     record(tmp_path, "base", Format.CT2, "a friend's disk")
     assert "a friend's disk" in verify(tmp_path, "base", Format.CT2)
     (folder / "model.bin").write_bytes(b"tampered")

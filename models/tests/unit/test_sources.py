@@ -12,8 +12,8 @@ import pytest
 
 from models import MODELS, Format, sources
 from models.__main__ import main
-from models.bring import bring
 from models.errors import ContentRefused, SourceUnavailable
+from models.install import install
 from models.sources import PACKAGED, Packaged
 
 NOBODY_LISTENS = "http://127.0.0.1:9/model.pt"
@@ -113,5 +113,5 @@ def test_a_path_that_is_not_there_is_said_plainly(tmp_path: Path, capsys: pytest
 def test_a_folder_that_is_no_model_is_refused_and_nothing_is_left_behind(tmp_path: Path) -> None:
     (tmp_path / "downloads").mkdir()
     with pytest.raises(ContentRefused, match="not a CTranslate2 model"):
-        bring(MODELS["tiny"], tmp_path / "models", [Format.CT2], print, path=tmp_path / "downloads")
+        install(MODELS["tiny"], tmp_path / "models", [Format.CT2], print, path=tmp_path / "downloads")
     assert list((tmp_path / "models").iterdir()) == []

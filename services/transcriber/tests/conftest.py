@@ -51,7 +51,7 @@ RATE = 16_000
 @pytest.fixture(scope="session", autouse=True)
 def voice_detector() -> None:
     """The weights that every plan needs, brought into MODEL_DIR once."""
-    detector.bring(default_dir(), print)
+    detector.install(default_dir(), print)
 
 
 def read_media(path: Path, rate: int = RATE) -> Samples:

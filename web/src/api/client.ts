@@ -61,7 +61,7 @@ export class Client {
     return { name, content: await response.blob() };
   }
 
-  /** Tell the session when the server no longer believes the token. */
+  /** Notify the session when the server rejects the token. */
   report(problem: Problem): void {
     if (problem.status === 401) this.onUnauthorized(problem);
   }

@@ -21,7 +21,7 @@ export class Problem extends Error {
   readonly status: number;
   readonly code: string;
   readonly title: string;
-  /** The service that said so; nobody if the page itself noticed. */
+  /** The service that reports the problem; empty if the page itself does. */
   readonly service: string | undefined;
   readonly requestId: string | undefined;
 

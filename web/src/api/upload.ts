@@ -1,8 +1,8 @@
-/** Uploads, with the progress that only XMLHttpRequest tells. */
+/** Uploads with progress, which only XMLHttpRequest reports. */
 import { Problem, problemOf } from "./problem";
 import type { Job, UploadOptions } from "./types";
 
-/** Send a recording; `onProgress` hears how many bytes have left. Rejects with a Problem, or an AbortError. */
+/** Send a recording; `onProgress` receives the number of bytes sent. Rejects with a Problem, or an AbortError. */
 export function upload(
   file: File,
   options: UploadOptions,

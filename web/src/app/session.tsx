@@ -44,7 +44,7 @@ export function useSession(): Session {
 }
 
 interface ProviderProps {
-  /** Shown while nobody is signed in, with the reason if a session has just ended by itself. */
+  /** Shown without a session, with the reason if the last one was ended by the server. */
   signedOut: (enter: (username: string, token: Token) => void, why: string | undefined) => ReactNode;
   children: ReactNode;
 }

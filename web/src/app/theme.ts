@@ -1,4 +1,4 @@
-/** Light or dark: as the system says, until somebody says otherwise. */
+/** Light or dark: the system setting, until the user chooses one. */
 const KEY = "verbatim.theme";
 
 export type Theme = "light" | "dark";

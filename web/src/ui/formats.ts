@@ -67,7 +67,7 @@ export function moment(iso: string): string {
 
 const names = new Intl.DisplayNames("en", { type: "language", fallback: "none" });
 
-/** A language's English name; its code when nobody knows one. */
+/** A language's English name; its code if it has none. */
 export function language(code: string): string {
   try {
     // Whisper writes Javanese in its own way.

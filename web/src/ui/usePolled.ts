@@ -1,4 +1,4 @@
-/** Data that is asked for again and again while somebody looks. */
+/** Data that is polled while the page is visible. */
 import { useCallback, useEffect, useRef, useState } from "react";
 
 import { asProblem, isAbort, type Problem } from "../api/problem";

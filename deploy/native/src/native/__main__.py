@@ -20,7 +20,7 @@ from .settings import NativeSettings
 from .state import AlreadyRunningError, StateFolder
 from .supervisor import Supervisor
 
-STOP_PATIENCE_SECONDS = 90.0
+STOP_TIMEOUT_SECONDS = 90.0
 SUPERVISOR_LOG = "supervisor"
 
 
@@ -135,10 +135,10 @@ def down(state: StateFolder) -> int:
         print("Stopping …", flush=True)
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGTERM)
-        deadline = time.monotonic() + STOP_PATIENCE_SECONDS
+        deadline = time.monotonic() + STOP_TIMEOUT_SECONDS
         while state.holder() == pid:
             if time.monotonic() > deadline:
-                raise ProgramError(f"the fleet (process {pid}) did not stop within {STOP_PATIENCE_SECONDS:g} s")
+                raise ProgramError(f"the fleet (process {pid}) did not stop within {STOP_TIMEOUT_SECONDS:g} s")
             time.sleep(0.1)
     left = state.clear_leftovers()
     if pid is None and not left:

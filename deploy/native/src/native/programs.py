@@ -85,7 +85,7 @@ def plain_environment(home: Path, state: Path) -> dict[str, str]:
 def unprivileged(programs: Path) -> RunAs:
     """How a program that refuses to run as root can run and still reach its own files.
 
-    As an ordinary user nothing changes. Root becomes `nobody`; where a folder on the way is closed to everybody else (a
+    As an ordinary user nothing changes. Root becomes `nobody`; where a folder on the way is closed to other users (a
     checkout under /root), `nobody` keeps the one capability that passes through and reads. User namespaces would do as
     well, but containers and chroots forbid them.
     """

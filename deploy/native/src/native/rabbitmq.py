@@ -108,7 +108,7 @@ async def control(state: StateFolder, *arguments: str) -> str:
 
 
 async def contents(state: StateFolder) -> dict[str, int]:
-    """How many messages lie in each quorum queue of the default virtual host, those in somebody's hands included.
+    """The number of messages in each quorum queue of the default virtual host, with unacknowledged ones.
 
     Asks the queues themselves: the figures of `rabbitmqctl` are up to five seconds old.
     """

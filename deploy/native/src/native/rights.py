@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from common.events import ALL, SENDERS, SERVICES, SUBSCRIBERS, TAKERS, keys
+from common.events import ALL, COMMAND_CONSUMERS, SENDERS, SERVICES, SUBSCRIBERS, keys
 from common.messaging import topology
 from common.storage import CHECKED
 
@@ -65,7 +65,7 @@ def broker_rights(service: str) -> BrokerRights:
     published = [event.routing_key for event in ALL if event.__module__.rpartition(".")[2] == service]
     subscribed = [event.routing_key for event, services in SUBSCRIBERS.items() if service in services]
     notices = [notice.name for notice, senders in SENDERS.items() if service in senders]
-    takes_work, gives_work = service in TAKERS.values(), service == DISPATCHER
+    takes_work, gives_work = service in COMMAND_CONSUMERS.values(), service == DISPATCHER
     consumed = [*CONSUMES.get(service, ()), "control"]
 
     own = [rf"{name}\.({'|'.join(consumed)})\.[0-9a-f]+"]

@@ -1,7 +1,7 @@
 """Private S3 server: SeaweedFS from a wheel, all its parts in one process.
 
 Clients use the S3 port, which checks signatures. Every other port belongs to the parts themselves: they speak TLS there
-and refuse whoever does not show the certificate of this state folder. Without that, anybody on the machine could delete
+and refuse clients without the certificate of this state folder. Otherwise every user of the machine could delete
 the bucket over the master's HTTP interface, and read and replace objects over the filer's.
 """
 

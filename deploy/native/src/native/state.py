@@ -244,10 +244,10 @@ class StateFolder:
                         found.append(int(entry.name))
         return found
 
-    def clear_leftovers(self, patience: float = 15.0) -> int:
-        """Wait for leftovers to end by themselves, then kill them; returns how many there were."""
+    def clear_leftovers(self, timeout: float = 15.0) -> int:
+        """Wait `timeout` seconds for left-over processes to end, then kill them; return their number."""
         first = self.leftovers()
-        remaining, deadline = first, time.monotonic() + patience
+        remaining, deadline = first, time.monotonic() + timeout
         while remaining and time.monotonic() < deadline:
             time.sleep(0.1)
             remaining = self.leftovers()

@@ -20,8 +20,8 @@ FIRST_TRIES = 3  # a program that never became ready is given up after these; on
 BACKOFF_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0, 15.0)
 STEADY_SECONDS = 30.0  # up for this long: the next end starts the backoff anew
 PROBE_SECONDS, SLOWEST_PROBE_SECONDS = 0.1, 0.4
-IMPATIENCE_SECONDS = 15.0  # how often a slow start is mentioned
-PORT_PATIENCE_SECONDS = 5.0  # the previous process may need a moment to release its ports
+SLOW_START_LOG_SECONDS = 15.0  # how often a slow start is mentioned
+PORT_RELEASE_SECONDS = 5.0  # the previous process may need a moment to release its ports
 LOG_LIMIT_BYTES = 20_000_000
 
 Say = Callable[[str, str], None]
@@ -285,7 +285,7 @@ class Supervisor:
         program = run.program
         assert program.ready is not None
         deadline = time.monotonic() + program.start_seconds
-        next_word = time.monotonic() + IMPATIENCE_SECONDS
+        next_word = time.monotonic() + SLOW_START_LOG_SECONDS
         pause = PROBE_SECONDS
         while not ended.done() and time.monotonic() < deadline:
             if await program.ready() and not ended.done():
@@ -297,7 +297,7 @@ class Supervisor:
                 else:
                     return True
             if time.monotonic() > next_word:
-                next_word += IMPATIENCE_SECONDS
+                next_word += SLOW_START_LOG_SECONDS
                 self._say(program.name, f"is not ready yet{await self._symptom(program)}")
             await asyncio.wait([ended], timeout=pause)
             pause = min(pause * 1.2, SLOWEST_PROBE_SECONDS)  # a service logs every failed probe
@@ -309,7 +309,7 @@ class Supervisor:
 
     async def _await_ports(self, program: Program) -> None:
         """Refuse to start if another program listens on a port: its answers would count as readiness."""
-        deadline = time.monotonic() + PORT_PATIENCE_SECONDS
+        deadline = time.monotonic() + PORT_RELEASE_SECONDS
         while taken := [port for port in program.ports.values() if not port_is_free(port)]:
             if time.monotonic() > deadline:
                 raise ProgramError(

@@ -103,7 +103,7 @@ def test_leftovers_are_found_by_their_folder_and_ended(tmp_path: Path) -> None:
         assert mine.leftovers() == [process.pid]
         assert other.leftovers() == []
         began = time.monotonic()
-        assert mine.clear_leftovers(patience=0.3) == 1
+        assert mine.clear_leftovers(timeout=0.3) == 1
         assert process.wait() == -signal.SIGKILL
         assert time.monotonic() - began < 5
     assert mine.leftovers() == []

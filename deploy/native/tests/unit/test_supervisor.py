@@ -144,7 +144,7 @@ async def test_stopping_in_the_middle_of_the_start_leaves_nothing(state: StateFo
 
 
 async def test_a_port_taken_by_another_program_is_named(state: StateFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("native.supervisor.PORT_PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr("native.supervisor.PORT_RELEASE_SECONDS", 0.2)
     foreign = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
     port = foreign.sockets[0].getsockname()[1]
     async with foreign:

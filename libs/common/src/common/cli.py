@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from fastapi import FastAPI
 
-from common import logging, metrics, retired, settings, web
+from common import logging, metrics, removed_settings, settings, web
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
@@ -38,14 +38,14 @@ def main(
     def serve() -> None:
         effective = settings.load(settings_type)
         logging.configure(effective, name)
-        retired.warn(name)
+        removed_settings.warn(name)
         metrics.build_info(name)
         web.serve(create_app(effective), effective)
 
     def migrate() -> None:
         from common import database  # noqa: PLC0415 - services without a database do not have it installed
 
-        # Only what the work needs: a migration job is given no other secrets.
+        # Only the settings that it needs: a migration job gets no other secrets.
         target = settings.load(settings.DatabaseSettings)
         logging.configure(settings.load(settings.ServiceSettings), name)
         assert migrations is not None
@@ -54,7 +54,7 @@ def main(
         except database.SchemaOutdated as error:
             sys.exit(str(error))
 
-    def tell_again() -> None:
+    def republish() -> None:
         assert reannounce is not None
         logging.configure(settings.load(settings.ServiceSettings), name)
         asyncio.run(_in_transaction(settings.load(settings.DatabaseSettings), reannounce))
@@ -70,9 +70,9 @@ def main(
     parser = argparse.ArgumentParser(prog=f"python -m {name}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for command, run, purpose in (
-        ("serve", serve, "answer requests and messages until told to stop"),
+        ("serve", serve, "serve requests and consume messages until a signal"),
         ("migrate", migrate, "bring the database schema up to date"),
-        ("reannounce", tell_again, "after a restore: have all facts that are kept told again"),
+        ("reannounce", republish, "after a restore: publish all stored events again"),
         ("openapi", openapi, "print the OpenAPI document, without connecting anywhere"),
         ("check-config", check_config, "check the settings and print the effective ones, secrets masked"),
     ):

@@ -1,4 +1,4 @@
-"""What a piece of work carries along: correlation id, trace and job, for log lines, headers and messages."""
+"""The context of a request or task: correlation id, trace and job, for log records, headers and messages."""
 
 import re
 import secrets
@@ -11,7 +11,7 @@ _correlation_id: ContextVar[str | None] = ContextVar("correlation_id", default=N
 _traceparent: ContextVar[str | None] = ContextVar("traceparent", default=None)
 _job_id: ContextVar[str | None] = ContextVar("job_id", default=None)
 
-# Ids arrive from outside and end in log lines, AMQP headers and database rows, so only tame ones are taken over.
+# External ids are written to logs, AMQP headers and database rows: only short ids of safe characters are accepted.
 _SANE_ID = re.compile(r"[A-Za-z0-9._:=+/-]{1,128}", re.ASCII)
 _TRACEPARENT = re.compile(
     r"(?!ff)[0-9a-f]{2}-(?!0{32})(?P<trace>[0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?P<rest>-.*)?", re.ASCII
@@ -19,7 +19,7 @@ _TRACEPARENT = re.compile(
 
 
 def correlation_id() -> str | None:
-    """The id that ties together all that one request set in motion, None outside of `bound`."""
+    """The id that all effects of one request share; None outside of `bound`."""
     return _correlation_id.get()
 
 
@@ -57,7 +57,7 @@ def new_correlation_id() -> str:
 
 
 def sane_id(value: str | None) -> str | None:
-    """The id if it is short and made of harmless characters, else None."""
+    """The id if it has at most 128 safe characters, else None."""
     return value if value is not None and _SANE_ID.fullmatch(value) else None
 
 

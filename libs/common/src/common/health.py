@@ -1,4 +1,4 @@
-"""Background loops that cannot die silently."""
+"""Supervised background loops: they are restarted after a crash, and readiness shows a failing one."""
 
 import asyncio
 import random
@@ -15,7 +15,7 @@ RESTARTS = Counter("verbatim_loop_restarts_total", "Background loops that crashe
 
 
 class LoopFailing(Exception):
-    """Background loops crashed and have not run steadily since."""
+    """Background loops crashed and have not run for `steady` seconds since."""
 
     def __init__(self, loops: Sequence[str]) -> None:
         super().__init__(f"background loops are failing: {', '.join(loops)}")
@@ -30,14 +30,14 @@ class _Loop:
 
 
 class Background:
-    """Runs endless loops side by side; one that crashes is logged and started again with growing pauses.
+    """Runs endless loops concurrently; a loop that crashes is logged and restarted after an increasing pause.
 
     A loop counts as failing, and `check` raises, from its crash until it has run for `steady` seconds again.
-    Returning counts as a crash too: a loop that must run for ever has then stopped doing its work.
+    A loop that returns also counts as crashed.
     """
 
     def __init__(self, *, first_pause: float = 0.5, longest_pause: float = 30.0, steady: float = 5.0) -> None:
-        """All times in seconds."""
+        """Times in seconds."""
         self._first_pause = first_pause
         self._longest_pause = longest_pause
         self._steady = steady
@@ -45,7 +45,7 @@ class Background:
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     def start(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
-        """Start a loop under a name of its own; `run` is called again after each crash."""
+        """Start a loop under a unique name; `run` is called again after each crash."""
         if name in self._loops:
             raise ValueError(f"a loop named {name!r} is already running")
         self._loops[name] = _Loop(run)
@@ -84,7 +84,7 @@ class Background:
             if time.monotonic() - started >= self._steady:
                 pause = self._first_pause
             RESTARTS.labels(name).inc()
-            # Jitter keeps a fleet from coming back in step after a shared failure.
+            # Jitter: processes must not restart at the same time after a shared failure.
             await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311 - not a secret
             pause = min(pause * 2, self._longest_pause)
 
@@ -95,8 +95,8 @@ class Background:
             task = asyncio.current_task()
             if task is None or task.cancelling():
                 raise
-            # Something inside was cancelled, not this loop: a closed channel does that.
-            log.warning("background loop was cancelled from inside", loop=name)
+            # A closed channel cancels its callbacks; the loop itself was not cancelled.
+            log.warning("background loop cancelled by its own code", loop=name)
         except Exception:
             log.exception("background loop crashed", loop=name)
         else:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Final
 
-SHORTEST: Final = 0.02  # seconds: what an interval lasts when its neighbours leave it no time at all
+SHORTEST: Final = 0.02  # seconds: the length of an interval whose neighbours leave no time for it
 
 
 def in_order(intervals: Iterable[tuple[float, float]], end_of_all: float | None) -> list[tuple[float, float]]:

@@ -1,6 +1,6 @@
 """Structured logging: one record per line to stdout and a rotating file, and to a sink for the message bus.
 
-Records of structlog and of the standard library (uvicorn, sqlalchemy) take the same way and look the same:
+Records of structlog and of the standard library (uvicorn, sqlalchemy) have the same handlers and fields:
 {"log_id", "timestamp", "level", "event", "service", "instance", "logger", "correlation_id"?, "trace_id"?,
 "job_id"?, "exception"?, …keys}.
 """
@@ -30,27 +30,27 @@ from common.settings import ServiceSettings
 Record = dict[str, Any]
 
 SINK_CAPACITY = 5_000
-EXCEPTION_CAPACITY = 16_000  # characters; the end of a traceback says more than its beginning
+EXCEPTION_CAPACITY = 16_000  # characters; the end of a traceback is kept
 
-# These would talk about every message or request they carry, and httpx prints whole URLs, signatures included.
+# These log every message or request, and httpx logs whole URLs with signatures: warnings only.
 _QUIET = ("aio_pika", "aiormq", "httpx", "httpcore", "sqlalchemy", "urllib3", "asyncio", "python_multipart")
-# What these say while publishing a log record must not become the next log record to publish.
+# Records of these loggers are not published: publishing a record would create the next one.
 _OFF_THE_BUS = ("aio_pika", "aiormq", "common.messaging.logs")
 
 
 class LogSink:
-    """Keeps the latest records for whoever publishes them; safe from any thread, never waits, drops the oldest."""
+    """A bounded buffer of records to publish; thread-safe, never blocks, drops the oldest."""
 
     def __init__(self, capacity: int = SINK_CAPACITY) -> None:
         self.dropped = 0
         self._records: deque[Record] = deque()
         self._capacity = capacity
-        # Re-entrant: the garbage collector may log from within any of the blocks below.
+        # Re-entrant: the garbage collector may log inside the blocks below.
         self._lock = threading.RLock()
         self._waiting: dict[asyncio.Event, asyncio.AbstractEventLoop] = {}
 
     def put(self, record: Record) -> None:
-        """Take a record in, at the price of the oldest one when the sink is full."""
+        """Add a record; when the buffer is full the oldest is dropped."""
         with self._lock:
             if len(self._records) >= self._capacity:
                 self._records.popleft()
@@ -62,12 +62,12 @@ class LogSink:
                 loop.call_soon_threadsafe(event.set)
 
     def drain(self, limit: int) -> list[Record]:
-        """Take out up to `limit` records, the oldest first."""
+        """Remove and return up to `limit` records, the oldest first."""
         with self._lock:
             return [self._records.popleft() for _ in range(min(limit, len(self._records)))]
 
     def put_back(self, records: Sequence[Record]) -> None:
-        """Take in again, as the oldest, what was drained and could not be published; what does not fit is dropped."""
+        """Put drained records back as the oldest; those that do not fit are dropped."""
         with self._lock:
             room = max(0, self._capacity - len(self._records))
             kept = records[len(records) - room :] if room < len(records) else records
@@ -75,7 +75,7 @@ class LogSink:
             self._records.extendleft(reversed(kept))
 
     async def wait(self) -> None:
-        """Return as soon as there is something to drain."""
+        """Wait until there is a record."""
         event = asyncio.Event()
         with self._lock:
             if self._records:
@@ -92,14 +92,14 @@ _sink = LogSink()
 
 
 def sink() -> LogSink:
-    """The sink of this process, the one that `configure` fills."""
+    """The sink of this process, which `configure` connects."""
     return _sink
 
 
 def configure(settings: ServiceSettings, service: str) -> LogSink:
-    """Send all logging of this process where the settings say and return the sink for the bus.
+    """Configure all logging of this process by the settings and return the sink for the bus.
 
-    Calling it again replaces what the call before installed; the sink stays the same one.
+    A second call replaces the handlers of the first; the sink stays the same.
     """
     root = logging.getLogger()
     for old in [handler for handler in root.handlers if isinstance(handler, _Ours)]:
@@ -117,10 +117,10 @@ def configure(settings: ServiceSettings, service: str) -> LogSink:
     for name in _QUIET:
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
     server = logging.getLogger("uvicorn.error")
-    # At DEBUG the library of the WebSockets writes the headers of every handshake here, tokens included.
+    # At DEBUG the WebSocket library logs the headers of every handshake, with tokens.
     server.setLevel(max(logging.INFO, root.level))
     server.addFilter(_without_query)
-    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):  # all through the root, whoever configured them before
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):  # only through the handlers of the root logger
         logging.getLogger(name).handlers.clear()
         logging.getLogger(name).propagate = True
     logging.captureWarnings(True)
@@ -134,7 +134,7 @@ def configure(settings: ServiceSettings, service: str) -> LogSink:
 
 
 def _without_query(record: logging.LogRecord) -> bool:
-    """Cut the query off the addresses that the server logs for WebSockets: clients put tokens there."""
+    """Remove the query from the WebSocket URLs that the server logs: it may contain tokens."""
     if isinstance(record.args, tuple):
         record.args = tuple(
             argument.partition("?")[0] if isinstance(argument, str) and argument.startswith("/") else argument
@@ -143,7 +143,7 @@ def _without_query(record: logging.LogRecord) -> bool:
     return True
 
 
-# structlog only hands over; the handlers below do the work, because only they see everybody's records.
+# structlog only passes records on; the handlers below format them, because they receive the records of all loggers.
 _STRUCTLOG_PROCESSORS: list[structlog.types.Processor] = [
     structlog.stdlib.filter_by_level,
     structlog.stdlib.PositionalArgumentsFormatter(),
@@ -152,7 +152,7 @@ _STRUCTLOG_PROCESSORS: list[structlog.types.Processor] = [
 
 
 class _RecordBuilder:
-    """Makes our record from a standard library one, once for all handlers."""
+    """Builds the record from one of the standard library, once for all handlers."""
 
     def __init__(self, service: str, instance: str) -> None:
         self._service = service
@@ -201,7 +201,7 @@ def _exception_text(exc_info: Any) -> str | None:
 
 
 def _plain(value: Any) -> Any:
-    """The value as JSON can hold it, so that no handler or publisher stumbles over it later."""
+    """The value as JSON supports it, so that no handler or publisher fails later."""
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, float):
@@ -222,7 +222,7 @@ class _Ours(logging.Handler):
 
 
 class _Stdout(_Ours):
-    """Writes lines to whatever sys.stdout is at the time: JSON, or for people, with the times of their zone."""
+    """Writes records to the current sys.stdout: as JSON, or as text with times of TIMEZONE."""
 
     def __init__(self, builder: _RecordBuilder, zone: ZoneInfo | None) -> None:
         super().__init__()
@@ -235,7 +235,7 @@ class _Stdout(_Ours):
             stream: TextIO = sys.stdout
             stream.write(self._line(self._builder.build(record)) + "\n")
             stream.flush()
-        except Exception:  # logging must never break the work it reports on
+        except Exception:  # logging must not fail the caller
             self.handleError(record)
 
     def _line(self, built: Record) -> str:
@@ -247,7 +247,7 @@ class _Stdout(_Ours):
 
 
 class _File(_Ours, RotatingFileHandler):
-    """Writes JSON lines to LOG_DIR/<service>.log and turns the file over at its size limit."""
+    """Writes JSON lines to LOG_DIR/<service>.log and rotates the file at its size limit."""
 
     def __init__(self, builder: _RecordBuilder, settings: ServiceSettings, service: str) -> None:
         assert settings.log_dir is not None
@@ -261,14 +261,13 @@ class _File(_Ours, RotatingFileHandler):
         self._builder = builder
 
     def shouldRollover(self, record: logging.LogRecord) -> bool:  # noqa: N802 - the name in the base class
-        """Whether the file is full; first follow it if another process of this service turned it over."""
+        """Whether the file is full; reopens it first if another process of the service rotated it."""
         if self.stream is not None and not self._is_current(self.stream):
             self.stream.close()
             self.stream = self._open()
         return bool(super().shouldRollover(record))
 
     def format(self, record: logging.LogRecord) -> str:
-        """The record as a line of JSON."""
         return _as_json(self._builder.build(record))
 
     def _is_current(self, stream: TextIO) -> bool:
@@ -279,7 +278,7 @@ class _File(_Ours, RotatingFileHandler):
 
 
 class _ToSink(_Ours):
-    """Puts records into the sink, except those that publishing itself causes."""
+    """Puts records into the sink, except those that publishing causes."""
 
     def __init__(self, builder: _RecordBuilder, sink: LogSink) -> None:
         super().__init__()

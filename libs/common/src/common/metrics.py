@@ -1,4 +1,4 @@
-"""Prometheus metrics on a port of their own, away from the port that users reach."""
+"""Prometheus metrics on a separate port, not on the port of the API."""
 
 import hmac
 import platform
@@ -34,9 +34,9 @@ class MetricsServer:
 def serve(port: int, host: str = "127.0.0.1", token: str | None = None) -> MetricsServer:
     """Answer GET /metrics on host:port from a thread; port 0 takes a free one. Raises OSError if the port is taken.
 
-    With a token only to those who send it as `Authorization: Bearer …`; everybody else gets 401.
+    With a token, requests need `Authorization: Bearer <token>`; others get 401.
     """
-    # Creation times would double the number of series for nobody. (The function has no annotations.)
+    # Creation times would double the number of series and are not used. (The function has no annotations.)
     disable_created_metrics()  # type: ignore[no-untyped-call]
     counted: WSGIApplication = make_wsgi_app()
     wanted = None if token is None else f"Bearer {token}".encode()
@@ -61,14 +61,14 @@ def _server_class(host: str) -> type[ThreadingWSGIServer]:
 
 
 class _Quiet(WSGIRequestHandler):
-    timeout = 10  # a connection that says nothing does not keep a thread
+    timeout = 10  # an idle connection must not keep a thread
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the base class's name)
-        """Leave no line for every scrape."""
+        """Do not log scrapes."""
 
 
 def exposition() -> tuple[bytes, str]:
-    """Everything that this process counts, as Prometheus reads it, and its media type."""
+    """All metrics of this process in Prometheus' text format, and the media type."""
     return generate_latest(), CONTENT_TYPE_LATEST
 
 

@@ -11,8 +11,8 @@ from fastapi import FastAPI, Request, Response
 
 from common import logging, messaging
 from common.health import Background
+from common.heartbeats import HeartbeatPublisher
 from common.messaging import Broker, BrokerUnavailable, ListenExchange, LogPublisher
-from common.presence import Presence
 from common.settings import BrokerSettings, DatabaseSettings, IdentitySettings, ServiceSettings
 from common.web import Problem, Readiness, TokenVerifier
 from common.web.app import BACKGROUND
@@ -34,13 +34,13 @@ Stop = Callable[[], Awaitable[object]]
 
 
 class Consumer(Protocol):
-    """What takes messages from a queue."""
+    """A consumer of a queue."""
 
     async def start(self) -> None:
         """Begin to consume; raises BrokerUnavailable."""
 
     async def stop(self) -> None:
-        """Take no more messages and finish those that were taken."""
+        """Stop consuming and finish unacknowledged messages."""
 
     async def check(self) -> None:
         """Raise unless messages are delivered."""
@@ -48,7 +48,7 @@ class Consumer(Protocol):
 
 @dataclass
 class Service:
-    """What `open_service` opened. `engine` and `sessions` exist in services with a database only."""
+    """The resources of `open_service`. `engine` and `sessions` exist in services with a database only."""
 
     name: str
     readiness: Readiness
@@ -66,7 +66,7 @@ class Service:
 
         async def run_connected() -> None:
             await self._connected.wait()
-            # Where the service can do without the broker, losing it is no failure of the loop.
+            # Where the service does not need the broker, its outage is no failure of the loop.
             await (run() if self.needs_broker else _until_available(run))
 
         self.background.start(name, run_connected if needs_broker else run)
@@ -112,7 +112,7 @@ class Service:
         *,
         on_connect: Callable[[], None] | None = None,
     ) -> None:
-        """Call back with (routing key, body) of what is broadcast.
+        """Call back with (routing key, body) of each broadcast.
 
         `on_connect` is called whenever the connection begins or is restored: earlier broadcasts may have been missed.
         """
@@ -131,11 +131,11 @@ class Service:
         self._resources.push_async_callback(close)
 
     def stop_with(self, stop: Stop) -> None:
-        """Call `stop` at the beginning of the end, while the loops still run."""
+        """Call `stop` at the start of the shutdown, while the loops still run."""
         self._running.push_async_callback(stop)
 
     async def _attach(self, name: str, start: Callable[[], Awaitable[Stop]]) -> None:
-        """Start what consumes: at once, or in a loop of its own where the broker may be away."""
+        """Start a consumer: at once, or in its own loop where the service does not need the broker."""
         if self.needs_broker:
             return self.stop_with(await start())
 
@@ -177,9 +177,9 @@ async def open_service(
 ) -> AsyncIterator[Service]:
     """Open the parts that the settings and arguments name; made for the application's lifespan.
 
-    `migrations` is the package of the schema's history; the start fails when the schema is older. The verifier is made
-    from the settings unless it is given. A service that does not need the broker starts without it, connects when the
-    broker answers, and is ready meanwhile. The readiness checks are `database`, `store`, `broker`, `background` and
+    `migrations` is the package of the schema's migrations; the start fails when the schema is older. The verifier is
+    created from the settings unless it is given. A service that does not need the broker is ready without it and
+    connects when the broker answers. The readiness checks are `database`, `store`, `broker`, `background` and
     `events`.
     """
     readiness: Readiness = app.state.readiness
@@ -207,13 +207,13 @@ async def open_service(
             if not needs_broker:
                 service.start("broker", service._connect)
             service.start("logs", LogPublisher(service.broker, logging.sink()).run, needs_broker=True)
-            heartbeats = Presence(service.broker, service=name, settings=settings, app=app)
+            heartbeats = HeartbeatPublisher(service.broker, service=name, settings=settings, app=app)
             service.start("heartbeats", heartbeats.run, needs_broker=True)
             yield service
 
 
 def _part(settings: object, kind: type[T]) -> T:
-    """Return the settings as those of one kind, which a service's class inherits beside others."""
+    """Return the settings typed as one of their base classes."""
     assert isinstance(settings, kind), f"{type(settings).__name__} has no {kind.__name__}"
     return settings
 
@@ -234,7 +234,7 @@ async def _open_database(service: Service, settings: DatabaseSettings, migration
 
 
 def answer_outages(app: FastAPI, service: str, cause: type[Exception], problem: Problem) -> None:
-    """Answer requests that fail with `cause`, which says that a dependency is away, with this problem."""
+    """Answer requests that fail with `cause`, the outage of a dependency, with this problem."""
 
     async def answer(request: Request, error: Exception) -> Response:
         log.warning("dependency unavailable", code=problem.code, error=str(error))

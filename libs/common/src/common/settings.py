@@ -1,4 +1,4 @@
-"""The settings of a process: parts that a service's own `Settings` is put together from."""
+"""The settings of a process: base classes from which a service's `Settings` inherits."""
 
 import os
 import re
@@ -21,7 +21,7 @@ MASK = "**********"
 
 
 class _Part(BaseSettings):
-    """What all parts have in common: plain variable names, an empty variable counts as not set."""
+    """The base of all parts; an empty variable counts as not set."""
 
     model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True)
 
@@ -31,7 +31,7 @@ def _instance() -> str:
 
 
 class ServiceSettings(_Part):
-    """What every process has: where it runs, where it listens and how it logs."""
+    """Settings of every process: environment, address and logging."""
 
     environment: Literal["production", "development", "test"] = Field(
         default="production", description="Which kind of installation this is; the canned engine refuses `production`."
@@ -43,7 +43,7 @@ class ServiceSettings(_Part):
     )
     metrics_token: SecretStr | None = Field(
         default=None,
-        description="Bearer token that `GET /metrics` on METRICS_PORT asks for; left out: none is needed.",
+        description="Bearer token that `GET /metrics` on METRICS_PORT requires; left out: none.",
     )
     request_head_seconds: float = Field(
         default=20.0, gt=0, description="Seconds in which a request's head must arrive, or its connection is closed."
@@ -51,8 +51,7 @@ class ServiceSettings(_Part):
     answer_stall_seconds: float = Field(
         default=120.0,
         gt=0,
-        description="Seconds in which a client must read some of the answer that waits for it, or its connection is"
-        " closed.",
+        description="Seconds in which a client must read some of a waiting response, or its connection is closed.",
     )
     instance: str = Field(
         default_factory=_instance, description="Name of this process in logs; left out: host name and process id."
@@ -68,15 +67,15 @@ class ServiceSettings(_Part):
         default=None, description="Folder of the rotating file `<service>.log`; left out: none."
     )
     log_max_bytes: int = Field(
-        default=10_000_000, ge=0, description="Size at which the log file is turned over, in bytes; 0 = never."
+        default=10_000_000, ge=0, description="Size in bytes at which the log file is rotated; 0 = never."
     )
-    log_backup_count: int = Field(default=5, ge=0, description="Turned-over log files kept.")
+    log_backup_count: int = Field(default=5, ge=0, description="Number of rotated log files kept.")
     timezone: str = Field(
         default="UTC",
         description="IANA name of the zone in which `LOG_FORMAT=console` shows times; records, files and API keep UTC.",
     )
     enable_server_control: bool = Field(
-        default=False, description="Whether administrators may end this process over the API, or have it restarted."
+        default=False, description="Whether administrators may end or restart this process over the API."
     )
 
     @field_validator("log_level")
@@ -102,13 +101,13 @@ class ServiceSettings(_Part):
 
 
 class DatabaseSettings(_Part):
-    """Where a service's own schema lives."""
+    """The database of a service."""
 
     db_url: str = Field(
         examples=["postgresql+asyncpg://verbatim:password@127.0.0.1:5432/verbatim"],
         description="The service's PostgreSQL database, as `postgresql+asyncpg://role:password@host:port/database`.",
     )
-    db_connect_attempts: int = Field(default=10, ge=1, description="Tries to reach the database at the start.")
+    db_connect_attempts: int = Field(default=10, ge=1, description="Attempts to connect to the database at the start.")
 
     @field_validator("db_url")
     @classmethod
@@ -119,12 +118,12 @@ class DatabaseSettings(_Part):
             raise ValueError(
                 "it must name a PostgreSQL database: postgresql+asyncpg://role:password@host:port/database"
             )
-        # Former installations name other drivers; there is one here.
+        # Earlier installations name other drivers; only asyncpg is used.
         return f"postgresql+asyncpg://{rest}"
 
 
 class BrokerSettings(_Part):
-    """Where the message broker is and how patient to be with it."""
+    """Address and time limits of the message broker."""
 
     broker_url: str = Field(
         examples=["amqp://verbatim:password@127.0.0.1:5672/"],
@@ -132,15 +131,17 @@ class BrokerSettings(_Part):
     )
     broker_declares: bool = Field(
         default=True,
-        description="Whether this process declares all exchanges and queues of the platform; `false` where the "
-        "broker's owner has declared them: then it declares only the queues from which it consumes.",
+        description="Whether this process declares all exchanges and queues of the platform; with `false`, for a "
+        "broker where they exist, it declares only the queues from which it consumes.",
     )
-    broker_connect_attempts: int = Field(default=20, ge=1, description="Tries to reach the broker at the start.")
+    broker_connect_attempts: int = Field(
+        default=20, ge=1, description="Attempts to connect to the broker at the start."
+    )
     broker_ping_timeout: float = Field(
-        default=10.0, gt=0, description="Seconds that the broker may take to answer before it counts as away."
+        default=10.0, gt=0, description="Seconds after which a broker that does not answer counts as unavailable."
     )
     broker_heartbeat_seconds: int = Field(
-        default=10, ge=1, description="Interval of the connection's heartbeats; two without a sign of life end it."
+        default=10, ge=1, description="Interval of the connection's heartbeats in seconds; two missed ones close it."
     )
 
     @field_validator("broker_url")
@@ -152,10 +153,10 @@ class BrokerSettings(_Part):
 
 
 class StorageSettings(_Part):
-    """Where the object store is and how to sign in."""
+    """Address and credentials of the object store."""
 
     s3_endpoint: str = Field(
-        default="http://127.0.0.1:9000", description="Address of the object store: any server that speaks S3."
+        default="http://127.0.0.1:9000", description="Address of the object store, any S3-compatible server."
     )
     aws_access_key_id: str = Field(examples=["verbatim"], description="Access key of the object store.")
     aws_secret_access_key: SecretStr = Field(examples=["a secret"], description="Secret key of the object store.")
@@ -164,12 +165,12 @@ class StorageSettings(_Part):
 
 
 class InternalSettings(_Part):
-    """How services recognise requests of the gateway."""
+    """Authentication of the gateway at internal operations."""
 
     internal_token: SecretStr = Field(
         examples=["an example that no installation shares"],
-        description="Secret that the gateway shows to auth and jobs, the same for all three; at least 32 characters. "
-        "Only with it are internal operations open and is X-Forwarded-For believed.",
+        description="Secret that the gateway sends to auth and jobs, the same for all three; at least 32 "
+        "characters. Internal operations and X-Forwarded-For are accepted only with it.",
     )
 
     @field_validator("internal_token")
@@ -184,29 +185,29 @@ class InternalSettings(_Part):
 
 
 class IdentitySettings(_Part):
-    """Whose tokens are believed."""
+    """The issuer of accepted tokens."""
 
     jwks_url: str = Field(
         examples=["http://127.0.0.1:8001/.well-known/jwks.json"],
-        description="Where auth publishes the keys that tokens are verified with; the gateway takes AUTH_URL's.",
+        description="URL of auth's public keys for tokens; the gateway derives it from AUTH_URL.",
     )
-    token_issuer: str = Field(default="verbatim", description="Issuer that access tokens name.")
-    token_audience: str = Field(default="verbatim", description="Audience that access tokens name.")
+    token_issuer: str = Field(default="verbatim", description="Required issuer of access tokens.")
+    token_audience: str = Field(default="verbatim", description="Required audience of access tokens.")
 
 
 SettingsT = TypeVar("SettingsT", bound=BaseSettings)
 
 
 def load(settings_type: type[SettingsT]) -> SettingsT:
-    """Read the settings from the environment, or say what is wrong with it on stderr and exit with code 2."""
+    """Read the settings from the environment; on errors print them to stderr and exit with code 2."""
     return _read(settings_type, {})
 
 
 def example(settings_type: type[SettingsT]) -> SettingsT:
     """Settings that need no environment: each required field takes the first of its `examples`.
 
-    They serve to build an application that is described and not run. A required field without
-    an example must come from the environment, as with `load`.
+    For building an application only for its OpenAPI document. A required field without an example is read from the
+    environment, as with `load`.
     """
     values: dict[str, Any] = {
         name: field.examples[0]
@@ -223,12 +224,12 @@ def _read(settings_type: type[SettingsT], values: dict[str, Any]) -> SettingsT:
         sentences = list(_sentences(error))
     except SettingsError as error:  # a variable that should hold JSON does not
         sentences = [f"{str(error).capitalize()}."]
-    sys.stderr.write("\n  ".join(["The settings are not usable:", *sentences]) + "\n")
+    sys.stderr.write("\n  ".join(["The settings are not valid:", *sentences]) + "\n")
     raise SystemExit(EXIT_CODE)
 
 
 def describe(settings: BaseSettings) -> Iterator[str]:
-    """The effective settings as `NAME=value` lines, secrets and passwords inside URLs masked."""
+    """The effective settings as `NAME=value` lines, with masked secrets and passwords in URLs."""
     for name in type(settings).model_fields:
         value = getattr(settings, name)
         if value is None:
@@ -241,7 +242,7 @@ def describe(settings: BaseSettings) -> Iterator[str]:
 
 
 def _sentences(error: ValidationError) -> Iterator[str]:
-    """One sentence per variable, never with the value: it may be a secret."""
+    """One sentence per variable, without its value: it may be a secret."""
     for problem in error.errors(include_url=False, include_context=False, include_input=False):
         name = ".".join(str(part) for part in problem["loc"]).upper() or "The combination of settings"
         if problem["type"] == "missing":

@@ -84,13 +84,13 @@ async def test_publishing_fails_soon_while_the_broker_hangs(broker: Broker, rabb
         assert asyncio.get_running_loop().time() - begun < 8
     finally:
         await rabbitmq_server.resume()
-    await broker.publish(plan_work(), patience=20)
+    await broker.publish(plan_work(), retry_seconds=20)
 
 
 async def test_a_patient_publisher_waits_for_the_broker(broker: Broker, rabbitmq_server: RabbitServer) -> None:
     await asyncio.sleep(2)  # queues of a broker killed within a second of their declaration are lost
     await rabbitmq_server.kill()
-    publishing = asyncio.create_task(broker.publish(plan_work(), patience=60))
+    publishing = asyncio.create_task(broker.publish(plan_work(), retry_seconds=60))
     await asyncio.sleep(1)
     assert not publishing.done()
     await rabbitmq_server.start()

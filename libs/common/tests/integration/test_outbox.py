@@ -12,7 +12,7 @@ from common import context
 from common.events import JobStarted
 from common.messaging import Broker, EventConsumer, OutboxRelay, outbox
 from common.messaging.envelope import Envelope
-from common.messaging.topology import witness
+from common.messaging.topology import loss_marker
 from common.testing import eventually
 from common.testing.events import plan_work
 from native.testing import PostgresServer
@@ -162,7 +162,7 @@ async def test_a_broker_that_has_lost_everything_is_told_all_facts_again(
         assert asked == 1, "a broker that has never heard of us has nothing of ours either"
 
         channel = await broker.consuming_channel()
-        await channel.queue_delete(witness(broker.name).name)
+        await channel.queue_delete(loss_marker(broker.name).name)
         async with running(relay()):
             await eventually(lambda: consumed("duplicate") == before + 1)
             await eventually(lambda: _none_left(session_factory))

@@ -9,7 +9,15 @@ import pytest
 
 from common import context
 from common.events import PlanWork
-from common.messaging import Broker, BrokerUnavailable, Caution, Delivery, NotNow, PublishFailed, WorkConsumer
+from common.messaging import (
+    Broker,
+    BrokerUnavailable,
+    Delivery,
+    ExclusiveExecution,
+    PublishFailed,
+    RetryLater,
+    WorkConsumer,
+)
 from common.messaging.envelope import Envelope
 from common.settings import BrokerSettings
 from common.testing import eventually
@@ -45,7 +53,7 @@ class Worker:
 
 
 def a_consumer(
-    broker: Broker, handler: Work, prefetch: int = 1, caution: Caution | None = None
+    broker: Broker, handler: Work, prefetch: int = 1, exclusive: ExclusiveExecution | None = None
 ) -> WorkConsumer[PlanWork]:
     """A consumer of plan work that does not wait long before it puts something back."""
     return WorkConsumer(
@@ -55,16 +63,16 @@ def a_consumer(
         handler=handler,
         prefetch=prefetch,
         retry_delay=0.05,
-        caution=caution,
+        exclusive=exclusive,
     )
 
 
 @asynccontextmanager
 async def working(
-    broker: Broker, handler: Work, prefetch: int = 1, caution: Caution | None = None
+    broker: Broker, handler: Work, prefetch: int = 1, exclusive: ExclusiveExecution | None = None
 ) -> AsyncIterator[WorkConsumer[PlanWork]]:
     """Take plan work for the length of the block."""
-    consumer = a_consumer(broker, handler, prefetch, caution)
+    consumer = a_consumer(broker, handler, prefetch, exclusive)
     await consumer.start()
     try:
         yield consumer
@@ -208,7 +216,7 @@ async def test_a_worker_that_cannot_now_costs_no_delivery(broker: Broker) -> Non
     async def handler(_command: PlanWork, delivery: Delivery) -> None:
         seen.append(delivery.count)
         if len(seen) <= refusals:
-            raise NotNow("the disk is full") if len(seen) % 2 else PublishFailed("the broker did not confirm")
+            raise RetryLater("the disk is full") if len(seen) % 2 else PublishFailed("the broker did not confirm")
 
     before = consumed("done", "work.plan", "work.plan")
     async with working(broker, handler):
@@ -222,7 +230,7 @@ async def test_work_that_failed_before_runs_alone(broker: Broker) -> None:
     together: list[set[str]] = []
     go = asyncio.Event()
     suspect, neighbour, late = plan_work(), plan_work(), plan_work()
-    caution = Caution()
+    exclusive = ExclusiveExecution()
 
     async def handler(command: PlanWork, delivery: Delivery) -> None:
         if command == suspect and not delivery.redelivered:
@@ -232,11 +240,11 @@ async def test_work_that_failed_before_runs_alone(broker: Broker) -> None:
         await go.wait()
         running.remove(command.key)
 
-    async with working(broker, handler, prefetch=3, caution=caution):
+    async with working(broker, handler, prefetch=3, exclusive=exclusive):
         await broker.publish(neighbour)
         await eventually(lambda: running == [neighbour.key])
         await broker.publish(suspect)
-        await eventually(lambda: caution.suspecting)
+        await eventually(lambda: exclusive.requested)
         await broker.publish(late)
         await asyncio.sleep(0.5)
         assert running == [neighbour.key], "the suspect waits until it is alone, and others behind it"

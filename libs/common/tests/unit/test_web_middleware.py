@@ -305,7 +305,7 @@ async def test_a_problem_before_the_handshake_is_an_http_answer(app: FastAPI) ->
         ("before", "problem", 1008, "Sign in first."),
         ("after", "problem", 1008, "Sign in first."),
         ("after", "unavailable", 1013, "Later."),
-        ("after", "crash", 1011, "Something went wrong on our side. The request id helps to find out what."),
+        ("after", "crash", 1011, "Internal error. Report the request id to an administrator: the log names the cause."),
     ],
 )
 async def test_otherwise_a_problem_closes_the_websocket(

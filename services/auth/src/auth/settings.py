@@ -27,7 +27,7 @@ class Settings(ServiceSettings, DatabaseSettings, BrokerSettings, InternalSettin
     signing_key_days: int = Field(
         default=90, ge=1, description="Days after which the signing key is replaced automatically."
     )
-    allow_registration: bool = Field(default=False, description="Whether everybody may register an account.")
+    allow_registration: bool = Field(default=False, description="Whether visitors may register an account.")
 
     admin_username: str | None = Field(default=None, max_length=150, description="Name of the first administrator.")
     admin_password: SecretStr | None = Field(

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from common.events.archive import ArchivedLine, ArchivedLines
+from common.events.archive import ArchivedBatch, ArchivedRecord
 from gateway.errors import TooManyViewers
 from gateway.logs.hub import SYSTEM, LogHub, Viewer
 
@@ -13,8 +13,8 @@ JOB = "4b2f7c1e-8d0a-4c55-9a58-0d7e6c1b2f10"
 
 def said(previous: int, *cursors: int, job: str | None = JOB) -> tuple[str, bytes]:
     """The message of the archive after it stored these lines."""
-    lines = [ArchivedLine.of(cursor, job, {"event": f"é {cursor}"}) for cursor in cursors]
-    return "", ArchivedLines(previous, max([previous, *cursors]), lines).body()
+    lines = [ArchivedRecord.of(cursor, job, {"event": f"é {cursor}"}) for cursor in cursors]
+    return "", ArchivedBatch(previous, max([previous, *cursors]), lines).body()
 
 
 def cursors(viewer: Viewer) -> list[int]:

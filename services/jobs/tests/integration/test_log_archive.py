@@ -11,7 +11,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from common import context, logging
-from common.events.archive import ArchivedLines
+from common.events.archive import ArchivedBatch
 from common.messaging import RawMessage
 from common.testing import eventually
 from jobs.logs.archive import LogArchive
@@ -29,9 +29,9 @@ class Watchers:
     """Records what the archive publishes."""
 
     def __init__(self) -> None:
-        self.published: list[ArchivedLines] = []
+        self.published: list[ArchivedBatch] = []
 
-    async def __call__(self, lines: ArchivedLines) -> None:
+    async def __call__(self, lines: ArchivedBatch) -> None:
         self.published.append(lines)
 
 

@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
-from common.events.archive import ArchivedLines
+from common.events.archive import ArchivedBatch
 from jobs.logs.archive import LogArchive
 
 from .jobs_harness import Person, Platform
@@ -18,7 +18,7 @@ Sessions = async_sessionmaker[AsyncSession]
 
 
 async def store(platform: Platform, *messages: object) -> None:
-    async def discard(_: ArchivedLines) -> None:
+    async def discard(_: ArchivedBatch) -> None:
         """Publish nothing."""
 
     await LogArchive(platform.sessions, platform.settings, discard).store(messages)  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common.database import ring
+from common.database import notify
 
 from .tables import Analysis, AnalysisDay, Enrichment, Leased, State
 
@@ -40,7 +40,7 @@ class LeaseRepository(Generic[RowT]):
 
     def notify(self) -> None:
         """Notify the workers of this table at the commit."""
-        ring(self._session, self.channel)
+        notify(self._session, self.channel)
 
     async def claim(self, lease: timedelta) -> Claim | None:
         """Lease the row that has been due longest; another worker may lease it when the lease expires."""

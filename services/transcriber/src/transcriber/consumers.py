@@ -8,7 +8,7 @@ from typing import Any, Final
 import structlog
 
 from common.events import AssembleWork, CancelJob, ChunkWork, Command, JobOptions, PauseWorkers, PlanWork, VerifyWork
-from common.messaging import Broker, Caution, Delivery, Listener, NotNow, WorkConsumer
+from common.messaging import Broker, Delivery, ExclusiveExecution, Listener, RetryLater, WorkConsumer
 from common.storage import StoreUnavailable
 
 from . import metrics
@@ -81,9 +81,9 @@ class Consumers:
         """Start to consume: control messages first, so that no cancellation is missed; a second call does nothing."""
         if self._resources is not None:
             return
-        caution = Caution()
+        exclusive = ExclusiveExecution()
         consumers = [
-            self._consumer(command, queue, handler, resources, caution)
+            self._consumer(command, queue, handler, resources, exclusive)
             for command, handler in SUBSCRIPTIONS.items()
             for queue in _queues(command, resources.worker.models)
         ]
@@ -130,7 +130,7 @@ class Consumers:
         log.warning("worker paused" if paused else "worker resumed", worker=worker.name)
 
     def _consumer(
-        self, command: type[Command], queue: str, handler: Any, resources: Resources, caution: Caution
+        self, command: type[Command], queue: str, handler: Any, resources: Resources, exclusive: ExclusiveExecution
     ) -> WorkConsumer[Any]:
         async def handle(work: Any, delivery: Delivery) -> None:
             with resources.worker.busy_with(command.name, work.key):
@@ -142,10 +142,10 @@ class Consumers:
                     metrics.CANCELLED.labels(command.name).inc()
                     log.info("work dropped, job cancelled", key=work.key)
                 except (StoreUnavailable, NoRoom) as error:
-                    raise NotNow(str(error)) from error
+                    raise RetryLater(str(error)) from error
 
         consumer: WorkConsumer[Any] = WorkConsumer(
-            self._broker, queue=queue, command=command, handler=handle, caution=caution
+            self._broker, queue=queue, command=command, handler=handle, exclusive=exclusive
         )
         return consumer
 

@@ -72,7 +72,7 @@ def served_models(present: Sequence[str], wanted: Sequence[str]) -> list[str]:
     if not served:
         raise ModelNotServed(
             f"MODEL_DIR holds none of the models of MODELS ({', '.join(wanted) or 'all'}); "
-            "bring one in with: python -m models get base"
+            "install one with: python -m models get base"
         )
     default = JobOptions().model
     return sorted(served, key=lambda name: (name != default, served.index(name)))

@@ -1,4 +1,4 @@
-/** All jobs of whoever is signed in, newest first, kept up to date. */
+/** All jobs of the user, newest first, kept up to date. */
 import { useEffect, useState } from "react";
 
 import type { Job, State } from "../../api/types";

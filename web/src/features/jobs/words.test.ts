@@ -74,7 +74,7 @@ describe("a job in words", () => {
   });
 
   it("admits it when nobody gave a reason", () => {
-    expect(wordsFor(job({ state: "failed" })).sentence).toContain("nobody said why");
+    expect(wordsFor(job({ state: "failed" })).sentence).toContain("without a text or a reason");
   });
 
   it("knows how far it is only when the server does", () => {

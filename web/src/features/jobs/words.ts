@@ -25,7 +25,7 @@ export function wordsFor(job: Job): Words {
     case "completed":
       return { label: "Done", tone: "good", sentence: sentence(job.reason ?? "The text is ready.") };
     case "failed":
-      return { label: "Failed", tone: "bad", sentence: sentence(job.reason ?? "The job ended without a text, and nobody said why.") };
+      return { label: "Failed", tone: "bad", sentence: sentence(job.reason ?? "The job failed without a text or a reason.") };
     case "cancelled":
       return { label: "Cancelled", tone: "ended", sentence: sentence(job.reason ?? "The job was stopped on request.") };
   }
@@ -44,7 +44,7 @@ function working(job: Job): string {
   }
 }
 
-/** How far an active job is, 0 to 1; undefined while nobody can tell. */
+/** The progress of an active job, 0 to 1; undefined while unknown. */
 export function shareDone(job: Job): number | undefined {
   if (job.state === "enriching" || job.stage === "assembling") return 1;
   return job.state === "processing" && job.stage === "transcribing" ? job.progress : undefined;

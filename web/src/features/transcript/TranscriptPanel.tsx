@@ -9,7 +9,7 @@ import { Notice } from "../../ui/Notice";
 import { usePolled } from "../../ui/usePolled";
 import styles from "./TranscriptPanel.module.css";
 
-/** Below this the model itself doubts what it heard. */
+/** Below this confidence a word is marked as uncertain. */
 const DOUBTFUL = 0.5;
 
 export function TranscriptPanel({ job }: { job: Job }) {

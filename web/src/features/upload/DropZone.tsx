@@ -6,7 +6,7 @@ import styles from "./DropZone.module.css";
 
 export function DropZone({ onFiles }: { onFiles: (files: File[]) => void }) {
   const input = useRef<HTMLInputElement>(null);
-  // Moving over a child leaves and enters again: only the balance tells whether something hovers.
+  // Moving over a child leaves and enters again: only the balance shows whether a file is over the zone.
   const [depth, setDepth] = useState(0);
 
   const hover = (event: DragEvent, step: number) => {

@@ -9,7 +9,7 @@ import { change, type Entry, isBusy, next } from "./queue";
 
 interface Uploads {
   queue: Entry[];
-  /** Counts the recordings that became jobs: whoever lists jobs asks again when it changes. */
+  /** Counts the recordings that became jobs: lists of jobs reload when it changes. */
   arrived: number;
   add: (files: File[], options: UploadOptions) => void;
   retry: (id: number, options: UploadOptions) => void;

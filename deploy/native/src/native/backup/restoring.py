@@ -53,7 +53,7 @@ async def restore(places: Places, path: Path, say: Say) -> dict[str, Any]:
     for service in _WITH_OUTBOX:
         environment = {**os.environ, "DB_URL": places.databases[service]}
         await run([sys.executable, "-m", service, "reannounce"], env=environment)
-    say("Restored. Unfinished jobs go on when the services start; whoever was signed in stays so after a refresh.")
+    say("Restored. Unfinished jobs continue when the services start; sessions stay valid after a refresh.")
     return manifest
 
 

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any, Final
 
 # What lives only as long as the processes that wrote it, and keys that never leave their database: auth makes new
-# ones at its start, and whoever is signed in refreshes.
+# ones at its start, and sessions are refreshed.
 LEFT_OUT: Final = {("jobs", "workers"), ("jobs", "uploads_begun"), ("auth", "signing_keys")}
 
 _PART: Final = 8 * 1024 * 1024

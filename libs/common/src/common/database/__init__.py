@@ -3,7 +3,7 @@
 from .deferred import at_commit
 from .engine import DatabaseUnavailable, connect, create_engine, is_outage, sessions
 from .migrations import SchemaOutdated, migrate, require_current, revision, revisions, run_env
-from .notifications import Notifications, ring
+from .notifications import Notifications, notify
 from .tables import InboxMixin, OutboxMixin, metadata
 
 __all__ = [
@@ -18,10 +18,10 @@ __all__ = [
     "is_outage",
     "metadata",
     "migrate",
+    "notify",
     "require_current",
     "revision",
     "revisions",
-    "ring",
     "run_env",
     "sessions",
 ]

@@ -1,4 +1,4 @@
-"""What a transaction writes only when it commits, all of a kind in one statement: messages, bells, history."""
+"""Writes that a transaction executes at its commit, those of one kind in one statement."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,12 +13,12 @@ Write = Callable[[Connection, list[Any]], None]
 
 
 def at_commit(session: AsyncSession, write: Write, item: Any) -> None:
-    """Have `write` called with this and all other items that were given with it, in order, before the commit.
+    """Call `write` before the commit, once, with all items that were deferred for it, in order.
 
-    What it raises makes the transaction fail; after a rollback nothing is written. Not for savepoints: what is rolled
-    back with one would be written all the same.
+    An exception of it fails the transaction; after a rollback it is not called. Not for savepoints: items of a rolled
+    back savepoint would still be written.
     """
-    assert not session.in_nested_transaction(), "deferred writes know nothing of savepoints"
+    assert not session.in_nested_transaction(), "deferred writes do not support savepoints"
     session.info.setdefault(_KEY, {}).setdefault(write, []).append(item)
 
 
@@ -27,11 +27,11 @@ def _write(session: Session) -> None:
     if session.in_nested_transaction():
         return
     deferred: dict[Write, list[Any]] = session.info.get(_KEY, {})
-    while deferred:  # a write may defer another, such as a bell
+    while deferred:  # a write may defer another, such as a notification
         write = next(iter(deferred))
         write(session.connection(), deferred.pop(write))
 
 
 @event.listens_for(Session, "after_rollback")
-def _forget(session: Session) -> None:
+def _discard(session: Session) -> None:
     session.info.pop(_KEY, None)

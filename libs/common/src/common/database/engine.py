@@ -1,4 +1,4 @@
-"""The way to one service's schema in PostgreSQL."""
+"""Connections and sessions to the schema of one service in PostgreSQL."""
 
 import asyncio
 import random
@@ -15,14 +15,13 @@ from common.settings import DatabaseSettings
 
 log = structlog.get_logger(__name__)
 
-# 08 connection trouble, 53 out of resources, 57P server going down or not yet up, 40 serialization and deadlock,
-# 55P03 a lock was not to be had in time: all of them pass.
-_PASSING_SQLSTATES = ("08", "53", "57P", "40", "55P03")
+# Temporary errors: 08 connection, 53 resources, 57P shutdown or start of the server, 40 serialization or deadlock,
+# 55P03 lock timeout.
+_TEMPORARY_SQLSTATES = ("08", "53", "57P", "40", "55P03")
 
 
-# A connection that was in use so lately is not asked whether it is still there: the question is a round trip as long
-# as most statements.
-_SURELY_THERE_SECONDS = 10.0
+# A connection that was used this recently is not pinged: a ping takes as long as most statements.
+_PING_AFTER_SECONDS = 10.0
 _LAST_USED = "verbatim_last_used"
 
 
@@ -31,7 +30,7 @@ class DatabaseUnavailable(ConnectionError):
 
 
 def create_engine(settings: DatabaseSettings) -> AsyncEngine:
-    """Return an engine for the service's database; nothing connects yet."""
+    """Return an engine for the service's database; it connects at its first use."""
     engine = create_async_engine(
         settings.db_url,
         pool_size=10,
@@ -39,7 +38,7 @@ def create_engine(settings: DatabaseSettings) -> AsyncEngine:
         pool_timeout=10,
         connect_args={"timeout": 5, "command_timeout": 60, "server_settings": {"timezone": "UTC"}},
     )
-    _watch_over(engine)
+    _check_connections(engine)
     return engine
 
 
@@ -58,7 +57,7 @@ async def connect(engine: AsyncEngine, attempts: int) -> None:
             if not is_outage(error):
                 raise
             where = engine.url.render_as_string(hide_password=True)
-            log.warning("database does not answer", url=where, attempt=attempt, attempts=attempts, error=str(error))
+            log.warning("database not reachable", url=where, attempt=attempt, attempts=attempts, error=str(error))
             if attempt == attempts:
                 raise DatabaseUnavailable(f"{where} did not answer in {attempts} attempts: {error}") from error
             await asyncio.sleep(min(0.25 * 2**attempt, 5.0) * random.uniform(0.5, 1.0))  # noqa: S311 (jitter)
@@ -66,17 +65,16 @@ async def connect(engine: AsyncEngine, attempts: int) -> None:
             return
 
 
-def _watch_over(engine: AsyncEngine) -> None:
-    """Replace a connection that died before it is used, not after a request failed on it.
+def _check_connections(engine: AsyncEngine) -> None:
+    """Replace a closed connection before its use, not after a failed request.
 
-    One whose end has been seen costs nothing to notice; one that was idle for a while is asked first, because a
-    firewall or a power cut tells nobody.
+    A connection that was idle is pinged first: a firewall or a power failure closes it without notice.
     """
 
     def check(connection: Any, record: Any, _proxy: object) -> None:
         if connection.driver_connection.is_closed():
             raise InvalidatePoolError("the server has closed the connection")
-        if monotonic() - record.info.get(_LAST_USED, -_SURELY_THERE_SECONDS) >= _SURELY_THERE_SECONDS:
+        if monotonic() - record.info.get(_LAST_USED, -_PING_AFTER_SECONDS) >= _PING_AFTER_SECONDS:
             try:
                 connection.ping()
             except Exception as error:
@@ -91,7 +89,7 @@ def _watch_over(engine: AsyncEngine) -> None:
 
 
 def is_outage(error: BaseException) -> bool:
-    """Tell whether the same transaction may succeed later: the database is down, full, or broke a deadlock."""
+    """Whether the same transaction may succeed later: an outage, exhausted resources, or a deadlock."""
     if isinstance(error, ConnectionError | TimeoutError | PoolTimeoutError):
         return True
     if isinstance(error, DBAPIError):
@@ -100,6 +98,6 @@ def is_outage(error: BaseException) -> bool:
         return error.orig is not None and is_outage(error.orig)
     sqlstate = getattr(error, "sqlstate", None)
     if isinstance(sqlstate, str):
-        return sqlstate.startswith(_PASSING_SQLSTATES)
-    # The driver reports a connection that broke under it as its own client-side error, which has no SQLSTATE.
+        return sqlstate.startswith(_TEMPORARY_SQLSTATES)
+    # The driver reports a lost connection as a client-side error without a SQLSTATE.
     return type(error).__name__ in {"InterfaceError", "ConnectionDoesNotExistError"} and "clos" in str(error)

@@ -1,7 +1,7 @@
 """Alembic without an ini file: each service's history travels inside its package.
 
 Beside the revision the database remembers the whole lineage that led to it, as the comment of Alembic's own table. So
-code that is older than the schema can tell a newer schema, which it may serve on, from a foreign one.
+code that is older than the schema can distinguish a newer schema, which it may use, from a foreign one.
 """
 
 import asyncio
@@ -31,28 +31,28 @@ log = structlog.get_logger(__name__)
 
 
 class SchemaOutdated(RuntimeError):
-    """The database's schema lacks what this code was written for, or is another history's."""
+    """The database schema is older than this code needs, or has a revision of another history."""
 
 
 def migrate(db_url: str, migrations: str, *, to: str = "head") -> None:
     """Bring the database to a revision; `migrations` is the import path of the package with env.py.
 
-    A schema that is newer than this code is left as it is: the release before must be able to start beside it.
+    A newer schema than this code's is not changed: the previous release must be able to start beside it.
     Raises SchemaOutdated, and changes nothing, if the schema has a revision that is not of this history.
     """
     config = _config(migrations, db_url)
     if to == "head":
-        standing = _apart(_standing(db_url, config))
-        if standing.is_newer:
-            log.info("schema is newer than this code", schema=_names(standing.actual), code=_names(standing.expected))
+        state = _run_in_thread(_schema_state(db_url, config))
+        if state.is_newer:
+            log.info("schema is newer than this code", schema=_names(state.actual), code=_names(state.expected))
             return
-        if not standing.is_older:
-            raise _refusal(migrations, standing)
+        if not state.is_older:
+            raise _refusal(migrations, state)
     command.upgrade(config, to)
 
 
 def revisions(migrations: str) -> list[str]:
-    """The history of a package, oldest first."""
+    """The revisions of a package, oldest first."""
     script = ScriptDirectory.from_config(_config(migrations, ""))
     return [each.revision for each in script.walk_revisions()][::-1]
 
@@ -60,7 +60,7 @@ def revisions(migrations: str) -> list[str]:
 def revision(db_url: str, migrations: str, message: str) -> Path:
     """Write a new revision from the difference between the tables and a fully migrated database; return its path.
 
-    Revisions are numbered, `<service>_0001` and so on: a number says how far a schema has come, a random word does not.
+    Revisions are numbered, `<service>_0001` and so on: a number shows the order, a random identifier does not.
     """
     config = _config(migrations, db_url)
     number = f"{_service(migrations)}_{len(revisions(migrations)) + 1:04}"
@@ -74,19 +74,19 @@ def revision(db_url: str, migrations: str, message: str) -> Path:
 async def require_current(engine: AsyncEngine, migrations: str) -> None:
     """Raise SchemaOutdated unless the database has every revision of the package; it may have later ones.
 
-    Migrations only ever add (see decision 0023), so code runs on the schema of the release after its own.
+    Migrations only ever add (see decision 0023), so code runs on the schema of the next release.
     """
     async with engine.connect() as connection:
-        standing = await connection.run_sync(_found, _config(migrations, ""))
-    if standing.is_newer:
-        log.info("schema is newer than this code", schema=_names(standing.actual), code=_names(standing.expected))
-    elif standing.actual != standing.expected:
-        raise _refusal(migrations, standing)
+        state = await connection.run_sync(_read_state, _config(migrations, ""))
+    if state.is_newer:
+        log.info("schema is newer than this code", schema=_names(state.actual), code=_names(state.expected))
+    elif state.actual != state.expected:
+        raise _refusal(migrations, state)
 
 
 @dataclass(frozen=True, slots=True)
-class _Standing:
-    """Revisions: where the database is, what led there, what the code needs, and all that the code knows."""
+class _SchemaState:
+    """Revisions: of the database, its history, those that the code needs, and all that the code has."""
 
     actual: set[str]
     lineage: set[str]
@@ -102,33 +102,33 @@ class _Standing:
         return not self.is_older and self.expected <= self.lineage
 
 
-def _refusal(migrations: str, standing: _Standing) -> SchemaOutdated:
+def _refusal(migrations: str, state: _SchemaState) -> SchemaOutdated:
     service = _service(migrations)
     advice = (
         f"run `python -m {service} migrate` first"
-        if standing.is_older
+        if state.is_older
         else "that revision is not part of this code's history, so check that DB_URL names the right database. The data"
         " of a development system from before the first release cannot be migrated: delete it with `make clean-data`"
     )
     return SchemaOutdated(
-        f"the schema of {service} is at revision {_names(standing.actual)}, this code needs"
-        f" {_names(standing.expected)}: {advice}"
+        f"the schema of {service} is at revision {_names(state.actual)}, this code needs"
+        f" {_names(state.expected)}: {advice}"
     )
 
 
-async def _standing(db_url: str, config: Config) -> _Standing:
+async def _schema_state(db_url: str, config: Config) -> _SchemaState:
     engine = create_async_engine(db_url, poolclass=NullPool)
     try:
         async with engine.connect() as connection:
-            return await connection.run_sync(_found, config)
+            return await connection.run_sync(_read_state, config)
     finally:
         await engine.dispose()
 
 
-def _found(connection: Connection, config: Config) -> _Standing:
+def _read_state(connection: Connection, config: Config) -> _SchemaState:
     script = ScriptDirectory.from_config(config)
     comment = connection.scalar(text("SELECT obj_description(to_regclass('alembic_version'), 'pg_class')"))
-    return _Standing(
+    return _SchemaState(
         actual=set(MigrationContext.configure(connection).get_current_heads()),
         lineage=set((comment or "").split()),
         expected=set(script.get_heads()),
@@ -138,7 +138,7 @@ def _found(connection: Connection, config: Config) -> _Standing:
 
 def run_env(metadata: MetaData) -> None:
     """Run the migrations that Alembic asked for; the body of every service's migrations/env.py."""
-    _apart(_run_online(context.config.attributes["db_url"], metadata))
+    _run_in_thread(_run_online(context.config.attributes["db_url"], metadata))
 
 
 async def _run_online(db_url: str, metadata: MetaData) -> None:
@@ -154,24 +154,24 @@ async def _run_online(db_url: str, metadata: MetaData) -> None:
 def _run(connection: Connection, metadata: MetaData) -> None:
     context.configure(connection=connection, target_metadata=metadata, compare_server_default=True)
     with context.begin_transaction():
-        # Two replicas may be told to migrate at the same moment: the second waits, then finds nothing to do.
+        # Two replicas may migrate at the same time: the second waits, then has nothing to do.
         connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('migrations/' || current_schema()))"))
-        # A migration that queues behind a long transaction would make everybody else queue behind the migration.
+        # A migration that waits for a long transaction would block all other transactions.
         connection.execute(text("SET LOCAL lock_timeout = '5s'"))
         context.run_migrations()
         _write_lineage(connection)
 
 
 def _write_lineage(connection: Connection) -> None:
-    """Remember what led to the revision that the database is at now."""
+    """Store the history of the current revision as a comment of the table alembic_version."""
     heads = context.get_context().get_current_heads()
     if heads:
         lineage = [each.revision for each in context.script.iterate_revisions(heads, "base")]
-        # A comment takes no parameters; revisions are words of our own.
+        # COMMENT takes no parameters; revisions are not user input.
         connection.execute(text(f"COMMENT ON TABLE alembic_version IS '{' '.join(reversed(lineage))}'"))
 
 
-def _apart(coroutine: Coroutine[Any, Any, T]) -> T:
+def _run_in_thread(coroutine: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine to its end whether or not this thread already runs an event loop."""
     with ThreadPoolExecutor(max_workers=1) as thread:
         return thread.submit(asyncio.run, coroutine).result()
@@ -199,13 +199,13 @@ def _folder(migrations: str) -> Path:
 
 @contextmanager
 def _template_in(folder: Path) -> Iterator[None]:
-    """Lend the shared template to Alembic, which insists on finding one beside each env.py."""
-    lent = folder / "script.py.mako"
-    lent.write_text(_TEMPLATE.read_text())
+    """Copy the shared template beside env.py for the time of the call, where Alembic expects it."""
+    copied = folder / "script.py.mako"
+    copied.write_text(_TEMPLATE.read_text())
     try:
         yield
     finally:
-        lent.unlink()
+        copied.unlink()
 
 
 def _names(revisions: set[str]) -> str:

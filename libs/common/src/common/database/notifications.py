@@ -1,4 +1,4 @@
-"""PostgreSQL's LISTEN as a doorbell for loops that also poll."""
+"""PostgreSQL's LISTEN and NOTIFY, for loops that also poll."""
 
 import asyncio
 from types import TracebackType
@@ -13,36 +13,35 @@ from .engine import is_outage
 
 log = structlog.get_logger(__name__)
 
-_RING = text("""
+_NOTIFY = text("""
     SELECT pg_notify(channel, current_schema() || detail)
-    FROM unnest(CAST(:channels AS text[]), CAST(:details AS text[])) AS bells(channel, detail)
+    FROM unnest(CAST(:channels AS text[]), CAST(:details AS text[])) AS notifications(channel, detail)
 """)
 
 
-def ring(session: AsyncSession, channel: str, detail: str = "") -> None:
-    """Wake everybody who waits for the channel in this schema when the transaction commits, once for each detail."""
-    at_commit(session, _ring, (channel, f" {detail}" if detail else ""))
+def notify(session: AsyncSession, channel: str, detail: str = "") -> None:
+    """Notify the listeners of the channel in this schema at the commit, once for each distinct detail."""
+    at_commit(session, _notify, (channel, f" {detail}" if detail else ""))
 
 
-def _ring(connection: Connection, bells: list[tuple[str, str]]) -> None:
-    channels, details = zip(*dict.fromkeys(bells), strict=True)
-    connection.execute(_RING, {"channels": list(channels), "details": list(details)})
+def _notify(connection: Connection, notifications: list[tuple[str, str]]) -> None:
+    channels, details = zip(*dict.fromkeys(notifications), strict=True)
+    connection.execute(_NOTIFY, {"channels": list(channels), "details": list(details)})
 
 
 class Notifications:
     """Wakes a loop when `NOTIFY channel` is sent by a transaction of the same schema.
 
-    `ring` sends the payload `current_schema()`, because a channel belongs to the whole database and services share
-    it; a space and a detail may follow, for loops that want to know what it is about. Notifications get lost while the
-    connection is down: the caller polls as well.
+    The payload of `notify` is `current_schema()`, because a channel belongs to the whole database, which services
+    share; a space and a detail may follow. Notifications are lost while the connection is down: the caller also polls.
     """
 
     def __init__(self, engine: AsyncEngine, channel: str) -> None:
-        """Prepare to listen; the connection is made by the first wait."""
+        """Does not connect before the first wait."""
         self._engine = engine
         self._channel = channel
         self._connection: AsyncConnection | None = None
-        self._rung = asyncio.Event()
+        self._notified = asyncio.Event()
         self._details: set[str] = set()
         self._lost = False
 
@@ -57,13 +56,13 @@ class Notifications:
         await self.close()
 
     async def wait(self, timeout: float) -> bool:
-        """Wait until notified (True) or for `timeout` seconds (False); never raises because the database is away.
+        """Wait until notified (True) or for `timeout` seconds (False); does not raise in an outage of the database.
 
-        The first wait on every new connection is over at once: what was told before it was heard by nobody.
+        The first wait on a new connection returns at once: earlier notifications may have been missed.
         """
         try:
             await self._listen()
-            await asyncio.wait_for(self._rung.wait(), timeout)
+            await asyncio.wait_for(self._notified.wait(), timeout)
         except TimeoutError:
             return False
         except Exception as error:
@@ -72,19 +71,19 @@ class Notifications:
             await self.close()
             await asyncio.sleep(timeout)
             return False
-        self._rung.clear()
+        self._notified.clear()
         return True
 
     def details(self) -> set[str]:
-        """Return the details heard since the last call."""
-        heard, self._details = self._details, set()
-        return heard
+        """Return the details received since the last call."""
+        received, self._details = self._details, set()
+        return received
 
     async def close(self) -> None:
         """Stop listening."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            # Invalidated, so that the pool never hands out a connection that still listens.
+            # Invalidated: the pool must not reuse a connection that still listens.
             await connection.invalidate()
             await connection.close()
 
@@ -101,22 +100,22 @@ class Notifications:
             driver = (await connection.get_raw_connection()).driver_connection
             assert driver is not None
 
-            def ring(_driver: Any, _pid: int, _channel: str, payload: str) -> None:
+            def receive(_driver: Any, _pid: int, _channel: str, payload: str) -> None:
                 name, _, detail = payload.partition(" ")
                 if name in ("", schema):
                     if detail:
                         self._details.add(detail)
-                    self._rung.set()
+                    self._notified.set()
 
             def lose(_driver: Any) -> None:
                 self._lost = True
-                self._rung.set()
+                self._notified.set()
 
-            await driver.add_listener(self._channel, ring)
+            await driver.add_listener(self._channel, receive)
             driver.add_termination_listener(lose)
         except BaseException:
             await connection.invalidate()
             await connection.close()
             raise
         self._connection = connection
-        self._rung.set()  # nobody heard what was rung before
+        self._notified.set()  # earlier notifications may have been missed

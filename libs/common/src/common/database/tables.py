@@ -22,7 +22,7 @@ def metadata() -> MetaData:
 
 
 class OutboxMixin:
-    """A message waiting to be published, written in the same transaction as the change it tells of."""
+    """A message waiting to be published, written in the transaction of the change that it describes."""
 
     __tablename__ = "outbox"
 
@@ -40,7 +40,7 @@ class OutboxMixin:
 
     @declared_attr.directive
     def __table_args__(cls) -> tuple[Index, ...]:  # noqa: N805 (SQLAlchemy passes the class)
-        """Index only what the relay looks for: nearly all rows are published ones."""
+        """Partial indexes for the relay: nearly all rows are published."""
         return (
             Index("outbox_pending_idx", "seq", postgresql_where="published_at IS NULL"),
             Index("outbox_published_at_idx", "published_at", postgresql_where="published_at IS NOT NULL"),

@@ -3,7 +3,17 @@
 from .access import AccessRevoked
 from .auth import UserDeleted
 from .base import Command, Event, Message, Notice
-from .catalogue import ALL, BY_ROUTING_KEY, COMMANDS, HEARERS, NOTICES, SENDERS, SERVICES, SUBSCRIBERS, TAKERS
+from .catalogue import (
+    ALL,
+    BY_ROUTING_KEY,
+    COMMAND_CONSUMERS,
+    COMMANDS,
+    NOTICES,
+    RECEIVERS,
+    SENDERS,
+    SERVICES,
+    SUBSCRIBERS,
+)
 from .cleanup import JobExpired, ResetRequested
 from .control import (
     CancelJob,
@@ -39,13 +49,13 @@ __all__ = [
     "ALL",
     "BY_ROUTING_KEY",
     "COMMANDS",
-    "HEARERS",
+    "COMMAND_CONSUMERS",
     "MOST_TRACKS",
     "NOTICES",
+    "RECEIVERS",
     "SENDERS",
     "SERVICES",
     "SUBSCRIBERS",
-    "TAKERS",
     "WARNINGS",
     "AccessRevoked",
     "AssembleWork",

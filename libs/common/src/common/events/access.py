@@ -1,4 +1,4 @@
-"""Announcements of the auth service to whoever lets people in."""
+"""Notices of the auth service to the gateways."""
 
 from typing import Self
 from uuid import UUID
@@ -9,7 +9,7 @@ from .base import Notice
 
 
 class AccessRevoked(Notice):
-    """Tokens of these sessions or API keys, or a user's tokens below a generation, are void from now on."""
+    """Tokens of these sessions or API keys, or a user's tokens below a generation, are revoked."""
 
     name = "control.access_revoked"
     session_ids: list[UUID] = Field(default_factory=list)
@@ -19,5 +19,5 @@ class AccessRevoked(Notice):
     @model_validator(mode="after")
     def _whole(self) -> Self:
         if (self.user_id is None) != (self.generation is None):
-            raise ValueError("a user and a generation belong together")
+            raise ValueError("user_id and generation must be set together")
         return self

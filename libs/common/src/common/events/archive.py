@@ -1,4 +1,4 @@
-"""Log lines as the archive numbered them, broadcast to every gateway."""
+"""Log records with their numbers in the archive, broadcast to every gateway."""
 
 import json
 from collections.abc import Sequence
@@ -7,8 +7,8 @@ from typing import Any, Self
 
 
 @dataclass(frozen=True, slots=True)
-class ArchivedLine:
-    """A line's number in the archive, the job it belongs to, and the record as JSON with the number as `cursor`."""
+class ArchivedRecord:
+    """An archived record: its number, its job, and the record as JSON with the number as `cursor`."""
 
     cursor: int
     job_id: str | None
@@ -16,34 +16,34 @@ class ArchivedLine:
 
     @classmethod
     def of(cls, cursor: int, job_id: str | None, record: dict[str, Any]) -> Self:
-        """The line of a record."""
+        """Build from a record, which is serialised once."""
         text = json.dumps({"cursor": cursor} | record, ensure_ascii=False, separators=(",", ":"))
         return cls(cursor, job_id, text)
 
 
 @dataclass(frozen=True, slots=True)
-class ArchivedLines:
-    """What the archive took in at once: all lines that may be watched among its numbers `previous` < n <= `upto`.
+class ArchivedBatch:
+    """The records that the archive stored in one transaction, with the numbers `previous` < n <= `upto`.
 
-    Who has seen everything up to `previous` has missed nothing; anybody else asks the archive. Without lines it only
-    says how far the archive is.
+    A viewer that has the records up to `previous` has missed none; others read the archive. Records that are not for
+    viewers are missing; a batch without records only reports `upto`.
     """
 
     previous: int
     upto: int
-    lines: Sequence[ArchivedLine] = ()
+    lines: Sequence[ArchivedRecord] = ()
 
     def body(self) -> bytes:
-        """The message's body."""
+        """Serialise for the broker."""
         lines = [[line.cursor, line.job_id, line.text] for line in self.lines]
         return json.dumps({"previous": self.previous, "upto": self.upto, "lines": lines}, ensure_ascii=False).encode()
 
     @classmethod
     def parse(cls, body: bytes) -> Self:
-        """A message's content; raises ValueError."""
+        """Parse a message's body; raises ValueError."""
         try:
-            said = json.loads(body)
-            lines = tuple(ArchivedLine(int(cursor), job, str(text)) for cursor, job, text in said["lines"])
-            return cls(int(said["previous"]), int(said["upto"]), lines)
+            content = json.loads(body)
+            lines = tuple(ArchivedRecord(int(cursor), job, str(text)) for cursor, job, text in content["lines"])
+            return cls(int(content["previous"]), int(content["upto"]), lines)
         except (KeyError, TypeError) as error:
-            raise ValueError(f"not a batch of archived log lines: {error}") from error
+            raise ValueError(f"not a batch of archived log records: {error}") from error

@@ -1,4 +1,4 @@
-"""Facts that the auth service tells about accounts."""
+"""Events of the auth service about accounts."""
 
 from uuid import UUID
 
@@ -6,7 +6,7 @@ from .base import Event
 
 
 class UserDeleted(Event):
-    """An account is gone for good, and everything that it owns must go too."""
+    """An account was deleted; everything that it owns must be deleted too."""
 
     routing_key = "user.deleted.v1"
     user_id: UUID

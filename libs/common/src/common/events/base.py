@@ -1,4 +1,4 @@
-"""What every message on the bus has in common."""
+"""The base classes of all messages."""
 
 from abc import abstractmethod
 from datetime import UTC, datetime
@@ -19,9 +19,9 @@ def _correlation_id() -> str:
 
 
 class Message(BaseModel):
-    """Anything that travels on the bus: immutable, identified, and tied to the request that caused it.
+    """A message on the bus: immutable, with its own id and the correlation id of the request that caused it.
 
-    Unknown fields are ignored, so that a publisher may add an optional field before every consumer knows it.
+    Unknown fields are ignored, so that a publisher may add an optional field before its consumers are updated.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -37,7 +37,7 @@ class Message(BaseModel):
 
 
 class Event(Message):
-    """A fact in the past tense; it goes to every service that subscribed to its routing key."""
+    """A fact in the past tense, delivered to every service that subscribes to its routing key."""
 
     routing_key: ClassVar[str]
 
@@ -48,7 +48,7 @@ class Event(Message):
 
 
 class Command(Message):
-    """Work with exactly one taker at a time."""
+    """Work that one process executes at a time."""
 
     name: ClassVar[str]
 
@@ -60,16 +60,16 @@ class Command(Message):
     @property
     @abstractmethod
     def queue(self) -> str:
-        """The work queue that takes this command."""
+        """The work queue of this command."""
 
     @property
     @abstractmethod
     def key(self) -> str:
-        """Stable identity of the work itself: a copy or a redelivery of the command has the same key."""
+        """The identity of the work: a copy or a redelivery of the command has the same key."""
 
 
 class Notice(Message):
-    """A best-effort announcement to every running process over the control exchange."""
+    """A best-effort broadcast to every running process over the control exchange."""
 
     name: ClassVar[str]
 

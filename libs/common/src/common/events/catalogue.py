@@ -1,4 +1,4 @@
-"""Every message of the platform, and who listens to it.
+"""All messages of the platform, their publishers and their consumers.
 
 The table is in the order of a job's life. The publisher of an event is the service its module is named after.
 """
@@ -43,14 +43,16 @@ SUBSCRIBERS: dict[type[Event], tuple[str, ...]] = {
 
 ALL: tuple[type[Event], ...] = tuple(SUBSCRIBERS)
 
-# A command has one taker at a time: which service's processes take it.
-TAKERS: dict[type[Command], str] = dict.fromkeys((PlanWork, ChunkWork, AssembleWork, VerifyWork), "transcriber")
+# The service whose processes consume a command; one process at a time.
+COMMAND_CONSUMERS: dict[type[Command], str] = dict.fromkeys(
+    (PlanWork, ChunkWork, AssembleWork, VerifyWork), "transcriber"
+)
 
-COMMANDS: tuple[type[Command], ...] = tuple(TAKERS)
+COMMANDS: tuple[type[Command], ...] = tuple(COMMAND_CONSUMERS)
 
 SERVICES = ("gateway", "auth", "jobs", "transcriber", "metadata", "cleanup")
 
-# A notice reaches every process; these are the ones that send it, and those that act on it.
+# The services that broadcast a notice, and those that act on it.
 SENDERS: dict[type[Notice], tuple[str, ...]] = {
     CancelJob: ("jobs",),
     PauseWorkers: ("jobs",),
@@ -60,7 +62,7 @@ SENDERS: dict[type[Notice], tuple[str, ...]] = {
     EndProcesses: ("jobs",),
     AccessRevoked: ("auth",),
 }
-HEARERS: dict[type[Notice], tuple[str, ...]] = {
+RECEIVERS: dict[type[Notice], tuple[str, ...]] = {
     CancelJob: ("transcriber",),
     PauseWorkers: ("transcriber",),
     WorkerHeartbeat: ("jobs",),
@@ -70,6 +72,6 @@ HEARERS: dict[type[Notice], tuple[str, ...]] = {
     AccessRevoked: ("gateway",),
 }
 
-NOTICES: tuple[type[Notice], ...] = tuple(HEARERS)
+NOTICES: tuple[type[Notice], ...] = tuple(RECEIVERS)
 
 BY_ROUTING_KEY: dict[str, type[Event]] = {event.routing_key: event for event in ALL}

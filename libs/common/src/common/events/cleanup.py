@@ -1,4 +1,4 @@
-"""Facts that the cleanup service tells about retention and reset."""
+"""Events of the cleanup service about retention and reset."""
 
 from uuid import UUID
 
@@ -8,7 +8,7 @@ from .base import Event
 
 
 class JobExpired(Event):
-    """A finished job is older than the retention allows and should be deleted."""
+    """A finished job is older than the retention time and should be deleted."""
 
     routing_key = "job.expired.v1"
     job_id: UUID
@@ -17,9 +17,9 @@ class JobExpired(Event):
 
 
 class ResetRequested(Event):
-    """An administrator wants every job that existed at this moment to be gone, with all that belongs to it.
+    """An administrator requested the deletion of every job that existed at this time, with all its data.
 
-    With `users` every account goes as well, but for that administrator's.
+    With `users` every account is deleted as well, except the administrator's.
     """
 
     routing_key = "reset.requested.v1"

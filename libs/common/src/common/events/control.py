@@ -1,4 +1,4 @@
-"""Best-effort announcements to every running process."""
+"""Best-effort broadcasts to every running process."""
 
 from typing import Annotated
 from uuid import UUID
@@ -9,7 +9,7 @@ from .base import Notice
 
 
 class CancelJob(Notice):
-    """Whoever works on the job should stop at the next opportunity; later attempts are wanted."""
+    """Transcribers should stop work on the job as soon as possible; later attempts are not affected."""
 
     name = "control.cancel_job"
     job_id: UUID
@@ -17,7 +17,7 @@ class CancelJob(Notice):
 
 
 class GpuUse(BaseModel):
-    """What a GPU has in its memory and how busy it is."""
+    """Memory and load of a GPU."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -28,7 +28,7 @@ class GpuUse(BaseModel):
 
 
 class EngineTuning(BaseModel):
-    """How an engine uses its machine, as measured at start: it changes no text but by `compute_type` and `version`."""
+    """The tuning of an engine, as measured at start: only `compute_type` and `version` can change the text."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -39,7 +39,7 @@ class EngineTuning(BaseModel):
 
 
 class WorkerHeartbeat(Notice):
-    """A transcriber is alive and serves these models; `busy` names the work in its hands."""
+    """A transcriber is alive and serves these models; `busy` names its current work."""
 
     name = "control.worker_heartbeat"
     worker: str
@@ -50,7 +50,7 @@ class WorkerHeartbeat(Notice):
     models: list[str]
     busy: str | None = None
     version: str
-    # Chunks that it takes at once, and whether it has been told to take none for now.
+    # The number of chunks that it processes at once, and whether it is paused.
     slots: int = 1
     paused: bool = False
     gpu: GpuUse | None = None
@@ -58,7 +58,7 @@ class WorkerHeartbeat(Notice):
 
 
 class ServiceHeartbeat(Notice):
-    """A process is alive and, together with its children, uses so much of its machine."""
+    """A process is alive; processor and memory use include its child processes."""
 
     name = "control.service_heartbeat"
     service: str
@@ -72,14 +72,14 @@ class ServiceHeartbeat(Notice):
 
 
 class PauseWorkers(Notice):
-    """These workers, and no others, should take no new work until told otherwise; what is in their hands goes on."""
+    """Exactly these workers are paused: they finish current work and take no new work."""
 
     name = "control.pause_workers"
     workers: Annotated[list[str], Field(max_length=1000)]
 
 
 class EndProcesses(Notice):
-    """Every service process that allows it should end in order, to be started again or to stay down."""
+    """Every service process that allows it should shut down, to be restarted or to stay down."""
 
     name = "control.end_processes"
     restart: bool
@@ -87,7 +87,7 @@ class EndProcesses(Notice):
 
 
 class StorageUse(BaseModel):
-    """How much of one kind of file is stored."""
+    """Number and total size of the stored files of one kind."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -96,7 +96,7 @@ class StorageUse(BaseModel):
 
 
 class StorageMeasured(Notice):
-    """So much was in the object store, by kind of file, when cleanup last looked through it."""
+    """The use of the object store by kind of file, as last measured by cleanup."""
 
     name = "control.storage_measured"
     measured_at: AwareDatetime

@@ -1,4 +1,4 @@
-"""Facts that the jobs service tells about a job's life."""
+"""Events of the jobs service about the state of a job."""
 
 from uuid import UUID
 
@@ -7,7 +7,7 @@ from .options import JobOptions
 
 
 class JobCreated(Event):
-    """A recording is stored and waits to be transcribed."""
+    """A recording is stored and its job is queued."""
 
     routing_key = "job.created.v1"
     job_id: UUID
@@ -20,7 +20,7 @@ class JobCreated(Event):
 
 
 class JobStarted(Event):
-    """A slot was free: the attempt begins."""
+    """An attempt of the job has started."""
 
     routing_key = "job.started.v1"
     job_id: UUID
@@ -29,7 +29,7 @@ class JobStarted(Event):
 
 
 class JobTranscribed(Event):
-    """The transcript of the attempt is the job's transcript now."""
+    """The transcript of the attempt is now the job's transcript."""
 
     routing_key = "job.transcribed.v1"
     job_id: UUID
@@ -44,7 +44,7 @@ class JobTranscribed(Event):
 
 
 class JobCompleted(Event):
-    """Nothing is left to do for the job; the note says what was left out."""
+    """The job is complete; `note` says what is missing, for example the enrichment."""
 
     routing_key = "job.completed.v1"
     job_id: UUID
@@ -54,7 +54,7 @@ class JobCompleted(Event):
 
 
 class JobFailed(Event):
-    """The job ended without a transcript, for the reason given."""
+    """The job failed without a transcript, for the given reason."""
 
     routing_key = "job.failed.v1"
     job_id: UUID
@@ -65,7 +65,7 @@ class JobFailed(Event):
 
 
 class JobCancelled(Event):
-    """The job was stopped on request."""
+    """The job was cancelled on request."""
 
     routing_key = "job.cancelled.v1"
     job_id: UUID
@@ -74,7 +74,7 @@ class JobCancelled(Event):
 
 
 class JobDeleted(Event):
-    """The job's row is gone; everything kept elsewhere about it must go too."""
+    """The job was deleted; all data of other services about it must be deleted too."""
 
     routing_key = "job.deleted.v1"
     job_id: UUID

@@ -1,4 +1,4 @@
-"""Where everything lies in the bucket; the only place that spells object keys."""
+"""The object keys in the bucket, all defined here."""
 
 import re
 from uuid import UUID
@@ -22,22 +22,22 @@ def source(job: UUID) -> str:
 
 
 def resumable_prefix(job: UUID) -> str:
-    """What is kept about the resumable upload that is to become a job, besides the recording's parts."""
+    """Everything of a resumable upload except the parts of the recording."""
     return f"{RESUMABLE}{job}/"
 
 
 def resumable_record(job: UUID) -> str:
-    """How far the upload is (JSON)."""
+    """The state of the upload (JSON)."""
     return f"{resumable_prefix(job)}upload.json"
 
 
 def resumable_tail(job: UUID, offset: int) -> str:
-    """The bytes before the offset that are too few for a part."""
+    """The last bytes before the offset, which are too few for a part."""
     return f"{resumable_prefix(job)}tail-{offset}"
 
 
 def resumable_claims(job: UUID) -> str:
-    """Who is writing to the upload."""
+    """The claims of the writers of an upload."""
     return f"{resumable_prefix(job)}claims/"
 
 
@@ -47,17 +47,17 @@ def resumable_claim(job: UUID, writer: UUID) -> str:
 
 
 def job_prefix(job: UUID) -> str:
-    """Everything that transcribing a job left behind, all attempts."""
+    """All working files of a job, for all attempts."""
     return f"{JOBS}{job}/"
 
 
 def attempt_prefix(job: UUID, attempt: int) -> str:
-    """Everything that one attempt left behind."""
+    """All working files of one attempt."""
     return f"{job_prefix(job)}a{attempt}/"
 
 
 def prefixes(job: UUID) -> tuple[str, str, str]:
-    """Everything of a job that is in the store."""
+    """The prefixes of all objects of a job."""
     return job_prefix(job), transcript_prefix(job), upload_prefix(job)
 
 
@@ -73,7 +73,7 @@ def chunk_audio_attempt(key: str) -> int | None:
 
 
 def chunk_meta(job: UUID, attempt: int, chunk: int) -> str:
-    """A chunk's windows and where they lie in the recording (JSON)."""
+    """A chunk's windows with their times in the recording (JSON)."""
     return f"{attempt_prefix(job, attempt)}chunks/{chunk:05d}.json"
 
 
@@ -103,7 +103,7 @@ def transcript(job: UUID, attempt: int, fmt: str) -> str:
 
 
 def provenance(job: UUID, attempt: int) -> str:
-    """What the attempt's transcript was made of, by what and by whom (JSON)."""
+    """The provenance of the attempt's transcript: inputs, engine and workers (JSON)."""
     return f"{transcript_prefix(job)}a{attempt}/provenance.json"
 
 

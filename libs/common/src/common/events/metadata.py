@@ -1,4 +1,4 @@
-"""Facts that the metadata service tells about a finished transcript."""
+"""Events of the metadata service about the enrichment of a transcript."""
 
 from uuid import UUID
 
@@ -18,7 +18,7 @@ class MetadataEnriched(Event):
 
 
 class MetadataFailed(Event):
-    """The transcript cannot be enriched; the transcript itself is untouched."""
+    """The enrichment of the transcript failed; the transcript is not changed."""
 
     routing_key = "metadata.failed.v1"
     job_id: UUID

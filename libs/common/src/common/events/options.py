@@ -1,17 +1,17 @@
-"""What a person may choose about a job."""
+"""The options of a job that a user may set."""
 
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-MOST_TRACKS = 100  # of a media file that are listed and may be chosen
+MOST_TRACKS = 100  # of a media file that are listed and can be chosen
 
 
 def _track(value: Any) -> Any:
-    """The number of a track, "mix" or None, also from a form; one sentence says what is wrong with anything else."""
+    """Parse the number of a track, "mix" or None, also from a form; raises ValueError."""
     wanted = value.strip().lower() if isinstance(value, str) else value
     if isinstance(wanted, str) and wanted.isascii() and wanted.isdecimal():
-        wanted = int(wanted[:9])  # longer ones are out of range anyhow
+        wanted = int(wanted[:9])  # longer numbers are out of range
     number = isinstance(wanted, int) and not isinstance(wanted, bool) and 1 <= wanted <= MOST_TRACKS
     if wanted is None or wanted == "mix" or number:
         return wanted
@@ -34,7 +34,7 @@ class JobOptions(BaseModel):
     initial_prompt: str | None = None
     hotwords: str | None = Field(default=None, max_length=1000, description="Names and terms to expect.")
     multilingual: bool = Field(
-        default=False, description="Hear the language of every window of up to 30 s, instead of once for the job."
+        default=False, description="Detect the language of every window of up to 30 s, instead of once for the job."
     )
     track: TrackChoice | None = Field(
         default=None,

@@ -3,5 +3,5 @@
 from .work import AssembleWork, PlanWork
 
 LOG_ARCHIVE = "jobs.logs"
-# Those of the other commands are one for each model, declared when the model is first used.
+# Other commands have one queue per model, declared when the model is first used.
 STANDING_WORK = (PlanWork.name, AssembleWork.name)

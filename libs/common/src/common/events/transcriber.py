@@ -1,7 +1,7 @@
-"""Facts that a transcriber tells about an attempt.
+"""Events of a transcriber about an attempt.
 
-A transcriber has no database, so it repeats a fact when it repeats the work. The identity of these events is
-computed from what they say, which makes every repetition a duplicate that the consumer's inbox drops.
+A transcriber has no database, so it publishes an event again when it repeats the work. The ids of these events are
+derived from their content, so that the consumer's inbox drops the repetition as a duplicate.
 """
 
 from typing import Any, Final, Literal
@@ -15,7 +15,7 @@ _NAMESPACE = UUID("6f2b3c52-4c8e-5a0b-9d0f-3b5f7f1c2a64")
 
 
 class AttemptEvent(Event):
-    """A fact about an attempt, or about one of its chunks, with a deterministic identity."""
+    """An event about an attempt, or about one of its chunks, with a deterministic id."""
 
     job_id: UUID
     attempt: int
@@ -23,7 +23,7 @@ class AttemptEvent(Event):
     @model_validator(mode="before")
     @classmethod
     def _derive_event_id(cls, data: Any) -> Any:
-        """Fill in the identity unless the message came with one."""
+        """Set the event id unless the message has one."""
         if not isinstance(data, dict) or "event_id" in data:
             return data
         about = "/".join(str(data.get(name, "-")) for name in ("job_id", "attempt", "chunk"))
@@ -40,16 +40,16 @@ WARNINGS: Final = {
     "tracks_not_mixed": "More audio tracks than can be mixed; some are not in the transcript.",
     "other_tracks_have_speech": "There is speech on an audio track that is not transcribed.",
 }
-"""What may be missing of a recording that is transcribed all the same: stable codes, and what each means."""
+"""Stable codes for missing parts of a transcribed recording, and their meanings."""
 
 
 class RecordingWarning(BaseModel):
-    """Something of a recording that is not in its transcript, or not where a player shows it."""
+    """A part of a recording that is not in its transcript, or is at another time than in a player."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     code: str = Field(description=" ".join(f"{code}: {meaning}" for code, meaning in WARNINGS.items()))
-    text: str = Field(description="What it is in this recording, and what can be done, as a sentence for people.")
+    text: str = Field(description="What is missing in this recording, and what can be done, as a sentence for users.")
 
 
 class AudioTrack(BaseModel):
@@ -61,27 +61,25 @@ class AudioTrack(BaseModel):
     codec: str
     sample_rate: int
     channels: int
-    language: str | None = Field(default=None, description="As the file says it.")
+    language: str | None = Field(default=None, description="As given in the file.")
     title: str | None = None
-    default: bool = Field(default=False, description="The file marks it as the track to be played.")
+    default: bool = Field(default=False, description="The file marks it as the default track.")
     readable: bool = Field(default=True, description="Its format can be decoded.")
     chosen: bool = Field(default=False, description="It is transcribed.")
-    speech_seconds: float | None = Field(default=None, description="Speech on it; null = it was not listened to.")
+    speech_seconds: float | None = Field(default=None, description="Seconds of speech on it; null = not measured.")
 
 
 class AudioSource(BaseModel):
-    """What a recording's file is; codec, rate and channels are the transcribed track's, or the first one's of a mix."""
+    """The file of a recording; codec, rate and channels are of the transcribed track, or of the first of a mix."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     container: str = Field(description="The format of the file: mp4, mov, webm, matroska, wav, mp3, ogg, flac …")
-    video: bool = Field(default=False, description="There is a moving picture beside the sound.")
+    video: bool = Field(default=False, description="The file has a video stream.")
     codec: str
     sample_rate: int
     channels: int
-    declared_seconds: float | None = Field(
-        default=None, description="How long the file says it is; null = it does not."
-    )
+    declared_seconds: float | None = Field(default=None, description="The duration in the file's header; null = none.")
     track: int | Literal["mix"] | None = Field(default=None, description="What is transcribed: a track, or all mixed.")
     tracks: list[AudioTrack] = Field(default_factory=list, description="All audio tracks (the first 100).")
 
@@ -99,7 +97,7 @@ class ChunkPlanned(AttemptEvent):
 
 
 class AudioPlanned(AttemptEvent):
-    """The whole recording is decoded and cut; no further chunk will follow (0 chunks = no speech)."""
+    """The whole recording is decoded and cut into chunks; no further chunk follows (0 chunks = no speech)."""
 
     routing_key = "audio.planned.v1"
     chunks: int
@@ -114,7 +112,7 @@ class AudioPlanned(AttemptEvent):
 
 
 class AudioRejected(AttemptEvent):
-    """The recording can never be transcribed, for the reason given."""
+    """The recording cannot be transcribed, for the given reason; a retry would not help."""
 
     routing_key = "audio.rejected.v1"
     reason_code: str
@@ -132,7 +130,7 @@ class TextSegment(BaseModel):
 
 
 class ChunkTranscribed(AttemptEvent):
-    """A chunk's result is stored; text and segments are for people who watch and search (a few KB at most)."""
+    """A chunk's result is stored; text and segments are for live viewers and search (a few KB at most)."""
 
     routing_key = "chunk.transcribed.v1"
     chunk: int
@@ -145,12 +143,12 @@ class ChunkTranscribed(AttemptEvent):
     worker: str
     cpu_seconds: float = 0.0
     gpu_seconds: float = 0.0
-    wasted_seconds: float = 0.0  # that this worker spent on the chunk before, in tries that failed
+    wasted_seconds: float = 0.0  # that this worker spent on failed attempts at the chunk
     deliveries: int = 1  # of the work, this one included
 
 
 class ChunkVerified(AttemptEvent):
-    """A chunk was transcribed once more; a hash is null where the object is no longer there to be compared."""
+    """A chunk was transcribed again; a hash is null where the object no longer exists."""
 
     routing_key = "chunk.verified.v1"
     chunk: int
@@ -163,7 +161,7 @@ class ChunkVerified(AttemptEvent):
     @model_validator(mode="before")
     @classmethod
     def _derive_event_id(cls, data: Any) -> Any:
-        """A chunk may be verified again and again: each time it is another fact."""
+        """Derive the id from the verification: a chunk may be verified several times."""
         if not isinstance(data, dict) or "event_id" in data:
             return data
         about = f"{cls.routing_key}/{data.get('verification')}/{data.get('chunk')}"

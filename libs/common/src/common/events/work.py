@@ -1,4 +1,4 @@
-"""Commands to the transcribers: one taker at a time, on work queues."""
+"""Commands to the transcribers, on work queues."""
 
 from uuid import UUID
 
@@ -38,7 +38,7 @@ class ChunkWork(Command):
     chunk: int
     language: str
     options: JobOptions
-    windows: int | None = None  # how much it is: windows of at most 30 s
+    windows: int | None = None  # the number of windows of at most 30 s
 
     @property
     def queue(self) -> str:
@@ -52,7 +52,7 @@ class ChunkWork(Command):
 
 
 class VerifyWork(Command):
-    """Transcribe a chunk once more and compare; nothing is stored, and the job stays as it is."""
+    """Transcribe a chunk again and compare the result; nothing is stored, and the job does not change."""
 
     name = "work.verify"
     verification: UUID
@@ -75,7 +75,7 @@ class VerifyWork(Command):
 
 
 class ChunkOrigin(BaseModel):
-    """Where a chunk's result comes from; the hash is of the stored result, as its worker announced it."""
+    """The origin of a chunk's result; the hash is of the stored result, as published by its worker."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -95,7 +95,7 @@ class AssembleWork(Command):
     plan_key: str
     result_keys: list[str]
     options: JobOptions
-    # For the provenance; the transcript's bytes do not depend on who decoded what.
+    # For the provenance; the transcript does not depend on them.
     source_sha256: str | None = None
     origins: list[ChunkOrigin] = Field(default_factory=list)
 

@@ -1,19 +1,19 @@
 """RabbitMQ: the broker, its consumers, the outbox and the log stream. The only place that imports its client library.
 
-What needs a database, `EventConsumer` and the outbox, is imported when it is first asked for: the gateway and the
-transcriber use messaging without having SQLAlchemy installed.
+`EventConsumer` and the outbox need a database and are imported at their first use: the gateway and the transcriber use
+messaging without SQLAlchemy.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from .broker import Broker
-from .caution import Caution
-from .errors import BrokerUnavailable, NotNow, PublishFailed, PublishRefused
+from .errors import BrokerUnavailable, PublishFailed, PublishRefused, RetryLater
+from .exclusive import ExclusiveExecution
 from .listener import Listener
 from .logs import LogPublisher, records_of
 from .queue_consumer import DeadLetterConsumer, QueueConsumer, RawMessage
-from .topology import ListenExchange, straight_to
+from .topology import ListenExchange, direct_to
 from .work_consumer import Delivery, WorkConsumer
 
 if TYPE_CHECKING:
@@ -25,26 +25,26 @@ if TYPE_CHECKING:
 __all__ = [
     "Broker",
     "BrokerUnavailable",
-    "Caution",
     "CommittedNotices",
     "DeadLetterConsumer",
     "Delivery",
     "EventConsumer",
+    "ExclusiveExecution",
     "Handler",
     "ListenExchange",
     "Listener",
     "LogPublisher",
-    "NotNow",
     "OutboxRelay",
     "PublishFailed",
     "PublishRefused",
     "QueueConsumer",
     "RawMessage",
+    "RetryLater",
     "Subscriptions",
     "WorkConsumer",
+    "direct_to",
     "outbox",
     "records_of",
-    "straight_to",
 ]
 
 _NEED_A_DATABASE = {
@@ -57,7 +57,7 @@ _NEED_A_DATABASE = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import what needs a database at the first use."""
+    """Import a name that needs a database at its first use."""
     if name == "outbox":
         return import_module(".outbox", __name__)
     if name in _NEED_A_DATABASE:

@@ -1,4 +1,4 @@
-"""Notices that are broadcast once the transaction that causes them is committed."""
+"""Broadcast notices after the commit of the transaction that causes them."""
 
 import asyncio
 
@@ -9,12 +9,12 @@ from common.events import Notice
 
 from .broker import Broker
 
-# A notice is best effort, so that a bound on memory may drop the oldest.
+# Notices are best effort: to limit memory, the oldest are dropped.
 _CAPACITY = 10_000
 
 
 class CommittedNotices:
-    """Notices that wait for their broadcast; a rollback discards them."""
+    """A queue of notices to broadcast; a rollback discards its notices."""
 
     def __init__(self) -> None:
         self._waiting: asyncio.Queue[Notice] = asyncio.Queue(_CAPACITY)

@@ -1,4 +1,4 @@
-"""The process's two connections to RabbitMQ, and everything that is sent over them."""
+"""The two connections of a process to RabbitMQ: publish, broadcast and listen."""
 
 import asyncio
 import random
@@ -40,19 +40,19 @@ _RECONNECT_INTERVAL = 1.0
 _CONFIRM_TIMEOUT = 5.0
 _BEST_EFFORT_TIMEOUT = 2.0
 
-# What the client library raises when the connection or the channel is not there.
-_TROUBLE = (*CONNECTION_EXCEPTIONS, TimeoutError)
+# What the client library raises when the connection or the channel is closed.
+_CONNECTION_ERRORS = (*CONNECTION_EXCEPTIONS, TimeoutError)
 
 
 class Broker:
-    """RabbitMQ as this process sees it; reconnects by itself and declares the whole topology again when it does.
+    """A client of RabbitMQ that reconnects by itself and then declares the topology again.
 
-    Publishing has a connection of its own, because a broker that runs out of memory or disk stops reading from
-    connections that publish: consumers on the same connection could then not even acknowledge.
+    There is a separate connection for publishing: a broker without free memory or disk stops reading from connections
+    that publish, and consumers on the same connection could then not acknowledge.
     """
 
     def __init__(self, settings: BrokerSettings, name: str) -> None:
-        """Prepare; nothing connects before `open`."""
+        """Does not connect before `open`; `name` is the service."""
         self._settings = settings
         self._name = name
         self._connections: list[AbstractRobustConnection] = []
@@ -73,19 +73,21 @@ class Broker:
         return broker
 
     async def open(self) -> None:
-        """Connect unless that is done, waiting for the broker, and declare the topology; raises BrokerUnavailable."""
+        """Connect, with retries, and declare the topology, unless already open; raises BrokerUnavailable."""
         if self._opened:
             return
         attempts = self._settings.broker_connect_attempts
         for attempt in range(1, attempts + 1):
             try:
                 await self._open()
-            except _TROUBLE as error:
+            except _CONNECTION_ERRORS as error:
                 await self.close()
-                log.warning("broker does not answer", attempt=attempt, attempts=attempts, error=_say(error))
+                log.warning("broker not reachable", attempt=attempt, attempts=attempts, error=_message_of(error))
                 if attempt == attempts:
                     where = URL(self._settings.broker_url).with_user(None)
-                    raise BrokerUnavailable(f"{where} did not answer in {attempts} attempts: {_say(error)}") from error
+                    raise BrokerUnavailable(
+                        f"{where} did not answer in {attempts} attempts: {_message_of(error)}"
+                    ) from error
                 await asyncio.sleep(min(0.25 * 2**attempt, 5.0) * random.uniform(0.5, 1.0))  # noqa: S311 (jitter)
             except BaseException:
                 await self.close()
@@ -95,7 +97,7 @@ class Broker:
                 return
 
     async def close(self) -> None:
-        """Close both connections; consumers and listeners should be stopped before."""
+        """Close both connections; stop consumers and listeners first."""
         self._opened = False
         connections, self._connections = self._connections, []
         for connection in connections:
@@ -103,12 +105,12 @@ class Broker:
 
     @property
     def name(self) -> str:
-        """Who is connected: the service."""
+        """The name of the service."""
         return self._name
 
     @property
     def connected(self) -> bool:
-        """Tell, without asking the broker, whether both connections seem to be up."""
+        """Whether both connections are open, as far as known without a request to the broker."""
         return self._opened and all(
             connection.connected.is_set() and not connection.is_closed for connection in self._connections
         )
@@ -122,18 +124,19 @@ class Broker:
                 for channel in (self._topology, self._confirmed):
                     underlay = await channel.get_underlay_channel()
                     await underlay.exchange_declare(EVENTS, passive=True)
-        except _TROUBLE as error:
-            raise BrokerUnavailable(f"the broker does not answer: {_say(error)}") from error
+        except _CONNECTION_ERRORS as error:
+            raise BrokerUnavailable(f"the broker does not answer: {_message_of(error)}") from error
 
     async def publish(
-        self, message: Event | Command, *, headers: Mapping[str, Any] | None = None, patience: float = 0.0
+        self, message: Event | Command, *, headers: Mapping[str, Any] | None = None, retry_seconds: float = 0.0
     ) -> None:
         """Publish and wait for the broker's confirmation (5 s); raises PublishFailed.
 
-        With `patience` it is tried again for about so many seconds; a message then may arrive more than once.
+        With `retry_seconds`, failed attempts are repeated for about that time; the message may then be published more
+        than once.
         """
         envelope = Envelope.of(message, headers)
-        deadline = asyncio.get_running_loop().time() + patience
+        deadline = asyncio.get_running_loop().time() + retry_seconds
         delay = 0.2
         while True:
             try:
@@ -155,14 +158,14 @@ class Broker:
                 )
         except (DeliveryError, PublishError) as error:
             metrics.PUBLISHED.labels(envelope.message_type, "refused").inc()
-            raise PublishRefused(f"the broker refused {envelope.message_type}: {_say(error)}") from error
-        except _TROUBLE as error:
+            raise PublishRefused(f"the broker refused {envelope.message_type}: {_message_of(error)}") from error
+        except _CONNECTION_ERRORS as error:
             metrics.PUBLISHED.labels(envelope.message_type, "failed").inc()
-            raise PublishFailed(f"the broker did not confirm {envelope.message_type}: {_say(error)}") from error
+            raise PublishFailed(f"the broker did not confirm {envelope.message_type}: {_message_of(error)}") from error
         metrics.PUBLISHED.labels(envelope.message_type, "confirmed").inc()
 
     async def broadcast(self, message: Notice) -> None:
-        """Tell every running process, best effort: who does not listen now will never know; trouble is only logged."""
+        """Broadcast a notice to every connected process, best effort; a failure is only logged."""
         envelope = Envelope(
             CONTROL, message.name, str(message.event_id), message.name, message.correlation_id, None,
             message.model_dump_json().encode(),
@@ -171,7 +174,7 @@ class Broker:
             log.warning("broadcast failed", notice=message.name)
 
     async def send_best_effort(self, envelope: Envelope) -> bool:
-        """Publish without persistence or confirmation; tell whether the message left the process."""
+        """Publish without persistence or confirmation; return whether the message was sent."""
         if not self.connected:
             return False
         try:
@@ -179,14 +182,14 @@ class Broker:
                 await self._best_effort_exchanges[envelope.exchange].publish(
                     _message(envelope, DeliveryMode.NOT_PERSISTENT), envelope.routing_key, mandatory=False
                 )
-        except _TROUBLE:
+        except _CONNECTION_ERRORS:
             return False
         return True
 
     async def listen(
         self, exchange: ListenExchange, keys: Sequence[str], callback: Callable[[str, bytes], Awaitable[None]]
     ) -> Listener:
-        """Call back with (routing key, body) of whatever is sent to the exchange from now on, in order, best effort.
+        """Call back with (routing key, body) of every message sent to the exchange from now on, in order, best effort.
 
         Raises BrokerUnavailable.
         """
@@ -199,17 +202,17 @@ class Broker:
                 await queue.bind(LISTENED[exchange], key)
             listener = Listener(exchange, channel, queue, callback)
             await listener.start()
-        except _TROUBLE as error:
-            raise BrokerUnavailable(f"cannot listen to {exchange}: {_say(error)}") from error
+        except _CONNECTION_ERRORS as error:
+            raise BrokerUnavailable(f"cannot listen to {exchange}: {_message_of(error)}") from error
         return listener
 
     def on_reconnect(self, callback: Callable[[], None]) -> None:
-        """Call back when the connection that listens is back after a loss: what was broadcast meanwhile was missed."""
+        """Call back when the consuming connection is restored: broadcasts may have been missed meanwhile."""
         for consuming in self._connections[1:]:  # none once it is closed
             consuming.reconnect_callbacks.add(lambda *_: callback())
 
     async def ensure_queue(self, spec: QueueSpec) -> None:
-        """Declare a queue with its bindings unless this process, or the broker's owner, has already done so."""
+        """Declare a queue with its bindings, once; not the standing queues when BROKER_DECLARES is false."""
         if spec.standing and not self._settings.broker_declares:
             return
         async with self._declaring:
@@ -231,8 +234,8 @@ class Broker:
                 )
                 for exchange, key in spec.bindings:
                     await queue.bind(exchange, key, robust=False)
-        except _TROUBLE as error:
-            raise PublishFailed(f"the broker did not declare {spec.name}: {_say(error)}") from error
+        except _CONNECTION_ERRORS as error:
+            raise PublishFailed(f"the broker did not declare {spec.name}: {_message_of(error)}") from error
 
     async def _open(self) -> None:
         url = URL(self._settings.broker_url).update_query(heartbeat=str(self._settings.broker_heartbeat_seconds))
@@ -242,7 +245,7 @@ class Broker:
                 client_properties={"connection_name": f"{self._name} ({purpose})"},
                 reconnect_interval=_RECONNECT_INTERVAL,
             )
-            # Before it connects: one that is not closed goes on connecting, even when `connect` is cancelled.
+            # Before it connects: an unclosed connection continues to connect even when `connect` is cancelled.
             self._connections.append(connection)
             await connection.connect(timeout=_CONNECT_TIMEOUT)
         publishing, _ = self._connections
@@ -263,7 +266,7 @@ class Broker:
 
 
 async def declare(channel: AbstractRobustChannel, spec: QueueSpec) -> AbstractRobustQueue:
-    """Declare a queue with its bindings; the channel repeats it after every reconnect."""
+    """Declare a queue with its bindings; the channel repeats the declaration after every reconnect."""
     queue = await channel.declare_queue(spec.name, durable=True, arguments=spec.arguments)
     for exchange, key in spec.bindings:
         await queue.bind(exchange, key)
@@ -285,5 +288,5 @@ def _message(envelope: Envelope, mode: DeliveryMode) -> Message:
     )
 
 
-def _say(error: BaseException) -> str:
+def _message_of(error: BaseException) -> str:
     return str(error) or type(error).__name__

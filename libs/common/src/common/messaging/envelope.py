@@ -1,4 +1,4 @@
-"""A message as it lies in the outbox and travels on the wire."""
+"""A serialised message, as stored in the outbox and sent to the broker."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ class Envelope:
 
     @classmethod
     def of(cls, message: Event | Command, headers: Mapping[str, Any] | None = None) -> Self:
-        """Wrap an event for its exchange, or a command for its queue, in the current trace."""
+        """Serialise an event for its exchange or a command for its queue, with the current trace context."""
         address = (EVENTS, message.routing_key) if isinstance(message, Event) else (WORK, message.queue)
         return cls(
             *address,
@@ -39,7 +39,7 @@ class Envelope:
 
     @property
     def mandatory(self) -> bool:
-        """Tell whether it would be a loss if no queue took the message."""
+        """Whether the broker must return the message when no queue is bound for it."""
         if self.exchange != EVENTS:
             return True
         event = BY_ROUTING_KEY.get(self.routing_key)

@@ -1,17 +1,17 @@
-"""What can go wrong with the message broker; all of it may pass, so all of it is a ConnectionError."""
+"""Errors of the message broker; all are temporary, so all are ConnectionErrors."""
 
 
 class BrokerUnavailable(ConnectionError):
-    """The broker did not answer, or does not count us as connected."""
+    """The broker did not answer, or the connection is closed."""
 
 
 class PublishFailed(ConnectionError):
-    """The broker did not confirm a message; it may have arrived all the same."""
+    """The broker did not confirm a message; it may have received it."""
 
 
 class PublishRefused(PublishFailed):
-    """The broker answered, and would not take this one message: no queue for it, or the queue is full."""
+    """The broker refused one message: no queue is bound for it, or the queue is full."""
 
 
-class NotNow(Exception):
-    """A worker cannot do a piece of work here and now, for a reason that lies not in the work; handlers raise it."""
+class RetryLater(Exception):
+    """A handler raises it when the worker cannot run a task now, for a reason that is not in the task."""

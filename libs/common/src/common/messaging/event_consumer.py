@@ -1,4 +1,4 @@
-"""The service's entrance for events: each is handled in one transaction with the mark that it was."""
+"""Consume the events of a service; the effect of an event and its inbox row are committed in one transaction."""
 
 import asyncio
 import inspect
@@ -35,26 +35,25 @@ R = TypeVar("R")
 E = TypeVar("E", bound=Event)
 
 Handler = Callable[[E, AsyncSession, R], Awaitable[None]]
-# The handler of an event takes just that event. Python's types cannot say so about a mapping, hence Any; the consumer
-# compares each handler's annotation with its key when it is made.
+# The handler of an event accepts only that event. Types cannot express this for a mapping, hence Any; the consumer
+# compares the annotation of each handler with its key.
 Subscriptions = Mapping[type[Event], Callable[[Any, AsyncSession, R], Awaitable[None]]]
 
 _PREFETCH: Final = 96
-# Events of different jobs that wait together share a transaction: a commit, with all that belongs to it, costs about as
-# much as handling an event does.
-_TOGETHER: Final = 32
-# Who waits behind a transaction for so long need not wait for it any longer: others begin beside it, up to so many.
+# Waiting events of different jobs share a transaction: a commit costs about as much as a handler.
+_BATCH: Final = 32
+# When a transaction takes longer than this, others begin in parallel, up to a maximum.
 _LONG_SECONDS: Final = 0.5
-_AT_ONCE: Final = 8
-# Below the broker's consumer timeout of 30 minutes, after which it would take the message away and count a delivery.
-_LONGEST_OUTAGE_IN_HAND = 15 * 60.0
+_MAX_TRANSACTIONS: Final = 8
+# Below the broker's consumer timeout of 30 minutes, after which it redelivers the message and counts a delivery.
+_MAX_HOLD_SECONDS = 15 * 60.0
 _INBOX_KEEPS = timedelta(days=30)
 _PRUNE_EVERY = 3600.0
 
 
 @dataclass(frozen=True, eq=False)
 class _Arrival:
-    """An event in hand; events with the same key are handled in the order of their arrival."""
+    """An unacknowledged event; events with the same key are handled in the order of their arrival."""
 
     message: AbstractIncomingMessage
     event: Event
@@ -70,7 +69,7 @@ class _Arrival:
 
     @contextmanager
     def context(self) -> Iterator[None]:
-        """Continue the trace that the event came with."""
+        """Continue the trace of the event."""
         parent = self.message.headers.get("traceparent")
         with context.bound(
             correlation_id=self.event.correlation_id,
@@ -81,12 +80,12 @@ class _Arrival:
 
 
 class EventConsumer(Generic[R]):
-    """Takes the service's events from its queue.
+    """Consumes the event queue of a service.
 
-    Events of one job are handled in the order of their arrival. What waits together is applied in one transaction; if
-    that fails, each event is applied in one of its own, so that a failure touches nobody else. A broken or unknown
-    event is dead-lettered at once. While the database, the store or the broker is away, events are kept and tried
-    again; any other exception puts the event back until its deliveries are used up, which dead-letters it.
+    Events of one job are handled in the order of their arrival. Waiting events are applied in one transaction; if it
+    fails, each event is applied in its own transaction. An unreadable or unknown event is dead-lettered at once. During
+    an outage of the database, the store or the broker, events are held and retried; after any other exception the event
+    is requeued, and dead-lettered after its last delivery.
     """
 
     def __init__(
@@ -100,7 +99,7 @@ class EventConsumer(Generic[R]):
         resources: R,
         retry_delay: float = 1.0,
     ) -> None:
-        """Wire a consumer; raises TypeError or ValueError when the table does not fit the catalogue."""
+        """Raises TypeError or ValueError when the subscriptions do not match the catalogue."""
         _compare(service, subscriptions)
         self._service = service
         self._sessions = sessions
@@ -113,9 +112,9 @@ class EventConsumer(Generic[R]):
         self._deliveries = deliveries_until_dead(queue.name)
         self._subscription = Subscription(broker, queue, _PREFETCH, self._on_message)
         self._waiting: list[_Arrival] = []
-        # Keys of the events in hand, by the task that has them, and since when it has.
+        # The keys of the events that each task handles, and its start time.
         self._busy: dict[asyncio.Task[None], tuple[set[str], float]] = {}
-        self._dealing: asyncio.Handle | None = None
+        self._dispatching: asyncio.Handle | None = None
         self._stopping = asyncio.Event()
         self._pruning: asyncio.Task[None] | None = None
 
@@ -126,13 +125,13 @@ class EventConsumer(Generic[R]):
         self._pruning = asyncio.create_task(self._prune_forever(), name=f"{self._service} inbox pruning")
 
     async def stop(self, timeout: float = 10.0) -> None:
-        """Take no more events and finish those in hand; what is not finished in time goes back to the queue."""
+        """Stop consuming and finish held events; those not finished within `timeout` seconds are requeued."""
         self._stopping.set()
         await self._subscription.cancel()
-        self._deal()
+        self._dispatch()
         deadline = monotonic() + timeout
         while self._busy and (left := deadline - monotonic()) > 0:
-            # Who ends begins with what waits: all that was prefetched is in hand, and going back would be counted.
+            # A task that ends starts the next batch: prefetched events must be handled, a requeue counts as a delivery.
             await asyncio.wait(self._busy, timeout=left, return_when=asyncio.FIRST_COMPLETED)
         self._waiting.clear()
         if late := [task for task in self._busy if task.cancel()]:
@@ -143,7 +142,7 @@ class EventConsumer(Generic[R]):
             await asyncio.wait([self._pruning])
 
     async def check(self) -> None:
-        """Raise BrokerUnavailable unless events can reach us."""
+        """Raise BrokerUnavailable unless the broker delivers events."""
         await self._subscription.check()
 
     async def _on_message(self, message: AbstractIncomingMessage) -> None:
@@ -151,41 +150,41 @@ class EventConsumer(Generic[R]):
         event_type = self._types.get(name)
         if event_type is None:
             log.error("event without a handler", event_type=name, event_id=message.message_id)
-            return await self._bury(message, "unknown")
+            return await self._dead_letter(message, "unknown")
         try:
             event = event_type.model_validate_json(message.body)
         except ValidationError as error:
-            log.error("event cannot be read", event_type=name, event_id=message.message_id, error=_short(error))
-            return await self._bury(message, name)
+            log.error("event not readable", event_type=name, event_id=message.message_id, error=_short(error))
+            return await self._dead_letter(message, name)
         key = str(getattr(event, "job_id", None) or event.event_id)
         self._waiting.append(_Arrival(message, event, key))
-        # Not at once: what has come over the wire together is handled together.
-        self._deal_later(0.0)
+        # Not at once: events that arrive together are handled together.
+        self._dispatch_later(0.0)
         return None
 
-    def _deal_later(self, seconds: float) -> None:
-        if self._dealing is not None:
-            self._dealing.cancel()
-        self._dealing = asyncio.get_running_loop().call_later(seconds, self._deal)
+    def _dispatch_later(self, seconds: float) -> None:
+        if self._dispatching is not None:
+            self._dispatching.cancel()
+        self._dispatching = asyncio.get_running_loop().call_later(seconds, self._dispatch)
 
-    def _deal(self) -> None:
-        """Begin with what waits, unless somebody has begun just now: then it goes on waiting, and gathers."""
-        self._dealing = None
-        if not self._waiting or len(self._busy) >= _AT_ONCE:
+    def _dispatch(self) -> None:
+        """Start a batch of waiting events, unless a transaction started recently: then collect more events."""
+        self._dispatching = None
+        if not self._waiting or len(self._busy) >= _MAX_TRANSACTIONS:
             return None
         if self._busy:
             youngest = max(since for _, since in self._busy.values())
-            if (patience := youngest + _LONG_SECONDS - monotonic()) > 0:
-                return self._deal_later(patience)
+            if (delay := youngest + _LONG_SECONDS - monotonic()) > 0:
+                return self._dispatch_later(delay)
         taken = {key for keys, _ in self._busy.values() for key in keys}
-        free = [arrival for arrival in self._waiting if arrival.key not in taken][:_TOGETHER]
-        # What was in somebody's hands before may have ended its process: alone it takes nobody along.
+        free = [arrival for arrival in self._waiting if arrival.key not in taken][:_BATCH]
+        # A redelivered event may have crashed its process: it is handled alone, so that no other event is affected.
         alone = bool(free) and free[0].suspect
         batch = free[:1] if alone else list(takewhile(lambda arrival: not arrival.suspect, free))
         if batch:
             chosen = set(map(id, batch))
             self._waiting = [arrival for arrival in self._waiting if id(arrival) not in chosen]
-            # A task of its own: the client library cancels its callbacks when the channel dies.
+            # A separate task: the client library cancels its callbacks when the channel closes.
             task = asyncio.create_task(self._handle(batch), name=f"{self._service} events")
             self._busy[task] = ({arrival.key for arrival in batch}, monotonic())
             task.add_done_callback(self._done)
@@ -194,12 +193,12 @@ class EventConsumer(Generic[R]):
     def _done(self, task: asyncio.Task[None]) -> None:
         del self._busy[task]
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("events were left to the broker", exc_info=error)
-        self._deal()
+            log.error("event task failed", exc_info=error)
+        self._dispatch()
 
     async def _handle(self, batch: Sequence[_Arrival]) -> None:
-        """Apply events, all at once if that can be done."""
-        # Jobs in one order: no two transactions ever wait for each other's.
+        """Apply events in one transaction or, if that fails, each in its own."""
+        # Jobs in a fixed order: transactions cannot deadlock.
         batch = sorted(batch, key=lambda arrival: arrival.key)
         for arrival in batch:
             self._count(arrival.name, "started")
@@ -207,7 +206,7 @@ class EventConsumer(Generic[R]):
             try:
                 fresh = await self._apply(batch)
             except Exception as error:
-                log.debug("events are handled one by one", events=len(batch), error=_short(error))
+                log.debug("batch failed, handling events separately", events=len(batch), error=_short(error))
             else:
                 for arrival, is_fresh in zip(batch, fresh, strict=True):
                     await self._acknowledge(arrival, fresh=is_fresh)
@@ -220,14 +219,14 @@ class EventConsumer(Generic[R]):
     async def _one_by_one(self, arrivals: Sequence[_Arrival]) -> None:
         for arrival in arrivals:
             with arrival.context():
-                await self._settle(arrival)
+                await self._apply_with_retries(arrival)
 
     async def _acknowledge(self, arrival: _Arrival, *, fresh: bool) -> None:
         self._count(arrival.name, "done" if fresh else "duplicate")
         await self._subscription.ack(arrival.message)
 
-    async def _settle(self, arrival: _Arrival) -> None:
-        """Apply an event until that succeeds, fails for good, or has to wait longer than we may hold a message."""
+    async def _apply_with_retries(self, arrival: _Arrival) -> None:
+        """Apply an event with retries until it succeeds, fails for good, or the hold time of a message is over."""
         name, message = arrival.name, arrival.message
         begun = monotonic()
         delay = 0.2
@@ -236,12 +235,12 @@ class EventConsumer(Generic[R]):
                 (fresh,) = await self._apply([arrival])
             except Exception as error:
                 if not is_outage(error):
-                    return await self._put_back(message, name, error)
-                log.warning("event is kept until the outage is over", event_type=name, error=_short(error))
+                    return await self._requeue_or_dead_letter(message, name, error)
+                log.warning("event held during an outage", event_type=name, error=_short(error))
                 self._count(name, "retried")
             else:
                 return await self._acknowledge(arrival, fresh=fresh)
-            if self._stopping.is_set() or monotonic() - begun > _LONGEST_OUTAGE_IN_HAND:
+            if self._stopping.is_set() or monotonic() - begun > _MAX_HOLD_SECONDS:
                 self._count(name, "handed_back")
                 await self._subscription.hand_back(message)
                 return None
@@ -249,22 +248,22 @@ class EventConsumer(Generic[R]):
             delay = min(2 * delay, 10.0)
 
     async def _apply(self, arrivals: Sequence[_Arrival]) -> list[bool]:
-        """Mark and handle events in one transaction; tell of each whether it was handled now, and not before."""
+        """Insert inbox rows and handle events in one transaction; return for each event whether it was new."""
         fresh = []
         async with self._sessions.begin() as session:
             ids = [arrival.event.event_id for arrival in arrivals]
-            new: set[UUID] = set(await session.scalars(self._marks(), {"ids": ids}))
+            new: set[UUID] = set(await session.scalars(self._insert_inbox(), {"ids": ids}))
             for arrival in arrivals:
                 event = arrival.event
                 fresh.append(event.event_id in new)
-                new.discard(event.event_id)  # the same once more in one batch is a duplicate
+                new.discard(event.event_id)  # a second copy in the batch is a duplicate
                 if fresh[-1]:
                     with arrival.context(), metrics.HANDLING_SECONDS.labels(self._service, arrival.name).time():
                         await self._handlers[type(event)](event, session, self._resources)
         return fresh
 
-    def _marks(self) -> ReturningInsert[Any]:
-        """Inbox rows for any number of events; returns the ids of those that were not there."""
+    def _insert_inbox(self) -> ReturningInsert[Any]:
+        """A statement that inserts inbox rows and returns the ids of the new ones."""
         inbox = self._inbox.__table__  # type: ignore[attr-defined]  # only a mixin has none
         ids = bindparam("ids", type_=ARRAY(Uuid))
         return (
@@ -274,22 +273,22 @@ class EventConsumer(Generic[R]):
             .returning(inbox.c.event_id)
         )
 
-    async def _put_back(self, message: AbstractIncomingMessage, name: str, error: Exception) -> None:
+    async def _requeue_or_dead_letter(self, message: AbstractIncomingMessage, name: str, error: Exception) -> None:
         delivery = delivery_count(message)
         last = delivery >= self._deliveries
         log.error("event handler failed", event_type=name, delivery=delivery, last=last, exc_info=error)
         self._count(name, "dead" if last else "requeued")
         if last:
-            return await self._subscription.bury(message, "delivery_limit")
+            return await self._subscription.dead_letter(message, "delivery_limit")
         await self._pause(self._retry_delay)
         return await self._subscription.reject(message, requeue=True)
 
-    async def _bury(self, message: AbstractIncomingMessage, name: str) -> None:
+    async def _dead_letter(self, message: AbstractIncomingMessage, name: str) -> None:
         self._count(name, "dead")
-        await self._subscription.bury(message, "rejected")
+        await self._subscription.dead_letter(message, "rejected")
 
     async def _pause(self, seconds: float) -> None:
-        """Sleep, but not through a stop."""
+        """Sleep until the time is over or the consumer stops."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._stopping.wait(), seconds)
 
@@ -301,7 +300,7 @@ class EventConsumer(Generic[R]):
                         delete(self._inbox).where(self._inbox.received_at < func.now() - _INBOX_KEEPS)
                     )
             except Exception as error:
-                log.warning("inbox was not pruned", error=_short(error))
+                log.warning("inbox pruning failed", error=_short(error))
             await asyncio.sleep(_PRUNE_EVERY)
 
     def _count(self, name: str, outcome: str) -> None:
@@ -309,7 +308,7 @@ class EventConsumer(Generic[R]):
 
 
 def _compare(service: str, subscriptions: Subscriptions[R]) -> None:
-    """Compare the table with the catalogue, from which the queue's bindings are made, and handlers with their keys."""
+    """Compare the subscriptions with the catalogue, which defines the bindings, and handlers with their keys."""
     expected = {event for event, services in SUBSCRIBERS.items() if service in services}
     if set(subscriptions) != expected:
         names = ", ".join(sorted(event.routing_key for event in expected ^ set(subscriptions)))

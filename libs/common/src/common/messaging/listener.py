@@ -1,4 +1,4 @@
-"""Listening to what is broadcast: a queue for this process alone, gone with its connection."""
+"""Consume broadcasts from an exclusive queue that the broker deletes with the connection."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -15,7 +15,7 @@ _BUFFER = 10_000
 
 
 class Listener:
-    """Hands broadcast messages to a callback one at a time; drops the oldest when the callback is too slow."""
+    """Calls back with one broadcast message at a time; drops the oldest when the callback is too slow."""
 
     def __init__(
         self,
@@ -33,23 +33,22 @@ class Listener:
         self._pump: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Begin to listen."""
         self._pump = asyncio.create_task(self._call_back(), name=f"listener on {self._exchange}")
         await self._queue.consume(self._take, no_ack=True)
 
     async def close(self) -> None:
-        """Stop listening; what is buffered is dropped."""
+        """Stop consuming and drop the buffer."""
         if self._pump is not None:
             self._pump.cancel()
             await asyncio.wait([self._pump])
         try:
             await self._channel.close()
         except CONNECTION_EXCEPTIONS as error:
-            # The connection is gone, and the exclusive queue with it.
-            log.debug("listener's channel was already gone", exchange=self._exchange, error=str(error))
+            # The broker deletes the exclusive queue with the connection.
+            log.debug("listener channel already closed", exchange=self._exchange, error=str(error))
 
     async def _take(self, message: AbstractIncomingMessage) -> None:
-        # No await in here: messages are taken in the order in which they came.
+        # No await here: the order of the messages is kept.
         if self._buffer.full():
             self._buffer.get_nowait()
             metrics.LISTENER_DROPPED.labels(self._exchange).inc()

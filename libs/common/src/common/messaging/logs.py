@@ -1,4 +1,4 @@
-"""The process's own log records on the bus: a message carries the records of one routing key, one JSON in a line."""
+"""Publish the log records of this process: a message has the records of one routing key as lines of JSON."""
 
 import asyncio
 import json
@@ -14,21 +14,20 @@ from .topology import LOGS
 
 _BATCH = 200
 _PAUSE_WITHOUT_BROKER = 0.5
-# The first record after a silence leaves at once, and what follows it so closely goes together: people are watching.
+# The first record after a pause is published at once; those of the next 30 ms are published together.
 _REST_SECONDS = 0.03
 
 
 class LogPublisher:
-    """Sends log records to whoever watches; best effort, and nobody ever waits for it."""
+    """Publishes log records, best effort; logging never waits for it."""
 
     def __init__(self, broker: Broker, sink: LogSink) -> None:
-        """Wire a publisher."""
         self._broker = broker
         self._sink = sink
         self._dropped = 0
 
     async def run(self) -> None:
-        """Publish until cancelled; while the broker is away the sink keeps the latest records."""
+        """Publish until cancelled; during an outage of the broker the sink keeps the latest records."""
         while True:
             await self._sink.wait()
             sent = self._broker.connected and await self._send(self._sink.drain(_BATCH))
@@ -38,10 +37,10 @@ class LogPublisher:
             await asyncio.sleep(_REST_SECONDS if sent else _PAUSE_WITHOUT_BROKER)
 
     async def _send(self, records: list[dict[str, Any]]) -> bool:
-        """Publish records; those that did not leave the process go back into the sink.
+        """Publish records; those that could not be sent are put back into the sink.
 
-        A connection counts as up before its channels are open again: what is sent in between fails. A record whose
-        sending took too long may have left all the same; the archive drops the second by its id.
+        After a reconnect, sends fail until the channels are open again. A record whose send timed out may have been
+        sent; the archive drops duplicates by `log_id`.
         """
         together: dict[str, list[dict[str, Any]]] = {}
         for record in records:
@@ -74,6 +73,6 @@ def _envelope(key: str, records: list[dict[str, Any]]) -> Envelope:
         message_type="log",
         correlation_id=str(records[0].get("correlation_id") or ""),
         traceparent=None,
-        # Whatever a log call was given must not break the loop that publishes it.
+        # A value that is not JSON must not end the publishing loop.
         body=b"\n".join(json.dumps(record, default=str, ensure_ascii=False).encode() for record in records),
     )

@@ -1,10 +1,10 @@
-"""What messaging counts."""
+"""Metrics of messaging."""
 
 from prometheus_client import Counter, Gauge, Histogram
 
 CONSUMED = Counter(
     "verbatim_messages_consumed_total",
-    "Messages by what became of them: started, done, duplicate, retried, requeued, dead, reattached, handed_back.",
+    "Messages by outcome: started, done, duplicate, retried, requeued, dead, reattached, handed_back.",
     ["consumer", "message", "outcome"],
 )
 HANDLING_SECONDS = Histogram(
@@ -15,7 +15,7 @@ HANDLING_SECONDS = Histogram(
 )
 PUBLISHED = Counter(
     "verbatim_messages_published_total",
-    "Messages by what the broker said: confirmed, failed, refused.",
+    "Messages by outcome: confirmed, failed, refused.",
     ["message", "outcome"],
 )
 OUTBOX_OLDEST_SECONDS = Gauge(

@@ -1,4 +1,4 @@
-"""The outbox: messages are written with the change they tell of, and published afterwards."""
+"""The transactional outbox: messages are stored in the transaction of the change and published after its commit."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -12,27 +12,27 @@ from sqlalchemy import ARRAY, BigInteger, Connection, Interval, any_, bindparam,
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm import DeclarativeBase
 
-from common.database import Notifications, OutboxMixin, at_commit, is_outage, metadata, ring
+from common.database import Notifications, OutboxMixin, at_commit, is_outage, metadata, notify
 from common.events import Command, Event
 
 from . import metrics
 from .broker import Broker
 from .envelope import Envelope
 from .errors import PublishFailed, PublishRefused
-from .topology import EVENTS, straight_to
-from .witness import Witness
+from .loss_detector import BrokerLossDetector
+from .topology import EVENTS, direct_to
 
 log = structlog.get_logger(__name__)
 
 _CHANNEL = "outbox"
 _BATCH = 200
 _POLL_SECONDS = 1.0
-# After a pass: what is committed meanwhile goes out together.
+# A pause after each batch: rows that are committed meanwhile are published together.
 _REST_SECONDS = 0.02
 _KEEP_PUBLISHED = timedelta(days=1)
 _PRUNE_EVERY = 300.0
 _MEASURE_EVERY = 5.0
-_REFUSED_WAITS = timedelta(seconds=10)
+_REFUSED_RETRY = timedelta(seconds=10)
 _SENT = ("seq", "exchange", "routing_key", "message_id", "message_type", "correlation_id", "traceparent", "body")
 
 
@@ -41,22 +41,22 @@ class _Base(DeclarativeBase):
 
 
 class _Outbox(OutboxMixin, _Base):
-    """The outbox of whichever service's session it is added to: the table has the same shape in every schema."""
+    """The outbox table, which has the same columns in the schema of every service."""
 
 
 _INSERT = (
-    insert(_Outbox.__table__)  # type: ignore[arg-type]  # of a mixin's table nothing is known
+    insert(_Outbox.__table__)  # type: ignore[arg-type]  # a mixin declares no table
     .values(available_at=func.now() + bindparam("available_in", type_=Interval))
     .inline()
 )
-# An array, not a list of parameters: each length of a list would be another statement to prepare.
+# An array, not a list of parameters: each list length would be another prepared statement.
 _SEQS = any_(bindparam("seqs", type_=ARRAY(BigInteger)))
 
 
 def add(session: AsyncSession, message: Event | Command, *, available_in: timedelta | None = None) -> None:
-    """Write a message into the outbox within the session's transaction; it is published after the commit, or never.
+    """Write a message to the outbox in the session's transaction; it is published after the commit.
 
-    With `available_in` it is published no sooner than so long after the transaction began, by the database's clock.
+    With `available_in` it is published at the earliest that long after the start of the transaction (database clock).
     """
     envelope = Envelope.of(message)
     row = {
@@ -70,7 +70,7 @@ def add(session: AsyncSession, message: Event | Command, *, available_in: timede
         "available_in": available_in or timedelta(),
     }
     at_commit(session, _write, row)
-    ring(session, _CHANNEL)
+    notify(session, _CHANNEL)
 
 
 def _write(connection: Connection, rows: list[dict[str, Any]]) -> None:
@@ -78,24 +78,24 @@ def _write(connection: Connection, rows: list[dict[str, Any]]) -> None:
 
 
 async def reannounce(session: AsyncSession) -> None:
-    """Have every fact that is kept published again, however long ago it was: for a database that was restored.
+    """Mark all stored events as unpublished, for a restored database, and delete commands.
 
-    Consumers drop what they have taken in before. Work is forgotten: who finds a broker empty asks for it anew.
+    Consumers drop events that they have already applied. Commands are dispatched again after a loss of the broker.
     """
-    of_facts = _Outbox.exchange == EVENTS
+    is_event = _Outbox.exchange == EVENTS
     again = {"published_at": None, "available_at": func.now()}
-    await session.execute(update(_Outbox).where(of_facts, _Outbox.published_at.is_not(None)).values(again))
-    await session.execute(delete(_Outbox).where(~of_facts))
+    await session.execute(update(_Outbox).where(is_event, _Outbox.published_at.is_not(None)).values(again))
+    await session.execute(delete(_Outbox).where(~is_event))
 
 
 class OutboxRelay:
-    """Publishes what lies in the outbox, in the order of insertion as far as the broker takes it.
+    """Publishes the rows of the outbox in the order of insertion.
 
-    Each pass locks the due rows, publishes them all at once on one channel and marks those that the broker confirmed.
-    A relay that dies between the confirmation and the mark publishes twice; the consumers' inboxes drop the second.
+    Each pass locks the due rows, publishes them concurrently on one channel and marks the confirmed ones as published.
+    A relay that ends between the confirmation and the mark publishes again; the consumers' inboxes drop the duplicate.
 
-    A broker that comes back empty lost what it had confirmed. The relay sees that a mark is missing, and publishes all
-    facts of the last day once more; `after_loss` may do further things in the same transaction.
+    When the broker has lost its state (see `BrokerLossDetector`), all events of the last day are published again;
+    `after_loss` runs in the same transaction. Any number of replicas may run a relay for the same outbox.
     """
 
     def __init__(
@@ -107,65 +107,64 @@ class OutboxRelay:
         *,
         after_loss: Callable[[AsyncSession], Awaitable[None]] | None = None,
     ) -> None:
-        """Wire a relay; any number of replicas may run one for the same outbox."""
         self._engine = engine
         self._sessions = sessions
         self._broker = broker
         self._outbox = outbox
         self._after_loss = after_loss
-        self._witness = Witness(broker)
+        self._loss_detector = BrokerLossDetector(broker)
         self._reconnected = asyncio.Event()
-        self._reconnected.set()  # it may have been emptied before this process began
+        self._reconnected.set()  # the broker may have lost its state before this process started
         self._measured = self._pruned = -inf
 
     async def run(self) -> None:
-        """Publish until cancelled; neither an outage of the broker nor one of the database ends it."""
+        """Publish until cancelled; continues after outages of the broker and the database."""
         self._broker.on_reconnect(self._reconnected.set)
-        async with Notifications(self._engine, _CHANNEL) as doorbell:
+        async with Notifications(self._engine, _CHANNEL) as notifications:
             while True:
                 try:
-                    await self._look_for_loss()
+                    await self._republish_after_loss()
                     busy = await self._pass()
                     await self._housekeep()
                 except Exception as error:
                     if not is_outage(error):
                         raise
-                    log.warning("outbox waits", error=f"{type(error).__name__}: {error}")
+                    log.warning("outbox paused by an outage", error=f"{type(error).__name__}: {error}")
                     busy = False
                 if not busy:
                     await asyncio.sleep(_REST_SECONDS)
-                    await doorbell.wait(_POLL_SECONDS)
+                    await notifications.wait(_POLL_SECONDS)
 
-    async def _look_for_loss(self) -> None:
-        """After a reconnect: if the broker has forgotten us, tell all facts again; the inboxes drop what is known."""
+    async def _republish_after_loss(self) -> None:
+        """After a reconnect: if the broker lost its state, publish recent events again; inboxes drop duplicates."""
         if not self._reconnected.is_set():
             return
         self._reconnected.clear()
         try:
-            if await self._witness.stands():
+            if await self._loss_detector.marker_exists():
                 return
             async with self._sessions.begin() as session:
-                again = await self._untell(session)
+                count = await self._mark_unpublished(session)
                 if self._after_loss is not None:
                     await self._after_loss(session)
-            await self._witness.raise_again()
+            await self._loss_detector.create_marker()
         except PublishFailed:
-            self._reconnected.set()  # it is away once more; the next round asks again
+            self._reconnected.set()  # disconnected again; the next pass checks again
         except BaseException:
             self._reconnected.set()
             raise
         else:
-            log.warning("the broker knows nothing of us: facts are told again", messages=again)
+            log.warning("broker state lost, republishing events", events=count)
 
-    async def _untell(self, session: AsyncSession) -> int:
-        """Let the facts that are still kept be published again; work is not, whoever wants it done asks anew."""
+    async def _mark_unpublished(self, session: AsyncSession) -> int:
+        """Mark the events of the last day as unpublished and return their number; commands are dispatched anew."""
         row = self._outbox
-        told = (row.published_at >= func.now() - _KEEP_PUBLISHED, row.exchange == EVENTS)
-        statement = update(row).where(*told).values(published_at=None).returning(row.seq)
+        recent_events = (row.published_at >= func.now() - _KEEP_PUBLISHED, row.exchange == EVENTS)
+        statement = update(row).where(*recent_events).values(published_at=None).returning(row.seq)
         return len((await session.scalars(statement, execution_options={"synchronize_session": False})).all())
 
     async def _pass(self) -> bool:
-        """Publish one batch; False if there is nothing more to do for now."""
+        """Publish one batch; return whether more rows may be due."""
         row = self._outbox
         due = (
             select(*(getattr(row, name) for name in _SENT))
@@ -183,12 +182,12 @@ class OutboxRelay:
             confirmed = [row.seq for row, outcome in pairs if outcome is None]
             refused = [row.seq for row, outcome in pairs if isinstance(outcome, PublishRefused)]
             await self._mark(session, confirmed, {"published_at": func.now()})
-            # A message that no queue takes must not keep the head of the line from those behind it.
-            await self._mark(session, refused, {"available_at": func.now() + _REFUSED_WAITS})
-        trouble = [outcome for outcome in outcomes if outcome is not None]
-        if trouble:
-            log.warning("outbox could not publish", messages=len(trouble), refused=len(refused), error=str(trouble[0]))
-            if unexpected := [error for error in trouble if not isinstance(error, PublishFailed)]:
+            # A refused message must not block the messages after it.
+            await self._mark(session, refused, {"available_at": func.now() + _REFUSED_RETRY})
+        errors = [outcome for outcome in outcomes if outcome is not None]
+        if errors:
+            log.warning("outbox publish failed", messages=len(errors), refused=len(refused), error=str(errors[0]))
+            if unexpected := [error for error in errors if not isinstance(error, PublishFailed)]:
                 raise unexpected[0]
         return len(confirmed) == _BATCH
 
@@ -203,7 +202,7 @@ class OutboxRelay:
             )
 
     async def _housekeep(self) -> None:
-        """Measure what is waiting, and now and then forget what was published long ago."""
+        """Measure the unpublished rows and, from time to time, delete old published ones."""
         row = self._outbox
         now = monotonic()
         if now - self._measured >= _MEASURE_EVERY:
@@ -223,8 +222,8 @@ class OutboxRelay:
 
 
 def _envelope(row: Any) -> Envelope:
-    # Rows of former versions name the default exchange for what goes straight into a queue.
-    exchange, routing_key = (row.exchange, row.routing_key) if row.exchange else straight_to(row.routing_key)
+    # Rows of earlier versions have no exchange for messages to a single queue.
+    exchange, routing_key = (row.exchange, row.routing_key) if row.exchange else direct_to(row.routing_key)
     return Envelope(
         exchange=exchange,
         routing_key=routing_key,

@@ -1,4 +1,4 @@
-"""Plain consumers that take whatever lies in a queue, in batches."""
+"""Consumers that pass raw messages to a callback in batches."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -10,7 +10,7 @@ from aio_pika.abc import AbstractIncomingMessage
 
 from . import metrics
 from .broker import Broker
-from .subscription import DELIVERIES, DIED_IN, DIED_OF, Subscription, delivery_count
+from .subscription import DEAD_LETTER_QUEUE, DEAD_LETTER_REASON, DELIVERIES, Subscription, delivery_count
 from .topology import DEAD_LETTERS, JOBS_LOGS, QueueSpec, deliveries_until_dead
 
 log = structlog.get_logger(__name__)
@@ -21,10 +21,10 @@ _PAUSE_AFTER_FAILURE = 1.0
 
 @dataclass(frozen=True)
 class RawMessage:
-    """A message as it came.
+    """A message as received.
 
-    Of a dead letter, `queue` is where it died and `reason` why: "rejected" (it could not be read) or "delivery_limit"
-    (its handler failed `count` times). Of any other message, `queue` is where it was taken from and `reason` is None.
+    For a dead letter, `queue` is the queue that dead-lettered it and `reason` is "rejected" (not readable) or
+    "delivery_limit" (its handler failed `count` times). Otherwise `queue` is its queue and `reason` is None.
     """
 
     routing_key: str
@@ -39,9 +39,9 @@ class RawMessage:
 
 
 class QueueConsumer:
-    """Hands batches of messages from one of the standing queues to a callback and acknowledges them after it returned.
+    """Calls back with batches of messages of a standing queue and acknowledges them after the callback returned.
 
-    A callback that raises gets the same batch again after a pause, for as long as it takes.
+    When the callback raises, it is called again with the same batch after a pause, until it returns.
     """
 
     def __init__(
@@ -53,12 +53,12 @@ class QueueConsumer:
         batch: int = 200,
         linger: float = 0.2,
     ) -> None:
-        """Wire a consumer; a batch is handed over when it is full or `linger` seconds after its first message."""
+        """A batch ends when it has `batch` messages, or `linger` seconds after its first message."""
         self._spec: QueueSpec = _QUEUES[queue]
         self._callback = callback
         self._batch = batch
         self._linger = linger
-        # Twice a batch: the next one arrives while the callback is busy with this one.
+        # Twice a batch: the next batch is delivered while the callback processes this one.
         self._subscription = Subscription(broker, self._spec, 2 * batch, self._take)
         self._arrived: asyncio.Queue[AbstractIncomingMessage] = asyncio.Queue()
         self._loop: asyncio.Task[None] | None = None
@@ -69,7 +69,7 @@ class QueueConsumer:
         self._loop = asyncio.create_task(self._work(), name=f"consumer of {self._spec.name}")
 
     async def stop(self) -> None:
-        """Take no more messages; those not acknowledged stay in the queue."""
+        """Stop consuming; unacknowledged messages stay in the queue."""
         await self._subscription.cancel()
         if self._loop is not None:
             self._loop.cancel()
@@ -77,7 +77,7 @@ class QueueConsumer:
         await self._subscription.close()
 
     async def check(self) -> None:
-        """Raise BrokerUnavailable unless messages can reach us."""
+        """Raise BrokerUnavailable unless the broker delivers messages."""
         await self._subscription.check()
 
     async def _take(self, message: AbstractIncomingMessage) -> None:
@@ -86,9 +86,9 @@ class QueueConsumer:
     async def _work(self) -> None:
         while True:
             batch = await self._collect()
-            await self._hand_over([_raw(self._spec.name, message) for message in batch])
+            await self._process([_raw(self._spec.name, message) for message in batch])
             metrics.CONSUMED.labels(self._spec.name, "batch", "done").inc(len(batch))
-            # The channel is this queue's alone: all that came before the last of the batch is in it, or in one before.
+            # Only this consumer uses the channel: every earlier delivery is in this batch or in an acknowledged one.
             await self._subscription.ack(batch[-1], multiple=True)
 
     async def _collect(self) -> list[AbstractIncomingMessage]:
@@ -102,7 +102,7 @@ class QueueConsumer:
             pass
         return batch
 
-    async def _hand_over(self, raw: list[RawMessage]) -> None:
+    async def _process(self, raw: list[RawMessage]) -> None:
         while True:
             try:
                 return await self._callback(raw)
@@ -113,18 +113,18 @@ class QueueConsumer:
 
 
 class DeadLetterConsumer(QueueConsumer):
-    """Hands dead letters to a callback."""
+    """Calls back with dead letters."""
 
     def __init__(self, broker: Broker, *, callback: Callable[[list[RawMessage]], Awaitable[None]]) -> None:
-        """Wire a consumer; dead letters are rare, so each is handed over at once."""
+        """Dead letters are rare: the callback is called at once for each."""
         super().__init__(broker, queue=DEAD_LETTERS.name, callback=callback, batch=20, linger=0.0)
 
 
 def _raw(queue: str, message: AbstractIncomingMessage) -> RawMessage:
     headers = dict(message.headers)
     reason: str | None
-    if DIED_IN in headers:
-        died_in, reason = str(headers.pop(DIED_IN)), str(headers.pop(DIED_OF, "rejected"))
+    if DEAD_LETTER_QUEUE in headers:
+        queue_name, reason = str(headers.pop(DEAD_LETTER_QUEUE)), str(headers.pop(DEAD_LETTER_REASON, "rejected"))
         count = headers.pop(DELIVERIES, 1)
     else:
         deaths = headers.get("x-death")
@@ -132,14 +132,14 @@ def _raw(queue: str, message: AbstractIncomingMessage) -> RawMessage:
             deaths[0] if isinstance(deaths, list) and deaths and isinstance(deaths[0], dict) else {}
         )
         reason = str(death["reason"]) if "reason" in death else None
-        died_in = str(death.get("queue", queue))
-        # The broker counts deliveries in each queue anew.
-        count = deliveries_until_dead(died_in) if reason == "delivery_limit" else delivery_count(message)
+        queue_name = str(death.get("queue", queue))
+        # The broker counts deliveries per queue.
+        count = deliveries_until_dead(queue_name) if reason == "delivery_limit" else delivery_count(message)
     return RawMessage(
         routing_key=message.routing_key or "",
         body=message.body,
         headers=headers,
-        queue=died_in,
+        queue=queue_name,
         reason=reason,
         count=count if isinstance(count, int) else 1,
         message_id=message.message_id,

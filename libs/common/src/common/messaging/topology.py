@@ -13,10 +13,10 @@ ListenExchange = Literal["logs", "archive", "control"]
 EVENTS = "events"
 WORK = "work"
 LOGS = "logs"
-# The same lines once more, after the archive numbered them: the order that everybody who watches sees.
+# Log records with their numbers in the archive: every viewer sees the same order.
 ARCHIVE = "archive"
-# A topic, so that the broker can check by routing key who sends which notice. The first version was a fanout, and the
-# type of an exchange cannot be changed.
+# A topic exchange, so that the broker can check by routing key which service sends which notice. The first version was
+# a fanout, and the type of an exchange cannot be changed.
 CONTROL = "control.v2"
 DEAD = "dead"
 
@@ -26,7 +26,7 @@ LISTENED: MappingProxyType[ListenExchange, str] = MappingProxyType(
 
 
 def own_exchange(service: str) -> str:
-    """The exchange by which a service reaches its own queues, and no other: the default one reaches every queue."""
+    """The exchange that reaches only the queues of one service; the default exchange reaches every queue."""
     return f"{service}.own"
 
 
@@ -48,8 +48,8 @@ _LOGS_KEPT = 100_000
 class QueueSpec:
     """A durable queue: its name, its arguments, and the (exchange, key) pairs it is bound with.
 
-    Declaring a queue again with other arguments is refused by the broker: a changed queue needs a new name. `standing`
-    queues are there from the start; where the broker's owner declares them, only who consumes from one does so too.
+    The broker refuses to declare a queue again with other arguments: a changed queue needs a new name. `standing`
+    queues exist from the start; with BROKER_DECLARES=false a process declares only those that it consumes.
     """
 
     name: str
@@ -58,8 +58,8 @@ class QueueSpec:
     standing: bool = True
 
     @property
-    def straight(self) -> tuple[str, str]:
-        """The exchange and the key that lead to this queue alone."""
+    def direct_address(self) -> tuple[str, str]:
+        """The exchange and the routing key that reach only this queue."""
         return next(binding for binding in self.bindings if binding[1] == self.name)
 
 
@@ -67,23 +67,23 @@ def event_queue(service: str) -> QueueSpec:
     """The queue of all events that a service subscribed to."""
     keys = (event.routing_key for event, services in SUBSCRIBERS.items() if service in services)
     name = f"{service}.events"
-    bindings = (*((EVENTS, key) for key in keys), straight_to(name))
+    bindings = (*((EVENTS, key) for key in keys), direct_to(name))
     return QueueSpec(name, _kept(_EVENT_DELIVERY_LIMIT), bindings)
 
 
-def straight_to(queue: str) -> tuple[str, str]:
-    """The exchange and the key that lead to a service's queue of events alone, by the queue's name."""
+def direct_to(queue: str) -> tuple[str, str]:
+    """The exchange and the routing key that reach only this event queue of a service."""
     return own_exchange(queue.partition(".")[0]), queue
 
 
 def work_queue(name: str) -> QueueSpec:
-    """A queue of work; those of a model appear with the model."""
+    """A work queue; the queues of a model are declared when the model is first used."""
     return QueueSpec(name, _kept(_WORK_DELIVERY_LIMIT), ((WORK, name),), name in STANDING_WORK)
 
 
 DEAD_LETTERS = QueueSpec(
     "dead-letters",
-    # Newer brokers have a limit by default, after which a message without a dead letter exchange is gone.
+    # RabbitMQ 4 has a default limit, after which it drops a message that has no dead-letter exchange.
     {"x-queue-type": "quorum", "x-delivery-limit": _NO_DELIVERY_LIMIT},
     ((DEAD, "#"),),
 )
@@ -96,9 +96,9 @@ JOBS_LOGS = QueueSpec(
 
 
 def standing_queues() -> Iterable[QueueSpec]:
-    """Every queue that exists from the start, so that a message published before its first consumer came is kept.
+    """Every queue that exists from the start, so that messages published before the first consumer are kept.
 
-    Queues of chunk work are missing: there is one for each model, declared when the model is first heard of.
+    Queues of chunk work are not among them: there is one for each model, declared when the model is first used.
     """
     return (
         DEAD_LETTERS,
@@ -108,19 +108,19 @@ def standing_queues() -> Iterable[QueueSpec]:
     )
 
 
-def witness(service: str) -> QueueSpec:
-    """The queue by which a service sees whether the broker has lost everything; what is sent to it is gone at once."""
+def loss_marker(service: str) -> QueueSpec:
+    """The marker queue of the broker-loss detector; its messages expire at once."""
     name = f"{service}.witness"
-    return QueueSpec(name, {"x-queue-type": "classic", "x-message-ttl": 0}, (straight_to(name),), standing=False)
+    return QueueSpec(name, {"x-queue-type": "classic", "x-message-ttl": 0}, (direct_to(name),), standing=False)
 
 
 def deliveries_until_dead(queue: str) -> int:
-    """Tell how many deliveries a queue makes of one message before it dead-letters it."""
+    """The number of deliveries of one message, after which the queue dead-letters it."""
     return 1 + (_WORK_DELIVERY_LIMIT if queue.startswith("work.") else _EVENT_DELIVERY_LIMIT)
 
 
 def _kept(delivery_limit: int) -> dict[str, Any]:
-    """Arguments of a queue that loses nothing: what cannot be handled is dead-lettered, at least once."""
+    """Arguments of a queue that loses no message: unprocessable messages are dead-lettered at least once."""
     return {
         "x-queue-type": "quorum",
         "x-delivery-limit": delivery_limit,

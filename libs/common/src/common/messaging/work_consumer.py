@@ -1,4 +1,4 @@
-"""The worker's entrance: commands with one taker at a time, worked on in tasks that outlive the channel."""
+"""Consume commands from a work queue; their tasks survive the loss of the channel."""
 
 import asyncio
 from collections import OrderedDict
@@ -16,8 +16,8 @@ from common.events import Command
 
 from . import metrics
 from .broker import Broker
-from .caution import Caution
-from .errors import BrokerUnavailable, NotNow, PublishFailed
+from .errors import BrokerUnavailable, PublishFailed, RetryLater
+from .exclusive import ExclusiveExecution
 from .subscription import Subscription, delivery_count
 from .topology import deliveries_until_dead, work_queue
 
@@ -25,26 +25,26 @@ log = structlog.get_logger(__name__)
 
 C = TypeVar("C", bound=Command)
 
-_DONE_REMEMBERED = 1000
+_COMPLETED_KEPT = 1000
 _SUSPECT = "suspect"
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """How a command came: for which time, from 1, and whether it may have been in somebody's hands before."""
+    """The number of the delivery, from 1, and whether another worker may have run the command before."""
 
     count: int
     redelivered: bool
-    extra: bool = False  # asked for by `take_more`
+    extra: bool = False  # fetched by `take_more`
 
 
 class WorkConsumer(Generic[C]):
-    """Takes commands from one work queue, `prefetch` at a time.
+    """Consumes commands from one work queue, `prefetch` at a time.
 
-    A command is acknowledged after its handler returned. When the channel dies meanwhile, the work goes on, and the
-    redelivered message attaches to it. A handler that raises puts the command back; the third failed delivery is
-    dead-lettered. NotNow and an outage of the broker are not the command's fault: it goes back uncounted,
-    after a pause. What was in somebody's hands before may have killed its worker, so it runs alone.
+    A command is acknowledged after its handler returned. When the channel closes meanwhile, the task continues, and the
+    redelivered message is attached to it. When the handler raises, the command is requeued; after the third failed
+    delivery it is dead-lettered. After RetryLater or an outage of the broker it is requeued without counting the
+    delivery. A redelivered command may have crashed its worker, so it runs exclusively.
     """
 
     def __init__(
@@ -56,22 +56,22 @@ class WorkConsumer(Generic[C]):
         handler: Callable[[C, Delivery], Awaitable[None]],
         prefetch: int = 1,
         retry_delay: float = 1.0,
-        caution: Caution | None = None,
+        exclusive: ExclusiveExecution | None = None,
     ) -> None:
-        """Wire a consumer; nothing is consumed yet. The consumers of one process share their caution."""
+        """All consumers of one process share `exclusive`."""
         spec = work_queue(queue)
         self._queue = queue
         self._deliveries = deliveries_until_dead(queue)
         self._command = command
         self._handler = handler
         self._retry_delay = retry_delay
-        self._caution = caution or Caution()
+        self._exclusive = exclusive or ExclusiveExecution()
         self._subscription = Subscription(broker, spec, prefetch, self._on_message)
-        # Work whose message went to another worker when the channel died goes on here: it counts as work in hand.
+        # A task continues here when the channel closed and its message went to another worker: it keeps its slot.
         self._slots = asyncio.Semaphore(prefetch)
         self._work: dict[str, asyncio.Task[None]] = {}
         self._messages: set[asyncio.Task[None]] = set()
-        # An acknowledgement can get lost with its channel: the same message then comes again although its work is done.
+        # An acknowledgement can get lost with its channel: the message is then redelivered after its task completed.
         self._done: OrderedDict[str, None] = OrderedDict()
         self._stopping = asyncio.Event()
 
@@ -81,30 +81,30 @@ class WorkConsumer(Generic[C]):
         await self._subscription.start()
 
     async def stop(self, timeout: float = 0.0) -> None:
-        """Take no more commands, finish those in hand within `timeout` seconds and hand the rest back uncounted."""
+        """Stop consuming, finish running commands within `timeout` seconds and requeue the rest without counting."""
         self._stopping.set()
         await self._subscription.cancel()
-        in_hand = {*self._work.values(), *self._messages}
-        if in_hand:
-            await asyncio.wait(in_hand, timeout=timeout)
+        running = {*self._work.values(), *self._messages}
+        if running:
+            await asyncio.wait(running, timeout=timeout)
         unfinished = [task for task in self._work.values() if task.cancel()]
-        # Each message's task sees its work cancelled, and hands the message back.
+        # The task of each message then hands the message back.
         remaining = {*unfinished, *self._messages}
         if remaining:
             await asyncio.wait(remaining)
         await self._subscription.close()
 
     async def pause(self) -> None:
-        """Take no more commands for now; those in hand go on and are acknowledged."""
+        """Stop consuming until `resume`; running commands continue and are acknowledged."""
         await self._subscription.cancel()
 
     async def resume(self) -> None:
-        """Take commands again after `pause`; raises BrokerUnavailable."""
+        """Consume again after `pause`; raises BrokerUnavailable."""
         await self._subscription.resume()
 
     async def take_more(self) -> C | None:
-        """Take one more command than `prefetch` allows and begin to work on it; None if there is none to be had now."""
-        if self._stopping.is_set() or self._caution.suspecting:
+        """Fetch and start one command beyond `prefetch`; None if the queue is empty or a stop or suspect is pending."""
+        if self._stopping.is_set() or self._exclusive.requested:
             return None
         if (message := await self._subscription.get()) is None:
             return None
@@ -118,7 +118,7 @@ class WorkConsumer(Generic[C]):
         return command
 
     async def check(self) -> None:
-        """Raise BrokerUnavailable unless commands can reach us."""
+        """Raise BrokerUnavailable unless the broker delivers commands."""
         await self._subscription.check()
 
     async def _on_message(self, message: AbstractIncomingMessage, *, extra: bool = False) -> None:
@@ -134,16 +134,16 @@ class WorkConsumer(Generic[C]):
         try:
             command = self._command.model_validate_json(message.body)
         except ValidationError as error:
-            log.error("command cannot be read", queue=self._queue, message_id=message.message_id, error=str(error))
+            log.error("command not readable", queue=self._queue, message_id=message.message_id, error=str(error))
             self._count("dead")
-            return await self._subscription.bury(message, "rejected")
+            return await self._subscription.dead_letter(message, "rejected")
         if str(command.event_id) in self._done:
             self._count("duplicate")
             await self._subscription.ack(message)
             return None
         work = self._attach(command, message, extra=extra)
         try:
-            # Shielded: when the channel dies, the client library cancels this callback but not the work.
+            # Shielded: when the channel closes, the client library cancels this callback; the work must continue.
             await asyncio.shield(work)
         except asyncio.CancelledError:
             if not (work.cancelled() and self._stopping.is_set()):
@@ -151,21 +151,21 @@ class WorkConsumer(Generic[C]):
             self._count("handed_back")
             await self._subscription.hand_back(message)
         except Exception as error:
-            if isinstance(error, NotNow | PublishFailed | BrokerUnavailable):
-                await self._give_back(message, command, error)
+            if isinstance(error, RetryLater | PublishFailed | BrokerUnavailable):
+                await self._requeue_uncounted(message, command, error)
             else:
-                await self._put_back(message, command, error)
+                await self._requeue_or_dead_letter(message, command, error)
         else:
             self._count("done")
             await self._subscription.ack(message)
         return None
 
     def _attach(self, command: C, message: AbstractIncomingMessage, *, extra: bool) -> asyncio.Task[None]:
-        """Start the work unless it is in hand already."""
+        """Start the work unless it already runs."""
         work = self._work.get(command.key)
         if work is not None:
             self._count("reattached")
-            log.info("message came again while its work goes on", queue=self._queue, key=command.key)
+            log.info("redelivered message attached to running work", queue=self._queue, key=command.key)
             return work
         parent = message.headers.get("traceparent")
         count = delivery_count(message)
@@ -174,7 +174,7 @@ class WorkConsumer(Generic[C]):
             traceparent=context.child_traceparent(parent if isinstance(parent, str) else None),
             job_id=getattr(command, "job_id", None),
         ):
-            # The task copies the context, so what is bound here stays bound for the whole work.
+            # The task copies the context: the values stay bound while it runs.
             delivered = Delivery(count, _is_suspect(message), extra)
             work = asyncio.create_task(self._run(command, delivered), name=command.key)
         self._work[command.key] = work
@@ -183,39 +183,39 @@ class WorkConsumer(Generic[C]):
 
     async def _run(self, command: C, delivery: Delivery) -> None:
         slot = nullcontext() if delivery.extra else self._slots
-        async with slot, self._caution.holding(suspect=delivery.redelivered):
+        async with slot, self._exclusive.acquire(suspect=delivery.redelivered):
             self._count("started")
             with metrics.HANDLING_SECONDS.labels(self._queue, command.name).time():
                 await self._handler(command, delivery)
 
     def _finished(self, command: C, work: asyncio.Task[None]) -> None:
         del self._work[command.key]
-        # Asking for the exception also keeps asyncio from complaining when no message is attached any more.
+        # Reading the exception also prevents a warning of asyncio when no message is attached any more.
         if work.cancelled() or work.exception() is not None:
             return
         self._done[str(command.event_id)] = None
-        if len(self._done) > _DONE_REMEMBERED:
+        if len(self._done) > _COMPLETED_KEPT:
             self._done.popitem(last=False)
 
-    async def _give_back(self, message: AbstractIncomingMessage, command: C, error: Exception) -> None:
-        """Let another worker, or a later moment, have it."""
-        log.warning("work is not possible now", queue=self._queue, key=command.key, error=str(error))
+    async def _requeue_uncounted(self, message: AbstractIncomingMessage, command: C, error: Exception) -> None:
+        """Requeue a message after a pause without counting the delivery."""
+        log.warning("work postponed", queue=self._queue, key=command.key, error=str(error))
         self._count("handed_back")
         await self._pause(self._retry_delay)
         await self._subscription.hand_back(message, {_SUSPECT: True} if _is_suspect(message) else {})
 
-    async def _put_back(self, message: AbstractIncomingMessage, command: C, error: Exception) -> None:
+    async def _requeue_or_dead_letter(self, message: AbstractIncomingMessage, command: C, error: Exception) -> None:
         count = delivery_count(message)
         last = count >= self._deliveries
         log.error("work failed", queue=self._queue, key=command.key, delivery=count, last=last, exc_info=error)
         self._count("dead" if last else "requeued")
         if last:
-            return await self._subscription.bury(message, "delivery_limit")
+            return await self._subscription.dead_letter(message, "delivery_limit")
         await self._pause(self._retry_delay)
         return await self._subscription.reject(message, requeue=True)
 
     async def _pause(self, seconds: float) -> None:
-        """Sleep, but not through a stop."""
+        """Sleep until the time is over or the consumer stops."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._stopping.wait(), seconds)
 
@@ -224,5 +224,5 @@ class WorkConsumer(Generic[C]):
 
 
 def _is_suspect(message: AbstractIncomingMessage) -> bool:
-    """Whether the message may have been in the hands of a worker that died; a copy says so in a header."""
+    """Whether a worker may have crashed while it processed the message; a copy has a header for it."""
     return bool(message.redelivered) or delivery_count(message) > 1 or _SUSPECT in message.headers

@@ -1,4 +1,4 @@
-"""The blocking S3 client, called on threads of its own and with its errors put into our words."""
+"""The blocking S3 client, called on separate threads, with its errors converted."""
 
 import asyncio
 import contextvars
@@ -23,14 +23,14 @@ _THREADS = 16
 
 
 class BeyondTheEndError(Exception):
-    """The range asked for begins where the object has already ended."""
+    """The requested range begins after the end of the object."""
 
 
 class Client:
-    """One bucket of an S3 server, the threads that talk to it, and nothing that an event loop would wait for."""
+    """One bucket of an S3 server, and the threads for its requests."""
 
     def __init__(self, settings: StorageSettings) -> None:
-        """Prepare connections and threads; nothing connects yet."""
+        """Does not connect; raises ValueError for an invalid S3_ENDPOINT."""
         endpoint = urlsplit(settings.s3_endpoint)
         if endpoint.scheme not in ("http", "https") or endpoint.path.strip("/"):
             raise ValueError(f"S3_ENDPOINT must look like http://host:port, not {settings.s3_endpoint}")
@@ -48,21 +48,21 @@ class Client:
             region=settings.s3_region,
             http_client=self._http,
         )
-        # A pool of its own, so that a slow store never takes the threads that others wait for.
+        # A separate pool, so that a slow store does not use the default threads.
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="storage")
 
     async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run a blocking function on a thread; raises ObjectMissing or StoreUnavailable, nothing of S3's or HTTP's."""
+        """Run a blocking function on a thread; raises ObjectMissing or StoreUnavailable."""
         work = partial(contextvars.copy_context().run, partial(function, *args, **kwargs))
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, work)
         except S3Error as error:
             raise _translate(error) from error
         except (MinioException, urllib3.exceptions.HTTPError, OSError) as error:
-            raise StoreUnavailable(f"the object store did not answer properly: {error}") from error
+            raise StoreUnavailable(f"the object store is not reachable: {error}") from error
 
     def close(self) -> None:
-        """Let go of connections and threads."""
+        """Close connections and threads."""
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._http.clear()
 
@@ -72,4 +72,4 @@ def _translate(error: S3Error) -> Exception:
         return ObjectMissing(error.object_name or error.resource or "")
     if error.code == "InvalidRange":
         return BeyondTheEndError()
-    return StoreUnavailable(f"the object store refused: {error.code}: {error.message} ({error.resource})")
+    return StoreUnavailable(f"the object store refused the request: {error.code}: {error.message} ({error.resource})")

@@ -1,4 +1,4 @@
-"""The object store's async face."""
+"""The asynchronous client of the object store."""
 
 import asyncio
 import hashlib
@@ -22,7 +22,7 @@ from .errors import StoreUnavailable
 from .parts import SMALLEST_PART, PartStore
 from .upload import Upload
 
-# No object has this prefix: every service may list it, to see whether the store answers and accepts its key.
+# No object has this prefix: every service may list it, to check the connection and its key.
 CHECKED = "checked/"
 
 _MIB = 1024 * 1024
@@ -33,7 +33,7 @@ _METADATA_HEADER = "x-amz-meta-"
 
 @dataclass(frozen=True)
 class PutResult:
-    """What was stored: size in bytes, and the SHA-256 as lower-case hex."""
+    """The size in bytes, and the SHA-256 as lower-case hex, of a stored object."""
 
     size: int
     sha256: str
@@ -41,7 +41,7 @@ class PutResult:
 
 @dataclass(frozen=True)
 class ObjectInfo:
-    """What the store knows about an object; a listing leaves content type and metadata out."""
+    """Properties of an object; a listing has no content type and metadata."""
 
     key: str
     size: int
@@ -55,7 +55,7 @@ class ObjectStore:
     """One bucket; every method raises StoreUnavailable when the store does not answer or refuses."""
 
     def __init__(self, settings: StorageSettings) -> None:
-        """Prepare the client; nothing connects yet."""
+        """Does not connect."""
         self._client = Client(settings)
         self._bucket = self._client.bucket
         self._s3 = self._client.s3
@@ -63,13 +63,13 @@ class ObjectStore:
         self._aborting: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
-        """Finish taking back broken uploads, then let go of connections and threads."""
+        """Finish aborting failed uploads, then close connections and threads."""
         await asyncio.gather(*self._aborting, return_exceptions=True)
         self._client.close()
 
     async def check(self) -> None:
         """Raise StoreUnavailable unless the bucket can be reached with these credentials."""
-        # Not by asking for the bucket itself: an account that may not list all of it is refused that.
+        # Not with a request for the bucket itself: that needs the permission to list all of it.
         await self._client.call(lambda: next(iter(self._s3.list_objects(self._bucket, prefix=CHECKED)), None))
 
     async def ensure_bucket(self) -> None:
@@ -111,8 +111,8 @@ class ObjectStore:
     ) -> PutResult:
         """Store a stream of unknown length; the object appears when its last byte is stored, or never.
 
-        At most two parts are in memory: one on its way to the store, one being filled. Whatever interrupts the stream,
-        an error of its own or a cancellation, takes the stored parts back and goes on to the caller.
+        At most two parts are in memory: one on its way to the store, one being filled. An error of
+        the stream or a cancellation aborts the upload and is raised.
         """
         upload = Upload(self._client, key, _headers(content_type, metadata), max(part_size, SMALLEST_PART))
         try:
@@ -155,7 +155,7 @@ class ObjectStore:
                 yield data
             complete = True
         finally:
-            # A connection that still carries the rest of the object must not be used again.
+            # A connection with unread data must not be reused.
             if complete:
                 response.release_conn()
             else:
@@ -176,7 +176,7 @@ class ObjectStore:
         await self._client.call(copy)
 
     async def stat(self, key: str) -> ObjectInfo:
-        """Return what the store knows about an object. Raises ObjectMissing."""
+        """Return the properties of an object. Raises ObjectMissing."""
         return _info(await self._client.call(self._s3.stat_object, self._bucket, key))
 
     async def list(self, prefix: str, *, after: str | None = None) -> AsyncGenerator[ObjectInfo, None]:
@@ -187,9 +187,9 @@ class ObjectStore:
                 yield _info(item)
 
     async def folders(self, prefix: str) -> AsyncGenerator[str, None]:
-        """Yield what the keys beginning with the prefix have between it and the next slash, each once, in order.
+        """Yield the folder names directly below the prefix, in order.
 
-        The store answers this without naming every object: 1,000 folders a request, whatever is in them.
+        The store lists 1,000 folders per request without listing their objects.
         """
         found = iter(self._s3.list_objects(self._bucket, prefix=prefix))
         while page := await self._client.call(_take, found):
@@ -202,7 +202,7 @@ class ObjectStore:
         await self._client.call(self._s3.remove_object, self._bucket, key)
 
     async def delete_many(self, keys: Iterable[str] = (), *, prefix: str | None = None) -> int:
-        """Delete the objects under these keys and those whose key begins with `prefix`; return how many were named.
+        """Delete the objects under these keys and those whose key begins with `prefix`; return their number.
 
         Missing objects are no error. An empty prefix is refused, because it would empty the bucket.
         """
@@ -218,7 +218,7 @@ class ObjectStore:
         return count
 
     async def presign_get(self, key: str, expires: timedelta, file_name: str | None = None) -> str:
-        """Return a URL under which anybody may read the object for a while; browsers save it as `file_name`."""
+        """Return a URL that gives anyone read access until it expires; browsers save the object as `file_name`."""
         headers: dict[str, str | list[str] | tuple[str]] = {}
         if file_name is not None:
             headers["response-content-disposition"] = f"attachment; filename*=UTF-8''{quote(file_name, safe='')}"
@@ -239,7 +239,7 @@ def _take(found: Iterator[Object]) -> list[Object]:
 
 @contextmanager
 def _reading(response: urllib3.BaseHTTPResponse) -> Iterator[urllib3.BaseHTTPResponse]:
-    """Give the connection back after a complete read, and close it after an incomplete one."""
+    """Release the connection after a complete read, close it after an incomplete one."""
     try:
         yield response
     except BaseException:

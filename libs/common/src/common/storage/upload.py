@@ -1,4 +1,4 @@
-"""An upload in parts whose length nobody knows beforehand."""
+"""A multipart upload of unknown length."""
 
 import asyncio
 import hashlib
@@ -17,14 +17,14 @@ log = structlog.get_logger(__name__)
 class Upload:
     """Collects bytes into parts and stores one part while the next is being filled, hashing on the way.
 
-    Uses the client's own part-wise calls, which its public `put_object` hides behind a blocking file object: feeding
-    that from an event loop would take a pipe and a second thread for each upload.
+    Uses private multipart methods of the client: its public `put_object` reads a blocking file object, which would need
+    a pipe and a second thread for each upload.
     """
 
     def __init__(
         self, client: Client, key: str, headers: dict[str, str | list[str] | tuple[str]], part_size: int
     ) -> None:
-        """Prepare; nothing is sent before the first part is full."""
+        """Nothing is sent before the first part is full."""
         self._client = client
         self._key = key
         self._headers = headers
@@ -37,7 +37,7 @@ class Upload:
         self.size = 0
 
     async def write(self, data: bytes) -> None:
-        """Take some bytes; waits while two parts are already in memory."""
+        """Add bytes; waits while two parts are in memory."""
         view = memoryview(data)
         while view:
             taken = view[: self._part_size - len(self._buffer)]
@@ -47,7 +47,7 @@ class Upload:
                 await self._send()
 
     async def complete(self) -> str:
-        """Make the object appear and return its SHA-256."""
+        """Complete the object and return its SHA-256."""
         await self._sent()
         if self._upload_id is None:
             await self._client.call(self._put_whole)
@@ -65,7 +65,7 @@ class Upload:
         return self._hash.hexdigest()
 
     async def abort(self) -> None:
-        """Take back what is stored so far; a part still under way is waited for, it would otherwise stay for ever."""
+        """Abort the upload, after the part that is being sent: it would otherwise stay in the store."""
         if self._sending is not None:
             with suppress(StoreUnavailable):
                 await self._sending
@@ -79,12 +79,12 @@ class Upload:
                 self._upload_id,
             )
         except StoreUnavailable as error:
-            log.warning("parts of a broken upload stay behind", key=self._key, error=str(error))
+            log.warning("failed upload not aborted, its parts stay", key=self._key, error=str(error))
 
     async def _send(self) -> None:
         await self._sent()
         part, self._buffer = self._buffer, bytearray()
-        # A task, so that a cancelled caller leaves the part to finish and `abort` can wait for it.
+        # A task: when the caller is cancelled the part is still sent, and `abort` can wait for it.
         self._sending = asyncio.create_task(self._client.call(self._put_part, part), name=f"upload of {self._key}")
 
     async def _sent(self) -> None:
@@ -112,5 +112,5 @@ class Upload:
 
 
 def _as_bytes(data: bytearray) -> bytes:
-    """Pass a buffer where bytes are declared: it is only hashed and sent; a copy would be a third part in memory."""
+    """Type a buffer as bytes without a copy, which would be a third part in memory."""
     return cast("bytes", data)

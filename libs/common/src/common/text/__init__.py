@@ -1,1 +1,1 @@
-"""What follows from how the world's scripts are written: spaces between words, and where sentences end."""
+"""Rules of writing systems: spaces between words, and ends of sentences."""

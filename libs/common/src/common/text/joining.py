@@ -1,4 +1,4 @@
-"""Pieces of text joined with a space or without one, as their scripts are written."""
+"""Join pieces of text with or without a space, as their scripts require."""
 
 import unicodedata
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ from typing import Final
 
 
 class Script(Enum):
-    """How a script separates words."""
+    """The way in which a script separates words."""
 
     SPACED = "spaced"  # Latin, Cyrillic, Arabic, Devanagari, Hangul and most others
     WIDE = "wide"  # Chinese and Japanese: characters as wide as they are high, no spaces
@@ -22,7 +22,7 @@ _SCRIPTS: Final = dict.fromkeys(
 
 
 def joined(pieces: Iterable[str]) -> str:
-    """Join pieces of running text; what stands at a seam decides about the space, not the language of the whole."""
+    """Join pieces of running text; the characters at each seam decide about the space, not the language of the text."""
     parts: list[str] = []
     for piece in filter(None, map(str.strip, pieces)):
         parts += [separator(parts[-1], piece), piece] if parts else [piece]
@@ -30,8 +30,8 @@ def joined(pieces: Iterable[str]) -> str:
 
 
 def separator(before: str, after: str) -> str:
-    """What stands between two pieces of running text: a space or nothing."""
-    # 。 and 「 bring the space around them along.
+    """The separator of two pieces of running text: a space or nothing."""
+    # The glyphs of 。 and 「 include their space.
     if _is_wide_mark(before[-1:]) or _is_wide_mark(after[:1]):
         return ""
     left = next((letter for letter in reversed(before) if _is_letter(letter)), "")
@@ -39,7 +39,7 @@ def separator(before: str, after: str) -> str:
     scripts = {script(letter) for letter in (left, right) if letter}
     if len(scripts) == 1:
         return " " if Script.SPACED in scripts else ""
-    # A foreign word in Chinese or Japanese stands without spaces; Thai and Korean set them around it.
+    # A foreign word has no spaces around it in Chinese and Japanese, but has in Thai and Korean.
     touching = before[-1:] == left and after[:1] == right
     in_chinese = Script.WIDE in scripts and not _is_hangul(left) and not _is_hangul(right)
     return "" if touching and in_chinese else " "
@@ -47,7 +47,7 @@ def separator(before: str, after: str) -> str:
 
 @lru_cache(maxsize=4096)
 def script(letter: str) -> Script:
-    """How the script of a character separates words."""
+    """The way in which the script of a character separates words."""
     return _SCRIPTS.get(unicodedata.name(letter, "").replace("-", " ").partition(" ")[0], Script.SPACED)
 
 

@@ -1,4 +1,4 @@
-"""Where sentences end, in any script: Unicode's rules (UAX 29, from ICU), and what they leave to the languages."""
+"""Ends of sentences in any script: the rules of Unicode (UAX 29, from ICU), with rules of languages on top."""
 
 import re
 import unicodedata
@@ -10,12 +10,12 @@ from icu4py.breakers import SentenceBreaker
 _OPENING: Final = "\"'“‘«»„‚¿¡([{（「『"
 _CLOSING: Final = r"[\"'”’»›)\]}）」』】》〉]*"
 _UNSPACED: Final = "\u0e00-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
-# No sentence ends to Unicode, but to readers: the ellipsis, the Greek question mark, the Tibetan shad.
+# Ends of sentences that Unicode does not define: the ellipsis, the Greek question mark, the Tibetan shad.
 _MORE: Final = re.compile(
     rf"(?:[…‥]+|(?<=[\u0370-\u03ff\u1f00-\u1fff]);|[།༎]+){_CLOSING}(?:\s+|(?=[{_UNSPACED}]))(?=\S)"
 )
 _BEFORE_SMALL: Final = re.compile(rf"[.…]{_CLOSING}\s+(?=\S)")
-# French sets a space before its closing mark, which Unicode takes for the beginning of the next sentence.
+# French has a space before the closing mark, which Unicode then counts to the next sentence.
 _SPACED_CLOSING: Final = re.compile(r"[»›](?:\s+|$)")
 
 
@@ -23,8 +23,8 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-# A name, or what is abbreviated with it, follows: here no sentence ends. Capitals count: a Swedish sentence may end
-# with "sig", no Italian one with "Sig".
+# Abbreviations that a name or another word follows: no sentence ends here. Case matters: a Swedish sentence may end
+# with "sig", an Italian one not with "Sig".
 _BEFORE_MORE: Final = _words(
     "Mr Mrs Ms Messrs Dr dr Prof prof St Mt Rev Hon Gov Gen Col Capt Cpt Lt Sgt vs approx e.g E.g i.e I.e cf viz "
     "Hr Frl z z.B Z.B d.h D.h u.a s.o s.u bzw ca evtl ggf inkl zzgl vgl Dipl Ing ing dhr Dhr mevr Mevr drs Drs bijv "
@@ -32,7 +32,7 @@ _BEFORE_MORE: Final = _words(
     "ул г им проф Проф акад т.е т.к напр κ κα π.χ δρ Δρ Doç Av örn Örn TP डॉ प्रो ড ডা د أ"
 )
 _BEFORE_NUMBERS: Final = _words("no nr nº núm num fig vol art par abb bd kap s p pp str стр рис č s.p εικ")
-# May end a sentence, but not before a small letter; like all that have a full stop inside.
+# These may end a sentence, but not before a small letter, like all with a full stop inside.
 _BEFORE_SMALL_LETTERS: Final = _words("etc Etc usw Usw Inc Ltd Co Corp Jr Bros al enz osv atd itd ecc др д")
 # Languages that write 3. for "third".
 _ORDINALS: Final = _words("bs cs da de et fi fo hr hu is lb lv nb nn no pl sk sl sr tr")
@@ -41,7 +41,7 @@ _ORDINALS: Final = _words("bs cs da de et fi fo hr hu is lb lv nb nn no pl sk sl
 def sentence_ends(text: str, language: str | None = None, *, small: bool = False) -> list[int]:
     """The offsets behind each sentence, its closing marks and the space after it; the last one is the text's end.
 
-    With `small`, sentences may begin with a small letter, as a recogniser writes them that begins amid the speech.
+    With `small`, sentences may begin with a small letter, as in the text of a recogniser that starts amid speech.
     """
     found = set(accumulate(map(len, SentenceBreaker(text, "en"))))
     more = _MORE.finditer(text)
@@ -53,7 +53,7 @@ def sentence_ends(text: str, language: str | None = None, *, small: bool = False
     for end in sorted(found):
         spaced = _SPACED_CLOSING.match(text, end)
         whole = spaced.end() if spaced else end
-        # To Unicode a bracket that follows a full stop belongs to it, also one that opens: 。「
+        # Unicode counts a bracket after a full stop to the sentence, also an opening one: 。「
         while whole < len(text) and unicodedata.category(text[whole - 1]) in ("Ps", "Pi"):
             whole -= 1
         new = not ends or whole > ends[-1]

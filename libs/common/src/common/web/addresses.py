@@ -1,4 +1,4 @@
-"""Where a request comes from, as far as it is believed: for rate limits, the audit trail and internal operations."""
+"""The verified origin of a request: for rate limits, the audit trail and internal operations."""
 
 import hmac
 import ipaddress
@@ -10,24 +10,24 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .errors import Forbidden
 
-#: The header in which the gateway shows INTERNAL_TOKEN; it never passes a client's own on.
+#: The header in which the gateway sends INTERNAL_TOKEN; it removes the header of a client.
 INTERNAL_HEADER: Final = "x-verbatim-internal"
 UNKNOWN = "unknown"
-# A household or a server gets a /64 at least, so one IPv6 client has more addresses than any table has rows.
+# A household or a server has at least a /64, so a rate limit per IPv6 address would have no effect.
 _IPV6_PREFIX = 64
 
 
 class InternalOnly(Forbidden):
-    """The operation is there for the gateway, which shows a secret."""
+    """The operation is only for the gateway, which sends a secret."""
 
     code = "internal_only"
     title = "Not a public operation"
 
 
 class FromGateway:
-    """Recognises the gateway by the secret that it shows; believes the client's address that it names, nobody else's.
+    """Recognises the gateway by its secret, and accepts a client's address in X-Forwarded-For from the gateway only.
 
-    A network address proves nothing: on one machine every process has the same, and so has every pod behind a proxy.
+    The network address cannot identify it: all processes of a machine, and all pods behind a proxy, share an address.
     """
 
     def __init__(self, app: ASGIApp, secret: str) -> None:
@@ -35,7 +35,6 @@ class FromGateway:
         self._secret = secret.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one connection."""
         if scope["type"] in ("http", "websocket"):
             headers = Headers(scope=scope)
             shown = headers.get(INTERNAL_HEADER, "").encode("latin-1")
@@ -47,18 +46,18 @@ class FromGateway:
 
 
 async def from_gateway(request: Request) -> None:
-    """A dependency of internal operations. Raises InternalOnly unless the gateway asks."""
+    """A dependency of internal operations. Raises InternalOnly unless the gateway sent the request."""
     if not getattr(request.state, "is_gateway", False):
         raise InternalOnly("This operation is open to the gateway only.")
 
 
 def client_address(connection: HTTPConnection) -> str:
-    """The address of the client, as FromGateway or uvicorn's ProxyHeadersMiddleware have found it behind a proxy."""
+    """The address of the client, as set by FromGateway or by uvicorn's ProxyHeadersMiddleware."""
     return connection.client.host if connection.client else UNKNOWN
 
 
 def address_group(address: str) -> str:
-    """What counts as one client: an IPv4 address, the /64 network of an IPv6 address, anything else as it is."""
+    """The rate-limit key of a client: an IPv4 address, the /64 network of an IPv6 address, anything else as it is."""
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:

@@ -1,4 +1,4 @@
-"""What an OpenAPI document says about answers: problems by their codes, and files."""
+"""Descriptions of responses in an OpenAPI document: problems by their codes."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -13,10 +13,10 @@ _SCHEMA = {"$ref": "#/components/schemas/ProblemDocument"}
 
 
 def problems(*kinds: type[Problem]) -> Responses:
-    """The problems that an operation can answer with, for `responses=`: by status, with one example per code.
+    """The problems of an operation for `responses=`: by status, with one example per code.
 
-    Nobody needs to list those that the frame finds by itself: a missing or wrong token, a user's token where an
-    administrator's is needed, an invalid request, and a body that cannot be read at all.
+    The frame adds these itself: a missing or invalid token, a missing administrator role, an invalid request, and a
+    body that cannot be parsed.
     """
     responses: Responses = {}
     for kind in kinds:
@@ -27,7 +27,7 @@ def problems(*kinds: type[Problem]) -> Responses:
 
 
 def described(document: dict[str, Any], service: str) -> dict[str, Any]:
-    """FastAPI's document with what it cannot know: errors are problem documents, and who states them."""
+    """FastAPI's document, with errors described as problem documents of the service."""
     for operation in operations(document):
         responses = operation["responses"]
         default = responses["default"]["content"]
@@ -47,7 +47,7 @@ def described(document: dict[str, Any], service: str) -> dict[str, Any]:
 
 
 def add_problems(operation: dict[str, Any], *kinds: type[Problem]) -> None:
-    """Let an operation of a document answer with further problems; what it says already stays."""
+    """Add problems to an operation of a document; existing examples stay."""
     for status, response in problems(*kinds).items():
         present = operation["responses"].setdefault(str(status), response)
         content = present.setdefault("content", {}).setdefault(MEDIA_TYPE, response["content"][MEDIA_TYPE])

@@ -1,4 +1,4 @@
-"""The frame of a service's web application: middleware, error answers, health and version."""
+"""The frame of a service's web application: middleware, error responses, health and version."""
 
 import asyncio
 import time
@@ -26,23 +26,23 @@ Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 
 class NotReady(Unavailable):
-    """The service should get no traffic for now."""
+    """The service should not receive traffic now."""
 
     code = "not_ready"
     title = "Not ready"
 
 
 class Readiness:
-    """Whether a service should get traffic: asks what it depends on, and says no once it drains."""
+    """Whether a service should receive traffic: all checks pass, and it does not drain."""
 
     def __init__(self, timeout: float = 5.0, kept: float = 0.0) -> None:
         """A check that takes longer than `timeout` seconds counts as failed.
 
-        With `kept`, what the checks found is the answer for so many seconds: for a service that anybody may ask.
+        With `kept`, the result is cached for that many seconds, for a public endpoint.
         """
         self._timeout = timeout
         self._kept = kept
-        self._asking = asyncio.Lock()
+        self._checking = asyncio.Lock()
         self._known: tuple[float, list[str]] | None = None
         self._checks: dict[str, Callable[[], Awaitable[None]]] = {}
         self._failing: list[str] = []
@@ -50,18 +50,18 @@ class Readiness:
         self._draining = False
 
     def add(self, name: str, check: Callable[[], Awaitable[None]]) -> None:
-        """Have `check` asked under a name that may be shown; raising anything means not ready."""
+        """Add a check under a public name; when it raises, the service is not ready."""
         if name in self._checks:
             raise ValueError(f"a readiness check named {name!r} exists already")
         self._checks[name] = check
 
     def drain(self) -> None:
-        """Be not ready from now on, whatever the checks say; safe in a signal handler."""
+        """Be not ready from now on; safe in a signal handler."""
         self._draining = True
 
     @property
     def draining(self) -> bool:
-        """The service is about to stop: answers without an end should come to theirs."""
+        """Whether the service is about to stop: endless responses should end."""
         return self._draining
 
     @property
@@ -74,18 +74,18 @@ class Readiness:
         if self._draining:
             return ["draining"]
         if not self._kept:
-            return await self._ask()
-        async with self._asking:
+            return await self._run_checks()
+        async with self._checking:
             if self._known is None or time.monotonic() - self._known[0] >= self._kept:
-                self._known = (time.monotonic(), await self._ask())
+                self._known = (time.monotonic(), await self._run_checks())
             return self._known[1]
 
     def describe(self, failing: Sequence[str]) -> str:
-        """Return the failing checks as text; of background loops also which ones fail."""
+        """Return the failing checks as text, with the names of failing background loops."""
         loops = f" ({', '.join(self._loops)})" if self._loops else ""
         return ", ".join(f"{name}{loops}" if name == BACKGROUND else name for name in failing)
 
-    async def _ask(self) -> list[str]:
+    async def _run_checks(self) -> list[str]:
         outcomes = await asyncio.gather(*(self._passes(name) for name in self._checks))
         failing = sorted(name for name, passes in zip(self._checks, outcomes, strict=True) if not passes)
         if failing != self._failing:
@@ -97,7 +97,7 @@ class Readiness:
         try:
             async with asyncio.timeout(self._timeout):
                 await self._checks[name]()
-        except Exception as error:  # whatever it raises, the answer is "not ready"
+        except Exception as error:  # any exception means "not ready"
             if isinstance(error, LoopFailing):
                 self._loops = error.loops
             if name not in self._failing:
@@ -107,13 +107,13 @@ class Readiness:
 
 
 class Alive(BaseModel):
-    """The process answers."""
+    """The process is alive."""
 
     status: str = "alive"
 
 
 class Ready(BaseModel):
-    """All that the service depends on answers."""
+    """All checks pass."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"status": "ready", "checks": ["database", "broker"]}]})
 
@@ -122,14 +122,14 @@ class Ready(BaseModel):
 
 
 class Version(BaseModel):
-    """What is running."""
+    """The service and its version."""
 
     service: str
     version: str
 
 
 class _Application(FastAPI):
-    """FastAPI whose document tells how errors are answered."""
+    """FastAPI with problem documents in its OpenAPI document."""
 
     def __init__(self, *, service: str, **settings: Any) -> None:
         super().__init__(**settings)
@@ -172,11 +172,11 @@ def build_app(
 def _health(readiness: Readiness) -> APIRouter:
     router = APIRouter(prefix="/health", tags=["health"])
 
-    @router.get("/live", summary="Is the process alive? Asks nothing else.")
+    @router.get("/live", summary="Check that the process is alive, without its dependencies")
     async def health_live() -> Alive:
         return Alive()
 
-    @router.get("/ready", summary="Should the service get traffic?")
+    @router.get("/ready", summary="Check that the service can receive traffic")
     async def health_ready() -> Ready:
         if failing := await readiness.failing():
             raise NotReady(f"Not ready: {readiness.describe(failing)}.", failing=failing)
@@ -188,7 +188,7 @@ def _health(readiness: Readiness) -> APIRouter:
 def _about(name: str, version: str) -> APIRouter:
     router = APIRouter(tags=["health"])
 
-    @router.get("/version", summary="Which version of which service is this?")
+    @router.get("/version", summary="Get the name and version of the service")
     async def version_of_service() -> Version:
         return Version(service=name, version=version)
 

@@ -1,4 +1,4 @@
-"""Positions in listings as clients get them: opaque, and checked when they come back."""
+"""Opaque cursors of listings, which are validated when a client sends them."""
 
 import base64
 import json
@@ -16,7 +16,7 @@ class InvalidCursor(Invalid):
     title = "Invalid cursor"
 
     def __init__(self) -> None:
-        super().__init__("The cursor is not one that this listing gave out; begin again without it.")
+        super().__init__("The cursor was not issued by this listing. Start again without a cursor.")
 
 
 def encode(position: Any) -> str:
@@ -26,21 +26,21 @@ def encode(position: Any) -> str:
 
 
 def decode(cursor: str) -> Any:
-    """Return the position in a cursor, whatever its form; raises InvalidCursor for what `encode` did not make.
+    """Return the position in a cursor; raises InvalidCursor for a cursor that `encode` did not create.
 
-    Texts in it can be stored: they have neither U+0000 nor half of a surrogate pair.
+    Its strings can be stored in PostgreSQL: they contain neither U+0000 nor lone surrogates.
     """
     with checked():
         document = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
         position = json.loads(document)
         if "\\u0000" in document or encode(position) != cursor:
-            raise ValueError("not made by encode")
+            raise ValueError("not created by encode")
         return position
 
 
 @contextmanager
 def checked() -> Iterator[None]:
-    """Turn the errors of reading a forged position into InvalidCursor."""
+    """Convert the errors of parsing a forged position to InvalidCursor."""
     try:
         yield
     except (ValueError, TypeError, ArithmeticError, RecursionError) as error:

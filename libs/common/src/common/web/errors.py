@@ -1,4 +1,4 @@
-"""Errors that cross HTTP as problem documents (RFC 9457), and their one translation at the edge."""
+"""Errors that are sent as problem documents (RFC 9457), and their translation to HTTP responses."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -18,9 +18,9 @@ _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 
 class Problem(Exception):
-    """An error with a stable code and an HTTP status; services derive their own from the subclasses below.
+    """An error with a stable code and an HTTP status; services derive their errors from the subclasses below.
 
-    `detail` is a sentence for people and is shown to them; `extensions` become members of the document.
+    `detail` is a sentence that users see; `extensions` become members of the document.
     """
 
     status: int = 500
@@ -36,63 +36,62 @@ class Problem(Exception):
 
 
 class BadRequest(Problem):
-    """The request cannot be understood."""
+    """The request cannot be parsed."""
 
     status, code, title = 400, "bad_request", "Bad request"
 
 
 class Unauthorized(Problem):
-    """Nobody, or nobody we believe, is asking."""
+    """Authentication is missing or invalid."""
 
     status, code, title = 401, "unauthorized", "Not signed in"
     default_headers: ClassVar[Mapping[str, str]] = {"WWW-Authenticate": "Bearer"}
 
 
 class Forbidden(Problem):
-    """This user may not do that."""
+    """The user has no permission for this operation."""
 
     status, code, title = 403, "forbidden", "Not allowed"
 
 
 class NotFound(Problem):
-    """There is no such thing, or it belongs to somebody else."""
+    """The resource does not exist, or belongs to another user."""
 
     status, code, title = 404, "not_found", "Not found"
 
 
 class Conflict(Problem):
-    """The thing is in a state that does not allow this."""
+    """The state of the resource does not allow this operation."""
 
     status, code, title = 409, "conflict", "Conflict"
 
 
 class Gone(Problem):
-    """The thing existed and was deleted."""
+    """The resource existed and was deleted."""
 
     status, code, title = 410, "gone", "Gone"
 
 
 class TooLarge(Problem):
-    """The request carries more than is accepted."""
+    """The request is larger than the limit."""
 
     status, code, title = 413, "too_large", "Too large"
 
 
 class Invalid(Problem):
-    """The request is understood and makes no sense."""
+    """The request is well-formed, but its values are not valid."""
 
     status, code, title = 422, "invalid", "Not valid"
 
 
 class TooManyRequests(Problem):
-    """Somebody asks too often; say when to come back with a Retry-After header."""
+    """The client sends too many requests; the Retry-After header says when to try again."""
 
     status, code, title = 429, "too_many_requests", "Too many requests"
 
 
 class QuotaExceeded(TooManyRequests):
-    """The user has as much as one user may: `limit` names what, with `used`, `allowed` and, where time helps,
-    `resets_at`."""
+    """A limit of the user is reached: `limit` names it, with `used`, `allowed` and, if it resets, `resets_at`."""
 
     code = "quota_exceeded"
     title = "Quota exceeded"
@@ -107,7 +106,7 @@ class QuotaExceeded(TooManyRequests):
         resets_at: datetime | None = None,
         retry_after: int | None = None,
     ) -> None:
-        """`retry_after` are the seconds after which it is worth asking again, for limits that time lifts."""
+        """`retry_after` is in seconds, for limits that reset."""
         super().__init__(
             detail,
             headers=None if retry_after is None else {"Retry-After": str(retry_after)},
@@ -119,32 +118,32 @@ class QuotaExceeded(TooManyRequests):
 
 
 class UpstreamFailed(Problem):
-    """A service behind this one gave an unusable answer."""
+    """A service behind this one sent an invalid response."""
 
     status, code, title = 502, "upstream_failed", "A service behind this one failed"
 
 
 class Unavailable(Problem):
-    """Something needed for the answer is down for now."""
+    """A dependency is temporarily unavailable."""
 
     status, code, title = 503, "unavailable", "Not available"
     default_headers: ClassVar[Mapping[str, str]] = {"Retry-After": "5"}
 
 
 class ProblemDocument(BaseModel):
-    """The body of every error answer (RFC 9457); particular problems have further members."""
+    """The body of every error response (RFC 9457); some problems have additional members."""
 
     type: str = Field(examples=["urn:verbatim:problem:not_found"])
     title: str
     status: int
     detail: str
-    code: str = Field(description="Stable; programs decide by it.")
-    service: str = Field(description="The service that said so.")
+    code: str = Field(description="A stable code for programs.")
+    service: str = Field(description="The service that reports the problem.")
     request_id: str | None
 
 
 def problem_response(problem: Problem, *, service: str, request_id: str | None) -> JSONResponse:
-    """The answer that tells a client about a problem; extensions cannot replace what the problem itself says."""
+    """The response for a problem; extensions cannot replace the standard members."""
     fixed = {
         "type": f"urn:verbatim:problem:{problem.code}",
         "title": problem.title,
@@ -159,7 +158,7 @@ def problem_response(problem: Problem, *, service: str, request_id: str | None) 
 
 
 def as_problem(error: Exception) -> Problem | None:
-    """The problem that an expected error stands for, None for an error nobody expected."""
+    """The problem for an expected error, None for an unexpected one."""
     if isinstance(error, Problem):
         return error
     if isinstance(error, RequestValidationError | WebSocketRequestValidationError):
@@ -170,9 +169,9 @@ def as_problem(error: Exception) -> Problem | None:
 
 
 def install_error_handlers(app: FastAPI, service: str) -> None:
-    """Answer every expected error that leaves a route with a problem document.
+    """Answer expected errors of routes with problem documents.
 
-    Errors of WebSockets and unexpected ones go on to the middleware, which knows how far the answer has come.
+    Unexpected errors and errors of WebSockets are left to the middleware, which knows whether a response has started.
     """
 
     async def answer(connection: Request, error: Exception) -> JSONResponse:
@@ -189,7 +188,7 @@ def install_error_handlers(app: FastAPI, service: str) -> None:
 
 
 def _allowed(request: Request) -> list[str]:
-    """The methods of all routes of the path; the router itself knows those of the first one only."""
+    """The methods of all routes of the path; the router reports those of the first route only."""
     return [
         method
         for method in _METHODS
@@ -198,14 +197,14 @@ def _allowed(request: Request) -> list[str]:
 
 
 class InvalidRequest(Invalid):
-    """A part of the request has not the form that the interface describes; `errors` names each."""
+    """A part of the request does not match the API's schema; `errors` names each."""
 
     code = "invalid_request"
     title = "The request is not valid"
 
 
 def _invalid_request(error: RequestValidationError | WebSocketRequestValidationError) -> Problem:
-    # Never with the value that was sent: it may be a password.
+    # Without the values that were sent: one may be a password.
     errors = [
         {"location": ".".join(str(part) for part in item["loc"]), "message": item["msg"], "type": item["type"]}
         for item in error.errors()

@@ -1,4 +1,4 @@
-"""Who is asking: bearer tokens, verified offline with the public keys of the auth service."""
+"""Authentication: bearer tokens, verified offline with the public keys of the auth service."""
 
 import asyncio
 import base64
@@ -24,8 +24,8 @@ from .errors import Forbidden, Problem, Unauthorized, Unavailable
 log = structlog.get_logger(__name__)
 
 CACHE_SECONDS = 300.0
-REFETCH_SECONDS = 30.0  # between fetches for a key id we do not know, or after a failed fetch with keys in hand
-RETRY_SECONDS = 1.0  # between fetches while no keys were ever seen
+REFETCH_SECONDS = 30.0  # between fetches for an unknown key id, or after a failed fetch while keys are cached
+RETRY_SECONDS = 1.0  # between fetches until the first keys are cached
 LEEWAY_SECONDS = 5  # clocks differ
 FETCH_TIMEOUT_SECONDS = 5.0
 TOKEN_TYPE = "at+jwt"  # noqa: S105 - a kind of token, not one
@@ -34,7 +34,7 @@ READING_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class InvalidToken(Unauthorized):
-    """The token is not one of ours."""
+    """The token is not valid."""
 
     code = "invalid_token"
     title = "The token is not valid"
@@ -42,34 +42,34 @@ class InvalidToken(Unauthorized):
 
 
 class TokenExpired(InvalidToken):
-    """The token was one of ours."""
+    """The token has expired."""
 
     code = "token_expired"
     title = "The token has expired"
 
 
 class AccessEnded(InvalidToken):
-    """The token was one of ours, and was taken back before its time."""
+    """The token was revoked before it expired."""
 
     code = "session_ended"
     title = "The session has ended"
 
 
 class KeysUnavailable(Unavailable):
-    """No public keys could be had yet, so nobody can be believed."""
+    """The public keys are not available yet, so tokens cannot be verified."""
 
     code = "identity_unavailable"
     title = "Sign-in cannot be checked"
 
 
 class NotAdmin(Forbidden):
-    """Only administrators may do that."""
+    """Only administrators may use this operation."""
 
     code = "admin_only"
 
 
 class ScopeMissing(Forbidden):
-    """The API key was made without the scope that this request needs."""
+    """The API key does not have the scope that this request needs."""
 
     code = "scope_missing"
     title = "Not with this API key"
@@ -87,7 +87,7 @@ class Identity:
     """The user behind a verified token.
 
     `session_id` names the session, or the API key, that the token was issued for; `generation` counts how often the
-    user's tokens were taken back before it. `scopes` limit what the token is good for; None means no limit.
+    user's tokens were revoked before it. `scopes` limit the use of the token; None means no limit.
     `expires_at` is in seconds since the epoch.
     """
 
@@ -103,7 +103,7 @@ class Identity:
 
     @property
     def is_admin(self) -> bool:
-        """Whether the user may see and do what administrators may."""
+        """Whether the user has the role of an administrator."""
         return self.role == "admin"
 
     def may_use(self, method: str) -> None:
@@ -118,7 +118,7 @@ class Identity:
 
 
 class TokenVerifier:
-    """Verifies access tokens with cached keys; the auth service is asked rarely and may be down for long."""
+    """Verifies access tokens with cached public keys; the auth service may be down for a long time."""
 
     def __init__(
         self,
@@ -127,10 +127,10 @@ class TokenVerifier:
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Makes (and later closes) a client of its own unless one is given."""
+        """Creates, and later closes, a client unless one is given."""
         self._clock = clock
         self._settings = settings
-        # A proxy named in the environment is for the outside world: whoever runs it could answer with keys of its own.
+        # Not through a proxy of the environment: it could answer with its own keys.
         self._client = client or httpx.AsyncClient(timeout=FETCH_TIMEOUT_SECONDS, trust_env=False)
         self._owns_client = client is None
         self._keys: dict[str, Ed25519PublicKey] = {}
@@ -138,9 +138,9 @@ class TokenVerifier:
         self._fetching = asyncio.Lock()
 
     async def verify(self, token: str, method: str | None = "GET") -> Identity:
-        """The user a token speaks for. Raises Unauthorized, or Unavailable while keys were never fetched.
+        """Return the user of a token. Raises Unauthorized, or Unavailable until the first keys are fetched.
 
-        Raises Forbidden if the token's scopes do not allow `method`; None asks for no scope at all.
+        Raises Forbidden if the token's scopes do not allow `method`; None needs no scope.
         """
         key = await self._key(_key_id(token))
         if key is None:
@@ -165,18 +165,18 @@ class TokenVerifier:
         return verified
 
     async def close(self) -> None:
-        """Close the client if it is our own."""
+        """Close the client unless it was given."""
         if self._owns_client:
             await self._client.aclose()
 
     async def _key(self, key_id: str) -> Ed25519PublicKey | None:
         now = self._clock()
         fresh = now - self._fetched < CACHE_SECONDS
-        # While somebody fetches already, old keys are good enough: nobody waits for a slow auth service.
+        # During a fetch the cached keys are used, so that requests do not wait for the auth service.
         if key_id not in self._keys or not (fresh or self._fetching.locked()):
             await self._refresh(key_id)
         if not self._keys:
-            raise KeysUnavailable("The keys that tokens are checked with cannot be had. Try again shortly.")
+            raise KeysUnavailable("The public keys for tokens are not available. Try again shortly.")
         return self._keys.get(key_id)
 
     async def _refresh(self, key_id: str) -> None:
@@ -205,7 +205,7 @@ class TokenVerifier:
 
 
 def bearer_token(authorization: str | None) -> str | None:
-    """The token of an Authorization header, None if there is none; made for WebSockets, where IdentityDep cannot go."""
+    """The token of an Authorization header, None if there is none; for WebSockets, which cannot use IdentityDep."""
     scheme, _, token = (authorization or "").partition(" ")
     return token.strip() or None if scheme.lower() == "bearer" else None
 
@@ -242,7 +242,7 @@ def _identity(claims: dict[str, Any], token: str) -> Identity:
 
 
 def _usable_keys(listed: list[Any]) -> list[tuple[str, Ed25519PublicKey]]:
-    """The Ed25519 signing keys among the entries of a JWKS; what is of another kind is passed over."""
+    """The Ed25519 signing keys among the entries of a JWKS; others are skipped."""
     usable = []
     for entry in listed:
         match entry:
@@ -276,7 +276,7 @@ async def identity(
 async def limited_identity(
     request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 ) -> Identity:
-    """The same whatever the token's scopes are: for what somebody can do whose password must be changed first."""
+    """Like `identity` but for any scopes: for operations that are allowed before a required password change."""
     return await _verified(request, credentials, None)
 
 
@@ -296,12 +296,12 @@ async def _verified(request: Request, credentials: HTTPAuthorizationCredentials 
 
 
 async def admin(identity: Annotated[Identity, Depends(identity)]) -> Identity:
-    """The same, and the user must be an administrator. Raises Forbidden."""
+    """Like `identity`, but raises Forbidden unless the user is an administrator."""
     if not identity.is_admin:
-        raise NotAdmin("Only administrators may do that.")
+        raise NotAdmin("Only administrators may use this operation.")
     return identity
 
 
 IdentityDep = Annotated[Identity, Depends(identity)]
-# The role stands in the OpenAPI document, where the gateway and the tests of every route's rights read it.
+# The role is in the OpenAPI document; the gateway and the tests of permissions read it there.
 AdminDep = Annotated[Identity, Security(admin, scopes=["admin"])]

@@ -1,4 +1,4 @@
-"""What happens around every request: ids and trace, access log, metrics and the answer to unexpected errors.
+"""The middleware of every request: ids and trace, access log, metrics and the response to unexpected errors.
 
 Plain ASGI, so that streamed bodies and WebSockets pass through untouched.
 """
@@ -31,18 +31,18 @@ SECONDS = Histogram(
 IN_PROGRESS = Gauge("verbatim_http_requests_in_progress", "Requests being answered.", ["service"])
 SOCKETS = Gauge("verbatim_websockets_open", "Open WebSocket connections.", ["service"])
 
-# Anything else comes from a client's imagination and must not become a label.
+# Other methods are "other": a client must not create labels.
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _QUIET_PATHS = ("/health", "/metrics")
 _ANSWERED, _CLOSED = "request answered", "websocket closed"
 _CLIENT_GONE = 499  # as nginx counts them
-_INTERNAL = "Something went wrong on our side. The request id helps to find out what."
+_INTERNAL = "Internal error. Report the request id to an administrator: the log names the cause."
 _CLOSE_REASON_BYTES = 123  # what a close frame has room for
 
 
 @dataclass
 class _Exchange:
-    """One request or WebSocket connection and how far its answer has come."""
+    """One request or WebSocket connection and the progress of its response."""
 
     scope: Scope
     request_id: str
@@ -77,7 +77,7 @@ class RequestMiddleware:
         self._service = service
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one connection; only an error amid a started answer leaves here, so that the server cuts it off."""
+        """Handle one connection; an error after the start of a response is raised, so that the server aborts it."""
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
@@ -125,7 +125,7 @@ class RequestMiddleware:
                 raise
 
     async def _refuse(self, exchange: _Exchange, problem: Problem, receive: Receive, send: Send) -> None:
-        """Before the handshake a WebSocket gets the document as an HTTP answer, after it a close with the sentence."""
+        """Refuse a WebSocket: with a problem document before the handshake, with a close frame after it."""
         if exchange.closed:
             return
         if exchange.status is None and "websocket.http.response" in exchange.scope.get("extensions", {}):
@@ -143,7 +143,7 @@ class RequestMiddleware:
         if not exchange.is_socket:
             SECONDS.labels(self._service, exchange.method, exchange.route).observe(seconds)
         path: str = exchange.scope["path"]
-        # A probe that is told "not ready" is no trouble: what fails is logged where it is found.
+        # "Not ready" is no error of the probe: the failing check is logged elsewhere.
         write = log.debug if path.startswith(_QUIET_PATHS) else log.warning if status >= 500 else log.info
         write(
             _CLOSED if exchange.is_socket else _ANSWERED,
@@ -152,28 +152,28 @@ class RequestMiddleware:
             status=status,
             milliseconds=round(seconds * 1000, 1),
             request_id=exchange.request_id,
-            **_trouble(exchange.problem),
+            **_problem_keys(exchange.problem),
         )
 
 
 def is_access_line(record: Mapping[str, Any]) -> bool:
-    """Whether a log record is the one that each HTTP request and WebSocket leaves behind."""
+    """Whether a log record is the access record of an HTTP request or WebSocket."""
     return record.get("logger") == __name__ and record.get("event") in (_ANSWERED, _CLOSED)
 
 
-def _trouble(problem: Problem | None) -> dict[str, str]:
-    """What the access log says about a problem: its code, and what lies behind one that is our own fault."""
+def _problem_keys(problem: Problem | None) -> dict[str, str]:
+    """The keys of a problem in the access log: its code, and the cause if there is one."""
     if problem is None:
         return {}
     cause = problem.__cause__
     if cause is None:
         return {"code": problem.code}
-    # The first line only: database errors go on with the statement and its parameters.
+    # The first line only: database errors continue with the statement and its parameters.
     return {"code": problem.code, "cause": f"{type(cause).__name__}: {cause}".splitlines()[0][:300]}
 
 
 def _note(exchange: _Exchange, message: Message) -> None:
-    """Remember how far the answer has come, and let its start carry our ids."""
+    """Record the progress of the response, and add the ids to its headers."""
     kind: str = message["type"]
     if kind in ("http.response.start", "websocket.http.response.start"):
         exchange.status = message["status"]

@@ -10,19 +10,18 @@ from fastapi import FastAPI
 from common import metrics
 from common.settings import ServiceSettings
 
-from .patience import patient
+from .timeouts import protocol_with_timeouts
 
 GRACE_SECONDS = 20  # for answers in progress, below the 30 s that orchestrators wait before they kill
-# WebSockets here carry short text to many viewers: compressing it for each of them costs more than it saves, and nobody
-# has much to say in return.
+# WebSockets carry short text to many viewers: compression costs more than it saves. Clients send little.
 SOCKET_MESSAGE_BYTES = 16 * 1024
-# Programs that close every descriptor that they may have, as children do on old kernels, need an end.
+# A finite limit: some programs close every possible descriptor, as child processes do on old kernels.
 MOST_DESCRIPTORS = 2**20
-KEEP_ALIVE_SECONDS = 30  # longer than our HTTP clients keep idle connections, so that they are the ones to close
+KEEP_ALIVE_SECONDS = 30  # longer than our HTTP clients, so that the client closes idle connections
 
-# How a process ends that an administrator told to end; supervisors decide by it.
+# Exit codes after an administrator's request; supervisors decide by them.
 EXIT_SHUTDOWN = 0  # stay down
-EXIT_RESTART = 75  # start again: the number that sysexits.h gives to what is worth another try
+EXIT_RESTART = 75  # start again: EX_TEMPFAIL of sysexits.h
 
 
 def serve(app: FastAPI, settings: ServiceSettings) -> None:
@@ -38,11 +37,11 @@ def serve(app: FastAPI, settings: ServiceSettings) -> None:
         app,
         host=settings.host,
         port=settings.port,
-        http=patient(settings.request_head_seconds, settings.answer_stall_seconds),
+        http=protocol_with_timeouts(settings.request_head_seconds, settings.answer_stall_seconds),
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=False,  # whom to believe about client addresses is each service's own decision
+        proxy_headers=False,  # each service decides which proxies it trusts
         ws_per_message_deflate=False,
         ws_max_size=SOCKET_MESSAGE_BYTES,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
@@ -59,9 +58,9 @@ def serve(app: FastAPI, settings: ServiceSettings) -> None:
 
 
 def raise_descriptor_limit() -> None:
-    """Let this process open as many files and connections as the system allows it.
+    """Raise the limit of open files and connections to what the system allows.
 
-    The soft limit is often 1,024, for the sake of programs that use select(); each stream takes one or two descriptors.
+    The soft limit is often 1,024, for programs that use select(); each stream needs one or two descriptors.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MOST_DESCRIPTORS)
@@ -70,9 +69,9 @@ def raise_descriptor_limit() -> None:
 
 
 def end(app: FastAPI, exit_code: int) -> None:
-    """End the process that serves the application, as a signal would, with this exit code.
+    """End the process that serves the application, as a signal does, with this exit code.
 
-    An application that no server of ours runs, as in a test, is only not ready any more.
+    An application without this server, as in a test, only becomes not ready.
     """
     app.state.readiness.drain()
     server: _Server | None = getattr(app.state, "server", None)
@@ -89,9 +88,9 @@ class _Server(uvicorn.Server):
         app.state.server = self
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's signature
-        """Start the end; a second SIGINT ends at once.
+        """Begin the shutdown; a second SIGINT forces it.
 
-        Unlike uvicorn's own it does not raise the signal again afterwards: an orderly end has exit code 0.
+        Unlike uvicorn's method it does not raise the signal again: an orderly shutdown has exit code 0.
         """
         self._app.state.readiness.drain()
         self.force_exit = self.force_exit or (self.should_exit and sig == signal.SIGINT)

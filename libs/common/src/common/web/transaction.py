@@ -1,4 +1,4 @@
-"""One transaction per request, committed before the answer is sent."""
+"""One transaction per request, committed before the response is sent."""
 
 from collections.abc import AsyncIterator
 from typing import Annotated
@@ -12,7 +12,7 @@ from .errors import Unavailable
 
 
 class Outage(Unavailable):
-    """The database, or something else that the route needed, is down; the same request may succeed later."""
+    """The database, or another dependency, is down; the same request may succeed later."""
 
     code = "temporarily_unavailable"
 
@@ -28,9 +28,9 @@ async def transaction(request: Request) -> AsyncIterator[AsyncSession]:
             yield session
     except Exception as error:
         if is_outage(error):
-            raise Outage("Something that is needed for this cannot be reached. Try again shortly.") from error
+            raise Outage("The database or another dependency is not reachable. Try again shortly.") from error
         raise
 
 
-# With FastAPI's default scope the commit would run after the answer was sent, and a failed one could not be told.
+# With FastAPI's default scope the commit would run after the response, which could then not report a failure.
 SessionDep = Annotated[AsyncSession, Depends(transaction, scope="function")]

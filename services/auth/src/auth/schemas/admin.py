@@ -11,7 +11,7 @@ from auth.accounts.management import Role
 from auth.repository.audit import Kind
 from auth.tables import SecurityEvent, SigningKey, User
 from common.web import cursors
-from common.web.moments import with_plus
+from common.web.timestamps import restore_plus
 
 from .public import CREATED, USER_ID, NewUsername, Password
 
@@ -33,7 +33,7 @@ def _in_utc(moment: datetime) -> datetime:
         raise ValueError("the time is outside the supported range, years 1 to 9999 in UTC") from error
 
 
-Moment = Annotated[AwareDatetime, BeforeValidator(with_plus), AfterValidator(_in_utc)]
+Moment = Annotated[AwareDatetime, BeforeValidator(restore_plus), AfterValidator(_in_utc)]
 
 
 class NewUser(BaseModel):

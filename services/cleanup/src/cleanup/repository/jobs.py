@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from cleanup.tables import Catalogue, KnownJob, ResetOrder, State, Suspect
-from common.database import ring
+from common.database import notify
 
 CHANNEL = "deletions"
 _ENDED = (State.COMPLETED, State.FAILED, State.CANCELLED)
@@ -18,7 +18,7 @@ _ENDED = (State.COMPLETED, State.FAILED, State.CANCELLED)
 
 def wake_sweepers(session: AsyncSession) -> None:
     """Notify the sweeper of every replica when the transaction commits."""
-    ring(session, CHANNEL)
+    notify(session, CHANNEL)
 
 
 class JobRepository:

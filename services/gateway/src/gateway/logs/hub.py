@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import structlog
 
-from common.events.archive import ArchivedLine, ArchivedLines
+from common.events.archive import ArchivedBatch, ArchivedRecord
 from gateway import metrics
 from gateway.errors import TooManyViewers
 
@@ -27,11 +27,11 @@ class Viewer:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.behind = False
-        self._lines: deque[ArchivedLine] = deque()
+        self._lines: deque[ArchivedRecord] = deque()
         self._arrived = asyncio.Event()
         self.too_slow = asyncio.Event()
 
-    def offer(self, line: ArchivedLine) -> None:
+    def offer(self, line: ArchivedRecord) -> None:
         """Queue a line, or mark the viewer as too slow."""
         if len(self._lines) >= self.limit:
             self.too_slow.set()
@@ -44,7 +44,7 @@ class Viewer:
         self.behind = True
         self._arrived.set()
 
-    def take(self) -> list[ArchivedLine]:
+    def take(self) -> list[ArchivedRecord]:
         """Remove and return the queued lines, oldest first."""
         lines = list(self._lines)
         self._lines.clear()
@@ -66,7 +66,7 @@ class LogHub:
         self._count = 0
         # The cursor up to which all lines were queued, and batches that do not follow it directly.
         self._head: int | None = None
-        self._early: list[ArchivedLines] = []
+        self._early: list[ArchivedBatch] = []
         self._timer: asyncio.TimerHandle | None = None
 
     @contextmanager
@@ -90,7 +90,7 @@ class LogHub:
     async def on_archived(self, _routing_key: str, body: bytes) -> None:
         """Consume a batch of lines that the archive has numbered."""
         try:
-            self._early.append(ArchivedLines.parse(body))
+            self._early.append(ArchivedBatch.parse(body))
         except ValueError as error:
             log.warning("archive message unreadable", error=str(error))
             return
@@ -116,7 +116,7 @@ class LogHub:
             self._queue(batch)
         self._early.clear()
 
-    def _queue(self, batch: ArchivedLines) -> None:
+    def _queue(self, batch: ArchivedBatch) -> None:
         self._head = max(self._head or 0, batch.upto)
         for line in batch.lines:
             for stream in (SYSTEM, line.job_id) if line.job_id else (SYSTEM,):

@@ -9,7 +9,7 @@ from uuid import UUID
 import structlog
 from fastapi import WebSocket, WebSocketDisconnect
 
-from common.events.archive import ArchivedLine
+from common.events.archive import ArchivedRecord
 from gateway import metrics
 from gateway.edge.connections import OpenConnections
 from gateway.edge.credentials import require_identity
@@ -80,11 +80,11 @@ class _Archive:
         self._jobs = jobs
         self._path = path
 
-    async def page(self, after: int) -> tuple[list[ArchivedLine], int, bool]:
+    async def page(self, after: int) -> tuple[list[ArchivedRecord], int, bool]:
         """The lines after a cursor, the next cursor, and whether the archive had no more."""
         params = [("after", str(after)), ("limit", str(PAGE))]
         page = await self._jobs.ask(self._socket, self._path, params=params)
-        lines = [ArchivedLine.of(item["seq"], None, item["record"]) for item in page["items"]]
+        lines = [ArchivedRecord.of(item["seq"], None, item["record"]) for item in page["items"]]
         return lines, page["next_after"], page["complete"]
 
 
@@ -100,7 +100,7 @@ class _Sender:
         self._archive = archive
         self._viewer = viewer
         self._cursor = after
-        self._first: tuple[list[ArchivedLine], int, bool] | None = None
+        self._first: tuple[list[ArchivedRecord], int, bool] | None = None
 
     async def prepare(self) -> None:
         """Read the first page of the archive."""
@@ -123,7 +123,7 @@ class _Sender:
             if not self._viewer.behind:
                 await self._viewer.wait()
 
-    async def _catch_up(self, page: tuple[list[ArchivedLine], int, bool] | None) -> None:
+    async def _catch_up(self, page: tuple[list[ArchivedRecord], int, bool] | None) -> None:
         while True:
             lines, upto, complete = page or await self._archive.page(self._cursor)
             for line in lines:
@@ -133,7 +133,7 @@ class _Sender:
                 return
             page = None
 
-    async def _send(self, line: ArchivedLine) -> None:
+    async def _send(self, line: ArchivedRecord) -> None:
         await self._socket.send_text(line.text)
         self._cursor = line.cursor
 

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
-from common.events.archive import ArchivedLine, ArchivedLines
+from common.events.archive import ArchivedBatch, ArchivedRecord
 from common.messaging import Broker, RawMessage, records_of
 from common.messaging.envelope import Envelope
 from common.messaging.topology import ARCHIVE
@@ -21,7 +21,7 @@ from jobs.repository.jsonb import sanitized
 from jobs.repository.logs import Kind
 from jobs.settings import Settings
 
-Publish = Callable[[ArchivedLines], Awaitable[object]]
+Publish = Callable[[ArchivedBatch], Awaitable[object]]
 
 log = structlog.get_logger(__name__)
 
@@ -53,7 +53,7 @@ class LogArchive:
         metrics.LOG_LINES.inc(len(added))
         if added:
             lines = [_line(seq, record) for seq, record in added if record["kind"] != Kind.ACCESS]
-            await self._publish(ArchivedLines(previous, upto=added[-1][0], lines=lines))
+            await self._publish(ArchivedBatch(previous, upto=added[-1][0], lines=lines))
 
     async def run(self) -> None:
         """Prune for ever."""
@@ -71,7 +71,7 @@ class LogArchive:
             async with self._sessions() as session:
                 head = await LogRepository(session).head()
             await asyncio.sleep(_HEAD_SECONDS)
-            await self._publish(ArchivedLines(previous=head, upto=head))
+            await self._publish(ArchivedBatch(previous=head, upto=head))
 
     async def prune(self) -> bool:
         """Remove a batch of records beyond their retention; return whether there may be more."""
@@ -85,15 +85,15 @@ class LogArchive:
         return max(removed.values()) == _PRUNE_BATCH
 
 
-async def publish(broker: Broker, lines: ArchivedLines) -> bool:
+async def publish(broker: Broker, lines: ArchivedBatch) -> bool:
     """Broadcast lines to every gateway, best effort; return whether they left the process."""
     envelope = Envelope(ARCHIVE, "", uuid4().hex, "archived lines", "", None, lines.body())
     return await broker.send_best_effort(envelope)
 
 
-def _line(seq: int, record: dict[str, Any]) -> ArchivedLine:
+def _line(seq: int, record: dict[str, Any]) -> ArchivedRecord:
     job_id: UUID | None = record["job_id"]
-    return ArchivedLine.of(seq, str(job_id) if job_id else None, record["record"])
+    return ArchivedRecord.of(seq, str(job_id) if job_id else None, record["record"])
 
 
 def _records(message: RawMessage) -> Iterator[dict[str, Any]]:

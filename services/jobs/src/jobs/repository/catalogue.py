@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common.database import ring
+from common.database import notify
 from jobs.tables import DeadLetter, Job, LogRecord
 
 WAKE_DISPATCH = "jobs_dispatch"
@@ -110,4 +110,4 @@ class JobRepository:
 
     def wake_dispatch(self) -> None:
         """Notify the dispatcher of every replica when this transaction commits."""
-        ring(self._session, WAKE_DISPATCH)
+        notify(self._session, WAKE_DISPATCH)

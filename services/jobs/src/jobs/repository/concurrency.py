@@ -6,7 +6,7 @@ from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common.database import ring
+from common.database import notify
 from jobs.tables import Concurrency
 
 WAKE_ANNOUNCER = "concurrency"
@@ -28,4 +28,4 @@ class ConcurrencyRepository:
         await self._session.execute(
             insert(Concurrency).values(**values).on_conflict_do_update(index_elements=["only_row"], set_=values)
         )
-        ring(self._session, WAKE_ANNOUNCER)
+        notify(self._session, WAKE_ANNOUNCER)

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common.database import at_commit, ring
+from common.database import at_commit, notify
 from jobs.tables import Chunk, Job, JobEvent, PastAttempt
 
 WAKE_WATCHERS = "job_events"
@@ -55,7 +55,7 @@ class HistoryRepository:
     def append(self, job_id: UUID, kind: str, data: dict[str, Any]) -> None:
         """Append an event at the commit, when the job is locked or inserted, and notify the watchers."""
         at_commit(self._session, _append, (job_id, kind, json.dumps(data)))
-        ring(self._session, WAKE_WATCHERS, str(job_id))
+        notify(self._session, WAKE_WATCHERS, str(job_id))
 
     async def after(self, job_id: UUID, seq: int, limit: int) -> list[tuple[JobEvent, Chunk | None]]:
         """Return the events after a number, in order, each with its chunk, if it has one."""

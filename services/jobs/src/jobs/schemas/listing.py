@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from common.web import cursors
-from common.web.moments import with_plus
+from common.web.timestamps import restore_plus
 from jobs.states import State
 
 SortKey = Literal["created_at", "finished_at", "duration"]
@@ -47,7 +47,7 @@ def normalized_tag(value: str) -> str:
 
 
 Words = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(normalized_text)]
-Moment = Annotated[datetime, BeforeValidator(with_plus), AfterValidator(_in_range)]
+Moment = Annotated[datetime, BeforeValidator(restore_plus), AfterValidator(_in_range)]
 
 
 class ListQuery(BaseModel):

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from common import context
 from common.events import BY_ROUTING_KEY, COMMANDS, AssembleWork, ChunkWork, Command, PlanWork, VerifyWork
-from common.messaging import RawMessage, outbox, straight_to
+from common.messaging import RawMessage, direct_to, outbox
 from common.web.identity import Identity
 from jobs.errors import DeadLetterNotFound, ReplayImpossible
 from jobs.repository import DeadLetterRepository, JobRepository, LedgerRepository
@@ -140,7 +140,7 @@ class DeadLetterCatalogue:
         if not isinstance(body, dict) or letter.routing_key not in BY_ROUTING_KEY:
             raise ReplayImpossible("The message is not readable as an event.")
         message_id = uuid4()
-        exchange, routing_key = straight_to(letter.queue)
+        exchange, routing_key = direct_to(letter.queue)
         self._session.add(
             Outbox(
                 message_id=message_id,

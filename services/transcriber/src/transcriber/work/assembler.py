@@ -65,7 +65,7 @@ class Assembler:
             segments=len(transcript["segments"]),
             words=count_words(result.content for result in evidence.results),
         )
-        await self._broker.publish(event, patience=RETRY_SECONDS)
+        await self._broker.publish(event, retry_seconds=RETRY_SECONDS)
         metrics.TRANSCRIPTS.inc()
         log.info("transcript assembled", chunks=len(evidence.results), segments=event.segments, words=event.words)
 

@@ -69,7 +69,7 @@ class Planner:
             event = AudioRejected(
                 job_id=work.job_id, attempt=work.attempt, reason_code=rejection.code, reason=rejection.reason
             )
-            await self._broker.publish(event, patience=RETRY_SECONDS)
+            await self._broker.publish(event, retry_seconds=RETRY_SECONDS)
         finally:
             metrics.PLAN_SECONDS.inc(time.monotonic() - started)
 
@@ -157,7 +157,7 @@ class Planner:
             source=AudioSource.model_validate(recording.source),
             warnings=[RecordingWarning.model_validate(warning) for warning in recording.warnings],
         )
-        await self._broker.publish(event, patience=RETRY_SECONDS)
+        await self._broker.publish(event, retry_seconds=RETRY_SECONDS)
         log.info(
             "recording planned",
             chunks=event.chunks,
@@ -216,7 +216,7 @@ class _ChunkPublisher:
             windows=len(chunk.windows),
             language=language,
         )
-        await self._broker.publish(event, patience=RETRY_SECONDS)
+        await self._broker.publish(event, retry_seconds=RETRY_SECONDS)
         forced = sum(window.forced_cut for window in chunk.windows)
         metrics.CHUNKS.labels("planned").inc()
         metrics.FORCED_CUTS.inc(forced)

@@ -171,7 +171,7 @@ class Transcriber:
             wasted_seconds=round(self._wasted.pop(work.key, 0.0), 3),
             deliveries=delivery,
         )
-        await self._broker.publish(event, patience=RETRY_SECONDS)
+        await self._broker.publish(event, retry_seconds=RETRY_SECONDS)
         if cost.wall:
             metrics.CHUNKS.labels("decoded").inc()
             metrics.AUDIO_SECONDS.labels("decoded").inc(audio_seconds)
@@ -190,7 +190,7 @@ class Transcriber:
         event = AudioRejected(
             job_id=work.job_id, attempt=work.attempt, reason_code="unsupported_language", reason=reason
         )
-        await self._broker.publish(event, patience=RETRY_SECONDS)
+        await self._broker.publish(event, retry_seconds=RETRY_SECONDS)
 
 
 def _place(work: ChunkWork) -> tuple[Any, int, int]:

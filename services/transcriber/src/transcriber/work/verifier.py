@@ -44,7 +44,7 @@ class Verifier:
             worker=self._worker,
             engine=repeated.content["engine"] if repeated else None,
         )
-        await self._broker.publish(event, patience=RETRY_SECONDS)
+        await self._broker.publish(event, retry_seconds=RETRY_SECONDS)
         log.info("chunk verified", chunk=work.chunk, same=event.stored_sha256 == event.decoded_sha256)
 
     async def _stored_sha256(self, key: str) -> str | None:

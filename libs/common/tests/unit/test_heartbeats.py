@@ -10,8 +10,8 @@ import pytest
 from fastapi import FastAPI
 
 from common.events import CancelJob, EndProcesses
+from common.heartbeats import HeartbeatPublisher, Usage
 from common.messaging import Broker
-from common.presence import Presence, Usage
 from common.settings import BrokerSettings, ServiceSettings
 from common.testing import eventually_blocking
 from common.web import Readiness
@@ -40,11 +40,11 @@ def child() -> Iterator[subprocess.Popen[bytes]]:
         process.kill()
 
 
-def a_presence(app: FastAPI, *, allowed: bool) -> Presence:
+def a_heartbeat_publisher(app: FastAPI, *, allowed: bool) -> HeartbeatPublisher:
     """A process's presence on a bus that is not there."""
     settings = ServiceSettings(instance="example-1", enable_server_control=allowed)
     broker = Broker(BrokerSettings(broker_url="amqp://127.0.0.1:1/"), "example")
-    return Presence(broker, service="example", settings=settings, app=app)
+    return HeartbeatPublisher(broker, service="example", settings=settings, app=app)
 
 
 def an_app() -> FastAPI:
@@ -59,7 +59,7 @@ def test_usage_includes_the_children(child: subprocess.Popen[bytes]) -> None:
 
 
 def test_a_heartbeat_says_who_and_how_much() -> None:
-    beat = a_presence(an_app(), allowed=False).heartbeat()
+    beat = a_heartbeat_publisher(an_app(), allowed=False).heartbeat()
     assert (beat.service, beat.instance, beat.pid) == ("example", "example-1", os.getpid())
     assert beat.memory_bytes > 1_000_000
     assert beat.cpu_percent >= 0
@@ -68,12 +68,12 @@ def test_a_heartbeat_says_who_and_how_much() -> None:
 @pytest.mark.parametrize(("allowed", "draining"), [(True, ["draining"]), (False, [])])
 async def test_a_process_ends_only_where_that_is_allowed(allowed: bool, draining: list[str]) -> None:
     app = an_app()
-    presence = a_presence(app, allowed=allowed)
-    await presence._hear(CancelJob.name, CancelJob(job_id=uuid4()).model_dump_json().encode())
-    await presence._hear(EndProcesses.name, b"noise")
+    publisher = a_heartbeat_publisher(app, allowed=allowed)
+    await publisher._consume(CancelJob.name, CancelJob(job_id=uuid4()).model_dump_json().encode())
+    await publisher._consume(EndProcesses.name, b"noise")
     assert await app.state.readiness.failing() == []
     notice = EndProcesses(restart=True, requested_by=uuid4())
-    await presence._hear(EndProcesses.name, notice.model_dump_json().encode())
+    await publisher._consume(EndProcesses.name, notice.model_dump_json().encode())
     assert await app.state.readiness.failing() == draining
 
 
