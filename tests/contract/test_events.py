@@ -42,10 +42,11 @@ def subscriptions(service: str) -> set[str]:
 
     Each service is imported in a process of its own, as in life: two services may give a metric the same name.
     """
-    source = Path(str(importlib.import_module(service).__file__)).with_name("consumers.py")
-    if not source.exists():
+    folder = Path(str(importlib.import_module(service).__file__)).parent
+    if not (folder / "consumers.py").exists() and not (folder / "consumers").exists():
         return set()
-    program = f"from {service}.consumers import SUBSCRIPTIONS; print(*(m.type_name() for m in SUBSCRIPTIONS))"
+    room = f"{service}.consumers.events" if (folder / "consumers").is_dir() else f"{service}.consumers"
+    program = f"from {room} import SUBSCRIPTIONS; print(*(m.type_name() for m in SUBSCRIPTIONS))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return set(done.stdout.split())

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from common import context, database, messaging
-from common.events import SUBSCRIBERS, Event, JobCreated, JobDeleted, JobStarted, JobTranscribed
+from common.events import SUBSCRIBERS, Event, JobCreated, JobDeleted, JobStarted, JobTranscribed, UserDeleted
 from common.messaging import Broker, EventConsumer, Subscriptions, envelope
 from common.messaging.envelope import Envelope
 from common.messaging.topology import EXCHANGES, event_queue, standing_queues, work_queue
@@ -43,18 +43,23 @@ def a_consumer(subscriptions: Subscriptions[None]) -> EventConsumer[None]:
 
 
 def test_a_table_of_subscriptions_must_be_what_the_catalogue_says() -> None:
-    everything: Subscriptions[None] = {JobCreated: on_any, JobTranscribed: on_transcribed, JobDeleted: on_deleted}
+    everything: Subscriptions[None] = {
+        JobCreated: on_any,
+        JobTranscribed: on_transcribed,
+        JobDeleted: on_deleted,
+        UserDeleted: on_any,
+    }
     a_consumer(everything)
-    a_consumer({JobCreated: on_any, JobTranscribed: on_any, JobDeleted: on_any})
+    a_consumer(dict.fromkeys(everything, on_any))
     with pytest.raises(ValueError, match=r"metadata .* job\.deleted\.v1"):
-        a_consumer({JobCreated: on_any, JobTranscribed: on_transcribed})
+        a_consumer({JobCreated: on_any, JobTranscribed: on_transcribed, UserDeleted: on_any})
     with pytest.raises(ValueError, match=r"job\.started\.v1"):
         a_consumer({**everything, JobStarted: on_any})
 
 
 def test_a_handler_must_take_the_event_that_it_is_subscribed_to() -> None:
     with pytest.raises(TypeError, match="JobDeleted"):
-        a_consumer({JobCreated: on_any, JobTranscribed: on_transcribed, JobDeleted: on_transcribed})
+        a_consumer({JobCreated: on_any, JobTranscribed: on_any, JobDeleted: on_transcribed, UserDeleted: on_any})
 
 
 def test_an_event_travels_under_its_routing_key_and_a_command_to_its_queue() -> None:
