@@ -44,7 +44,7 @@ describe("the client", () => {
     expect(init?.headers).toEqual({ Authorization: "Bearer secret" });
   });
 
-  it("ends the session when the token is no longer believed, and still says why", async () => {
+  it("ends the session when the token is no longer valid, and still says why", async () => {
     serve(answer(401, { detail: "The token has expired.", code: "token_expired" }));
     const ended: Problem[] = [];
     const client = new Client("old", (problem) => ended.push(problem));

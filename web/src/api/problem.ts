@@ -72,7 +72,7 @@ export function asProblem(error: unknown): Problem {
   return new Problem(error instanceof Error ? error.message : String(error), {
     status: 0,
     code: "page_error",
-    title: "The page stumbled",
+    title: "Unexpected error",
   });
 }
 

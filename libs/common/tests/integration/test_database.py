@@ -207,7 +207,7 @@ async def test_a_deadlock_passes(engine: AsyncEngine, session_factory: Sessions)
 async def test_a_notification_wakes_and_its_absence_times_out(engine: AsyncEngine, session_factory: Sessions) -> None:
     loop = asyncio.get_running_loop()
     async with Notifications(engine, "outbox") as doorbell:
-        assert await doorbell.wait(0.2) is True, "whatever was rung before is not lost"
+        assert await doorbell.wait(0.2) is True, "an earlier notification is not lost"
         assert await doorbell.wait(0.2) is False
         waiting = asyncio.create_task(doorbell.wait(30))
         async with session_factory.begin() as session:
@@ -268,12 +268,12 @@ async def test_waiting_for_notifications_survives_a_restart_of_the_database(
             await doorbell.wait(0.1)
         await postgres_server.start()
 
-        async def rung() -> bool:
+        async def notified() -> bool:
             async with engine.begin() as connection:
                 await connection.execute(text("SELECT pg_notify('outbox', current_schema())"))
             return await doorbell.wait(0.2)
 
-        await eventually(rung)
+        await eventually(notified)
 
 
 def test_constraint_names_can_be_computed() -> None:

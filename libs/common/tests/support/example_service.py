@@ -22,7 +22,7 @@ class Settings(ServiceSettings, DatabaseSettings):
     fail_at_start: bool = False
 
 
-@router.get("/slow", summary="An answer that takes until the service is told to stop.")
+@router.get("/slow", summary="An answer that takes until the service stops.")
 async def slow(request: Request) -> str:
     while await request.app.state.readiness.failing() != ["draining"]:  # noqa: ASYNC110 - readiness has no event
         await asyncio.sleep(0.05)

@@ -1,4 +1,4 @@
-"""What a service's document says about its errors without being told, and what it is told."""
+"""Error responses in the OpenAPI document: those of every route, and those that a route adds."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -1,4 +1,4 @@
-"""Tokens: only Ed25519 access tokens of our auth service are believed, with keys that survive its absence."""
+"""Tokens: only Ed25519 access tokens of our auth service are accepted, with keys that survive its absence."""
 
 import asyncio
 import json
