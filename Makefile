@@ -44,6 +44,12 @@ migrate: setup ## Bring the four database schemas up to date (`make up` does it 
 migration: dev ## Write the next migration of a service from its tables (SERVICE=jobs MESSAGE="add a column")
 	@$(BIN)/python scripts/migration.py "$(SERVICE)" "$(MESSAGE)"
 
+backup: setup ## Back up accounts, jobs and files of the platform, also while it runs (FILE=path)
+	@$(BIN)/python -m native backup "$(or $(FILE),$(error say where: make backup FILE=path))"
+
+restore: setup ## Restore a backup into a state folder where no platform has run yet (FILE=path)
+	@$(BIN)/python -m native restore "$(or $(FILE),$(error say which: make restore FILE=path))"
+
 test: lint test-web ## Linters, types, contracts; the page's own tests; unit, integration and end-to-end tests; a short soak (all faults: test-chaos)
 	@$(BIN)/python -m models get $(MODEL)
 	$(PYTEST) -m "not chaos or soak"

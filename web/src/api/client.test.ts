@@ -44,6 +44,14 @@ describe("the client", () => {
     expect(init?.headers).toEqual({ Authorization: "Bearer secret" });
   });
 
+  it("sends a restart as JSON", async () => {
+    const fetched = serve(answer(200, {}));
+    await new Client("secret", () => {}).restartWithTrack("j", "mix");
+    const [path, init] = fetched.mock.calls[0]!;
+    expect([path, init?.method, init?.body]).toEqual(["/jobs/j/restart", "POST", '{"track":"mix"}']);
+    expect(init?.headers).toEqual({ "Content-Type": "application/json", Authorization: "Bearer secret" });
+  });
+
   it("ends the session when the token is no longer valid, and still says why", async () => {
     serve(answer(401, { detail: "The token has expired.", code: "token_expired" }));
     const ended: Problem[] = [];

@@ -73,7 +73,7 @@ export class Client {
 
   private async request(path: string, init: RequestInit = {}): Promise<Response> {
     try {
-      return await send(path, { ...init, headers: { Authorization: `Bearer ${this.token}` } });
+      return await send(path, { ...init, headers: { ...init.headers, Authorization: `Bearer ${this.token}` } });
     } catch (error) {
       if (error instanceof Problem) this.report(error);
       throw error;

@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from . import demo, keeping, postgres, report
 from .console import Console, follow
 from .fleet import table
@@ -49,7 +51,12 @@ def main() -> int:
     arguments = parser.parse_args()
 
     os.umask(0o077)  # for everything that is written from here on: state, logs, backups
-    settings = NativeSettings()
+    try:
+        settings = NativeSettings()
+    except ValidationError as error:
+        for wrong in error.errors():
+            print(f"{'_'.join(map(str, wrong['loc'])).upper()} is not valid: {wrong['msg']}.", file=sys.stderr)
+        return 2
     state = StateFolder(settings.state_dir)
     actions: dict[str, Callable[[], int]] = {
         "up": lambda: detached(state, settings) if arguments.detach else asyncio.run(up(state, settings)),

@@ -10,7 +10,7 @@ from .backup import Places, back_up, file_for, restore
 from .fleet import places, table
 from .hosting import Hosted
 from .settings import NativeSettings
-from .state import AlreadyRunningError, StateFolder
+from .state import RESTORED, AlreadyRunningError, StateFolder
 
 _BACKING = (postgres.NAME, seaweedfs.NAME)
 
@@ -26,6 +26,8 @@ def bring_back(state: StateFolder, settings: NativeSettings, path: Path) -> int:
     """Restore a backup into a state folder where no fleet has run yet."""
     path = path.absolute()
     _at(state, settings, lambda where: restore(where, path, _say), may_run=False)
+    state.write(RESTORED, {"file": path.name})
+    _say("Accounts and passwords are those of the backed-up system.")
     return 0
 
 

@@ -8,7 +8,7 @@ from .console import aligned
 from .fleet import GATEWAY, credentials
 from .readiness import failing_checks
 from .settings import NativeSettings
-from .state import CREDENTIALS, StateFolder
+from .state import CREDENTIALS, RESTORED, StateFolder
 from .supervisor import Phase
 
 _SETTLED = {Phase.READY, Phase.DONE}
@@ -40,12 +40,18 @@ def summary(state: StateFolder, settings: NativeSettings, seconds: float | None 
         ["web page", page],
         ["API", f"{url}/openapi.json"],
         ["user", user],
-        ["password", f"admin_password in {state.path / CREDENTIALS}"],
+        ["password", _password(state)],
         ["logs", f"{state.logs}/<program>.log"],
         ["stop", "`make down`" if seconds is None else "Ctrl-C here, or `make down` anywhere"],
     ]
     took = "" if seconds is None else f" after {seconds:.1f} s"
     return f"Verbatim is ready{took}.\n\n{aligned(rows)}"
+
+
+def _password(state: StateFolder) -> str:
+    if state.read(RESTORED):
+        return "that of the system which was backed up"
+    return f"admin_password in {state.path / CREDENTIALS}"
 
 
 async def status(state: StateFolder, settings: NativeSettings) -> int:

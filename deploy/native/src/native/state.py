@@ -22,6 +22,7 @@ from .programs import STATE_VARIABLE
 # Below the range that Linux gives to outgoing connections, so that a remembered port is rarely borrowed meanwhile.
 PORT_RANGE = range(15_000, 32_000)
 CREDENTIALS = "credentials.json"
+RESTORED = "restored.json"  # exists where a backup was restored: the accounts are not those of `credentials.json`
 
 
 class AlreadyRunningError(RuntimeError):

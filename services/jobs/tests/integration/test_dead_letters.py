@@ -1,7 +1,7 @@
 """Dead letters are stored, and dead-lettered work fails its job with a reason that names it."""
 
 import asyncio
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import select
@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from common.events import AssembleWork, ChunkWork, PlanWork, keys
 from common.messaging import RawMessage
 from common.testing import eventually
-from common.testing.events import audio_planned, chunk_planned, chunk_transcribed, worker_heartbeat
+from common.testing.events import audio_planned, chunk_planned, chunk_transcribed, chunk_work, worker_heartbeat
 from jobs.consumers.dead_letters import DeadLetters
 from jobs.loops.dispatch import Dispatcher
 from jobs.repository import WorkerRepository
@@ -108,6 +108,14 @@ async def test_a_dead_lettered_copy_of_finished_work_fails_nothing(platform: Pla
     await DeadLetters(platform.sessions, resources).store(letters)
     assert (await person.job(job_id))["state"] == "processing"
     assert len(await dead_letters(platform.sessions)) == 2
+
+
+async def test_dead_lettered_work_of_a_deleted_job_is_dropped(
+    sessions: async_sessionmaker[AsyncSession], resources: Resources
+) -> None:
+    work = chunk_work(uuid4())
+    await DeadLetters(sessions, resources).store([_dead(work.queue, work.model_dump_json().encode())])
+    assert await dead_letters(sessions) == []
 
 
 async def test_dead_lettered_events_and_noise_are_stored_unchanged(

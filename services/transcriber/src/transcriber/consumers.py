@@ -9,7 +9,7 @@ import structlog
 
 from common.events import AssembleWork, CancelJob, ChunkWork, Command, JobOptions, PauseWorkers, PlanWork, VerifyWork
 from common.messaging import Broker, Delivery, ExclusiveExecution, Listener, RetryLater, WorkConsumer
-from common.storage import StoreUnavailable
+from common.storage import ObjectMissing, StoreUnavailable
 
 from . import metrics
 from .errors import NoRoom, WorkCancelled
@@ -139,8 +139,12 @@ class Consumers:
                         await resources.batcher.fill(work, consumer.take_more)
                     await handler(work, delivery, resources)
                 except WorkCancelled:
-                    metrics.CANCELLED.labels(command.name).inc()
-                    log.info("work dropped, job cancelled", key=work.key)
+                    _drop(command, work)
+                except ObjectMissing:
+                    # The files of a deleted job are gone before its last messages are.
+                    if not resources.cancellations.contain(work.job_id, work.attempt):
+                        raise
+                    _drop(command, work)
                 except (StoreUnavailable, NoRoom) as error:
                     raise RetryLater(str(error)) from error
 
@@ -148,6 +152,11 @@ class Consumers:
             self._broker, queue=queue, command=command, handler=handle, exclusive=exclusive
         )
         return consumer
+
+
+def _drop(command: type[Command], work: Any) -> None:
+    metrics.CANCELLED.labels(command.name).inc()
+    log.info("work dropped, job cancelled", key=work.key)
 
 
 async def _stop(consumers: Sequence[WorkConsumer[Any]], listener: Listener, timeout: float) -> None:

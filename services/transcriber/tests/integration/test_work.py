@@ -22,6 +22,7 @@ from common.events import (
     ChunkTranscribed,
     PauseWorkers,
     WorkerHeartbeat,
+    keys,
 )
 from common.messaging import Broker
 from common.settings import BrokerSettings
@@ -73,6 +74,21 @@ async def test_work_of_a_cancelled_job_is_dropped(transcriber: Any, jobs: Any, s
     last = await jobs.upload(studio.record("c.wav", speech[: 5 * RATE]))
     await jobs.plan(last)
     assert not [event for event in jobs.events if event.job_id == cancelled.job_id]
+    assert jobs.dead == []
+
+
+async def test_work_of_a_deleted_job_is_dropped_when_its_files_are_gone(
+    transcriber: Any, jobs: Any, studio: Any, speech: Any
+) -> None:
+    work = await jobs.upload(studio.record("a.wav", speech[: 5 * RATE]))
+    await jobs.plan(work)
+    (planned,) = jobs.events_of(work.job_id, ChunkPlanned)
+    await jobs.store.delete(keys.chunk_audio(work.job_id, work.attempt, planned.chunk))
+    await jobs.broker.broadcast(CancelJob(job_id=work.job_id, attempt=work.attempt))
+    await jobs.broker.publish(jobs.chunk_work(work, planned))
+    other = await jobs.upload(studio.record("b.wav", speech[: 5 * RATE]))
+    await jobs.transcribe(other)
+    assert not jobs.events_of(work.job_id, ChunkTranscribed)
     assert jobs.dead == []
 
 

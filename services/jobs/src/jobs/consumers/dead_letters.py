@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from common import context
 from common.messaging import RawMessage
 from jobs import metrics
-from jobs.repository import DeadLetterRepository, WorkerRepository
+from jobs.repository import DeadLetterRepository, JobRepository, WorkerRepository
 from jobs.repository.jsonb import sanitized
 from jobs.service import DeadLetterCatalogue, Resources
 from jobs.service.dead_letters import work_in
@@ -37,7 +37,11 @@ class DeadLetters:
         self._resources = resources
 
     async def store(self, messages: Sequence[RawMessage]) -> None:
-        """Store each message and apply its consequence, each in its own transaction; both may be repeated."""
+        """Store each message and apply its consequence, each in its own transaction; both may be repeated.
+
+        Work of a job that has been deleted since is dropped: its files are missing, and nobody can act on it.
+        """
+        messages = [message for message in messages if not await self._is_of_deleted_job(message)]
         for message in messages:
             job_id = _job_id(message)
             with context.bound(job_id=job_id):
@@ -73,6 +77,16 @@ class DeadLetters:
                 return
             async with self._sessions.begin() as session:
                 await DeadLetterCatalogue(session, self._resources).apply(work, message)
+
+    async def _is_of_deleted_job(self, message: RawMessage) -> bool:
+        work = work_in(message.queue, message.body)
+        if work is None:
+            return False
+        async with self._sessions() as session:
+            deleted = await JobRepository(session).get(work.job_id) is None
+        if deleted:
+            log.info("work of a deleted job dropped", job_id=str(work.job_id), key=work.key)
+        return deleted
 
     async def _is_in_progress(self, key: str) -> bool:
         """Return whether a new heartbeat lists the work: then connections broke, and no worker died."""

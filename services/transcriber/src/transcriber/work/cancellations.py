@@ -23,7 +23,11 @@ class Cancellations:
         while len(self._jobs) > _REMEMBERED:
             self._jobs.popitem(last=False)
 
+    def contain(self, job_id: UUID, attempt: int) -> bool:
+        """Return whether the attempt was cancelled."""
+        return attempt <= self._jobs.get(job_id, -1)
+
     def check(self, job_id: UUID, attempt: int) -> None:
         """Raise WorkCancelled if the attempt was cancelled."""
-        if attempt <= self._jobs.get(job_id, -1):
+        if self.contain(job_id, attempt):
             raise WorkCancelled(str(job_id))
