@@ -20,7 +20,7 @@ from jobs.settings import Settings
 
 from .jobs_harness import Person, Platform, Workers
 
-INTERNAL_TOKEN = SecretStr("internal token of these tests")
+INTERNAL_TOKEN = SecretStr("internal token of the tests of jobs")
 StartPlatform = Callable[..., Awaitable[Platform]]
 
 
