@@ -139,7 +139,7 @@ async def test_a_model_that_no_live_worker_serves_is_refused_by_name(platform: P
     await person.create(new)  # no worker is known yet, so it may come
     await platform.broker.broadcast(worker_heartbeat(models=["tiny", "base"]))
     answer = await eventually(
-        lambda: person.http.post("/jobs", json=a_new_job(model="large-v3").model_dump(mode="json")),
+        lambda: person.post(a_new_job(model="large-v3")),
         lambda answer: answer.status_code == 422,
     )
     problem = answer.json()
