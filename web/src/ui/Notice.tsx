@@ -1,4 +1,4 @@
-/** Says what went wrong, in words, and who said so. */
+/** An error in words, with its code and the service it comes from. */
 import type { ReactNode } from "react";
 
 import type { Problem } from "../api/problem";
@@ -13,7 +13,7 @@ export function Notice({ problem, children }: { problem: Problem; children?: Rea
       </p>
       <p className={styles.facts}>
         <code>{problem.code}</code>
-        {problem.service !== undefined && <> · said by {problem.service}</>}
+        {problem.service !== undefined && <> · from {problem.service}</>}
         {problem.requestId !== undefined && (
           <>
             {" "}

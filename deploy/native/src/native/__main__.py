@@ -114,7 +114,7 @@ async def up(state: StateFolder, settings: NativeSettings) -> int:
 def detached(state: StateFolder, settings: NativeSettings) -> int:
     """Start the fleet in the background and return when it is ready."""
     if state.holder() is not None:
-        print(f"A fleet is already running here.\n\n{report.summary(state, settings)}")
+        print(f"The platform is already running here.\n\n{report.summary(state, settings)}")
         return 0
     path = state.log(SUPERVISOR_LOG)
     with path.open("wb") as output:

@@ -51,7 +51,8 @@ def find_recording(file: Path | None, settings: NativeSettings) -> Path:
     """The given file, else $SAMPLE, else the bundled sample."""
     chosen = file or settings.sample or SAMPLE
     if not chosen.is_file():
-        raise ProgramError(f"there is no file {chosen}")
+        what = "is a folder; name one recording" if chosen.is_dir() else "does not exist"
+        raise ProgramError(f"{chosen} {what}")
     return chosen
 
 
@@ -199,7 +200,7 @@ def _seconds(value: float | None) -> str:
 
 def _where_next(url: str, job: dict[str, Any], state: StateFolder) -> list[list[str]]:
     return [
-        ["other formats", f"GET {url}/jobs/{job['id']}/download?format=srt|vtt|json|tsv"],
+        ["other formats", f"GET {url}/jobs/{job['id']}/download?format=srt|vtt|json|tsv|docx (while it runs)"],
         ["every log record", f"{state.logs}/<program>/"],
         ["your recording", "make demo FILE=path"],
         ["to stay", "make up, then the web page in its summary"],

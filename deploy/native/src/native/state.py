@@ -30,7 +30,7 @@ class AlreadyRunningError(RuntimeError):
 
     def __init__(self, path: Path, pid: int) -> None:
         super().__init__(
-            f"a fleet is already running in {path} (process {pid}): `make status` shows it, `make down` ends it"
+            f"the platform is already running in {path} (process {pid}): `make status` shows it, `make down` stops it"
         )
         self.pid = pid
 

@@ -313,8 +313,8 @@ class Supervisor:
         while taken := [port for port in program.ports.values() if not port_is_free(port)]:
             if time.monotonic() > deadline:
                 raise ProgramError(
-                    f"{program.name}: port {taken[0]} was taken by another program meanwhile; run the command again, "
-                    "and another port is chosen."
+                    f"{program.name}: port {taken[0]} is used by another program. Choose another one if you set it; "
+                    "otherwise run the command again, and another is chosen."
                 )
             await asyncio.sleep(PROBE_SECONDS)
 

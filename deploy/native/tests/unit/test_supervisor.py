@@ -148,7 +148,7 @@ async def test_a_port_taken_by_another_program_is_named(state: StateFolder, monk
     foreign = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
     port = foreign.sockets[0].getsockname()[1]
     async with foreign:
-        with pytest.raises(ProgramError, match=f"port {port} was taken by another program"):
+        with pytest.raises(ProgramError, match=f"port {port} is used by another program"):
             async with running(state, child(state, "web", ports={"http": port})):
                 pass
 

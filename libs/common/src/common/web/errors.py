@@ -206,7 +206,11 @@ class InvalidRequest(Invalid):
 def _invalid_request(error: RequestValidationError | WebSocketRequestValidationError) -> Problem:
     # Without the values that were sent: one may be a password.
     errors = [
-        {"location": ".".join(str(part) for part in item["loc"]), "message": item["msg"], "type": item["type"]}
+        {
+            "location": ".".join(str(part) for part in item["loc"]),
+            "message": item["msg"].removeprefix("Value error, "),
+            "type": item["type"],
+        }
         for item in error.errors()
     ]
     return InvalidRequest("; ".join(f"{item['location']}: {item['message']}" for item in errors), errors=errors)

@@ -73,7 +73,10 @@ def options_of(fields: Mapping[str, str], default_language: str = "auto") -> Job
         problem = {"location": "language", "message": str(error)}
         raise InvalidForm(f"The form is not valid: {error}", errors=[problem]) from error
     except ValidationError as error:
-        errors = [{"location": ".".join(map(str, item["loc"])), "message": item["msg"]} for item in error.errors()]
+        errors = [
+            {"location": ".".join(map(str, item["loc"])), "message": item["msg"].removeprefix("Value error, ")}
+            for item in error.errors()
+        ]
         sentence = "; ".join(f"{item['location']}: {item['message']}" for item in errors)
         raise InvalidForm(f"The form is not valid: {sentence}.", errors=errors) from error
     if not language and default_language in languages_of(options.model):

@@ -115,7 +115,10 @@ class Admission(BaseModel):
         try:
             Choices.model_validate_json(value)
         except ValidationError as error:
-            found = (f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+            found = (
+                f"{'.'.join(map(str, item['loc']))}: {item['msg'].removeprefix('Value error, ')}"
+                for item in error.errors()
+            )
             raise ValueError("; ".join(found)) from error
         return value
 
