@@ -78,6 +78,60 @@ async def test_changing_the_password_needs_the_current_one_and_ends_the_other_se
     assert (await log_in("ada", "a new password of hers")).is_closed is False
 
 
+async def test_one_of_several_simultaneous_password_changes_succeeds(ada: httpx.AsyncClient) -> None:
+    changes = [
+        {"current_password": HERS, "new_password": f"{word} password of hers"}
+        for word in ("the first", "the second", "the third")
+    ]
+    answers = await asyncio.gather(*(ada.put("/me/password", json=change) for change in changes))
+    assert sorted(answer.status_code for answer in answers) == [204, 403, 403]
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.05, 0.1, 0.2])
+async def test_a_reset_holds_although_the_user_changes_the_password_meanwhile(
+    ada: httpx.AsyncClient, log_in: LogIn, delay: float
+) -> None:
+    admin, user_id = await log_in(), await id_of(ada)
+    change = {"current_password": HERS, "new_password": "a new password of hers"}
+    changing = asyncio.create_task(ada.put("/me/password", json=change))
+    await asyncio.sleep(delay)
+    reset = await admin.post(f"/admin/users/{user_id}/reset-password")
+    assert (await changing).status_code in {204, 401, 403}
+    assert (await log_in("ada", reset.json()["one_time_password"])).is_closed is False
+    assert said(await ada.post("/token", data={"username": "ada", "password": change["new_password"]})) == (
+        401,
+        "invalid_credentials",
+    )
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.05, 0.1, 0.2])
+async def test_a_login_with_the_old_password_does_not_outlive_a_change(
+    ada: httpx.AsyncClient, auth: FastAPI, client_from: ClientFrom, delay: float
+) -> None:
+    stranger = client_from(auth)
+    changing = asyncio.create_task(
+        ada.put("/me/password", json={"current_password": HERS, "new_password": "a new password of hers"})
+    )
+    await asyncio.sleep(delay)
+    login = await stranger.post("/token", data={"username": "ada", "password": HERS})
+    assert (await changing).status_code == 204
+    if login.status_code == 200:
+        bearer = {"Authorization": f"Bearer {login.json()['access_token']}"}
+        assert said(await stranger.get("/me", headers=bearer)) == (401, "session_ended")
+
+
+async def test_the_new_password_must_differ(ada: httpx.AsyncClient) -> None:
+    same = {"current_password": HERS, "new_password": HERS}
+    assert said(await ada.put("/me/password", json=same)) == (422, "weak_password")
+
+
+@pytest.mark.parametrize("path", ["/token/refresh", "/logout"])
+@pytest.mark.parametrize("body", [b'{"refresh_token": "\\ud800"}', b"[" * 5000])
+async def test_malformed_json_is_refused(auth: FastAPI, client_from: ClientFrom, path: str, body: bytes) -> None:
+    answer = await client_from(auth).post(path, content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code in {401, 204, 422}
+
+
 async def test_guesses_at_the_current_password_are_limited(start_auth: StartAuth, client_from: ClientFrom) -> None:
     app = await start_auth(login_attempts=3)
     client = client_from(app)

@@ -26,7 +26,8 @@ ISSUER = Issuer()
 
 
 def token(session: UUID = SESSION, **changes: Any) -> str:
-    return ISSUER.token(**dict[str, Any](sid=str(session), name="ada", gen=1) | changes)
+    claims = dict[str, Any](sid=str(session), name="ada", gen=1) | changes
+    return ISSUER.token(lifetime=86_400, **claims)  # some are made at import, long before they are used
 
 
 MINE, EXPIRED = token(), token(exp=1)

@@ -20,7 +20,9 @@ def test_own_origin_and_no_origin_are_accepted(origin: str | None) -> None:
     check_origin(socket(origin), [])
 
 
-@pytest.mark.parametrize("origin", ["https://evil.example", "https://verbatim.example", "null", ""])
+@pytest.mark.parametrize(
+    "origin", ["https://evil.example", "https://verbatim.example", "null", "", "http://[", "http://a]b"]
+)
 def test_foreign_origins_are_refused(origin: str) -> None:
     with pytest.raises(ForeignOrigin):
         check_origin(socket(origin), ["https://friend.example"])

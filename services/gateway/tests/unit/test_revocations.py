@@ -162,5 +162,5 @@ async def test_only_watchers_of_the_revoked_session_are_notified(revocations: Re
 
 
 def test_notice_about_a_user_names_the_generation() -> None:
-    with pytest.raises(ValueError, match="belong together"):
+    with pytest.raises(ValueError, match="set together"):
         AccessRevoked.model_validate(json.loads(f'{{"user_id": "{uuid4()}"}}'))

@@ -68,4 +68,4 @@ def random_token(prefix: str) -> str:
 
 def digest(token: str) -> bytes:
     """The hash that is stored of a random token. The token cannot be guessed, so a fast hash is safe."""
-    return hashlib.sha256(token.encode()).digest()
+    return hashlib.sha256(token.encode(errors="surrogatepass")).digest()

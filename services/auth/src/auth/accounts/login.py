@@ -12,7 +12,7 @@ from auth.access.notices import Notices
 from auth.credentials import rules
 from auth.credentials.names import username_key
 from auth.credentials.passwords import Passwords, Verdict
-from auth.errors import InvalidCredentials, TooManyAttempts, WrongPassword
+from auth.errors import InvalidCredentials, TooManyAttempts, WeakPassword, WrongPassword
 from auth.repository import accounts, audit
 from auth.repository.audit import Caller
 from auth.tables import User
@@ -62,9 +62,21 @@ class Login:
                 retry_after = await self._count(session, username_key(username), username, caller)
                 user = None if retry_after else await accounts.user_by_key(session, username_key(username))
             self._refuse(retry_after)
-            verdict = await self._passwords.verify(user.password_hash if user else None, password)
-            async with self._sessions.begin() as session:
-                granted = await self._settle(session, user, verdict, username, caller)
+            granted, checked = None, False
+            while not checked:
+                verdict = await self._passwords.verify(user.password_hash if user else None, password)
+                async with self._sessions.begin() as session:
+                    # Read the account again: it may have changed while the password was hashed.
+                    current = await accounts.user(session, user.id, lock=True) if user and verdict.ok else None
+                    if current is not None and current.disabled_at is not None:
+                        current = None
+                    checked = user is None or current is None or current.password_hash == user.password_hash
+                    if current is not None and checked:
+                        granted = await self._open(session, current, verdict, caller)
+                    elif current is None:
+                        audit.record(session, "login_failed", user=user, username=username, caller=caller)
+                        metrics.LOGINS.labels("refused").inc()
+                user = user if checked else current  # another password was set meanwhile: only that one counts
         if granted is None:
             raise InvalidCredentials("The user name or the password is wrong.")
         return granted
@@ -80,12 +92,18 @@ class Login:
         async with self._sessions.begin() as session:
             user = await management.authentic(session, identity)
             rules.check(new, user.username)
+            if new == current:
+                raise WeakPassword("The new password must differ from the current one.")
             retry_after = await self._count(session, user.username_key, user.username, caller)
         self._refuse(retry_after)
         verdict = await self._passwords.verify(user.password_hash, current)
         new_hash = await self._passwords.hash(new) if verdict.ok else None
         async with self._sessions.begin() as session:
-            if new_hash is None:
+            # The hashing takes long: meanwhile the session may have been ended, or another password set.
+            latest = await accounts.user(session, user.id, lock=True)
+            await management.authentic(session, identity)
+            accepted = new_hash is not None and latest is not None and latest.password_hash == user.password_hash
+            if new_hash is None or not accepted:
                 audit.record(session, "password_change_refused", user=user, caller=caller)
             else:
                 await management.set_own_password(
@@ -98,7 +116,7 @@ class Login:
                     notices=self._notices,
                 )
                 await accounts.forgive(session, user.username_key, caller.address)
-        if new_hash is None:
+        if not accepted:
             raise WrongPassword("The current password is wrong.")
 
     async def count_registration(self, username: str, caller: Caller) -> None:
@@ -126,18 +144,10 @@ class Login:
                 return max(1, math.ceil((ends_at - now).total_seconds()))
         return 0
 
-    async def _settle(
-        self, session: AsyncSession, user: User | None, verdict: Verdict, username: str, caller: Caller
-    ) -> Granted | None:
-        # Read the account again: it may have changed while the password was hashed.
-        current = await accounts.user(session, user.id, lock=True) if user and verdict.ok else None
-        if current is None or current.disabled_at is not None:
-            audit.record(session, "login_failed", user=user, username=username, caller=caller)
-            metrics.LOGINS.labels("refused").inc()
-            return None
-        granted = await self._grants.open(session, current, caller)
-        await accounts.forgive(session, username_key(username), caller.address)
-        await accounts.record_login(session, current.id, verdict.fresh_hash)
-        audit.record(session, "login_succeeded", user=current, username=username, caller=caller)
+    async def _open(self, session: AsyncSession, user: User, verdict: Verdict, caller: Caller) -> Granted:
+        granted = await self._grants.open(session, user, caller)
+        await accounts.forgive(session, user.username_key, caller.address)
+        await accounts.record_login(session, user.id, verdict.fresh_hash)
+        audit.record(session, "login_succeeded", user=user, caller=caller)
         metrics.LOGINS.labels("succeeded").inc()
         return granted

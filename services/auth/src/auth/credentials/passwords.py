@@ -43,7 +43,7 @@ class Passwords:
     async def hash(self, password: str) -> str:
         """The argon2id hash of a password, in PHC string format."""
         async with self._slots:
-            return await asyncio.to_thread(self._hasher.hash, password)
+            return await asyncio.to_thread(self._hasher.hash, _encoded(password))
 
     async def verify(self, stored: str | None, password: str) -> Verdict:
         """Check a password; with `stored` None (unknown user) the check takes the same time and fails.
@@ -62,14 +62,20 @@ class Passwords:
 
     def _check(self, stored: str | None, password: str) -> Verdict:
         try:
-            self._hasher.verify(stored or self._decoy, password)
+            self._hasher.verify(stored or self._decoy, _encoded(password))
         except (VerificationError, InvalidHashError):
             return Verdict(ok=False)
         if stored is None:
             return Verdict(ok=False)
         return Verdict(
-            ok=True, fresh_hash=self._hasher.hash(password) if self._hasher.check_needs_rehash(stored) else None
+            ok=True,
+            fresh_hash=self._hasher.hash(_encoded(password)) if self._hasher.check_needs_rehash(stored) else None,
         )
+
+
+def _encoded(password: str) -> bytes:
+    """UTF-8; JSON may hold half a surrogate pair, which is encoded as well."""
+    return password.encode(errors="surrogatepass")
 
 
 def generate() -> str:

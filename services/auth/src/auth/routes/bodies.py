@@ -36,7 +36,7 @@ async def _parsed(request: Request, model: type[Body]) -> Body:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     try:
         data = json.loads(await request.body() or b"{}") if kind == "application/json" else dict(await request.form())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         wrong = {"type": "json_invalid", "loc": ("body",), "msg": "the body is not valid JSON", "input": None}
         raise RequestValidationError([wrong]) from error
     try:

@@ -194,7 +194,11 @@ def check_origin(socket: WebSocket, allowed: list[str]) -> None:
     origin = socket.headers.get("origin")
     if origin is None or "*" in allowed or origin in allowed:
         return
-    if urlsplit(origin).netloc.lower() != socket.headers.get("host", "").lower():
+    try:
+        host = urlsplit(origin).netloc.lower()
+    except ValueError:
+        host = ""
+    if not host or host != socket.headers.get("host", "").lower():
         raise ForeignOrigin("This origin may not open WebSockets here; add it to CORS_ORIGINS.")
 
 

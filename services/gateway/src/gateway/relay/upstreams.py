@@ -237,8 +237,12 @@ class Upstreams:
 
 
 def _headers(caller: HTTPConnection, names: Iterable[str]) -> dict[str, str]:
-    """The caller's headers of these names, the request's ids and the caller's address."""
-    headers = {name.lower(): value for name in names if (value := caller.headers.get(name)) is not None}
+    """The caller's headers of these names, the request's ids and the caller's address.
+
+    Values that are not ASCII are left out: no header of an operation needs them.
+    """
+    values = {name.lower(): caller.headers.get(name) for name in names}
+    headers = {name: value for name, value in values.items() if value is not None and value.isascii()}
     headers["traceparent"] = context.child_traceparent(context.traceparent())
     headers["x-request-id"] = caller.state.request_id
     if correlation_id := context.correlation_id():
