@@ -50,6 +50,25 @@ async def test_an_answer_that_nobody_reads_ends() -> None:
             await running
 
 
+async def test_a_handshake_with_a_body_is_answered() -> None:
+    config = uvicorn.Config(Starlette(), port=0, http=protocol_with_timeouts(5.0, 5.0), log_config=None, lifespan="off")
+    server = uvicorn.Server(config)
+    head = "Host: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+    with server.capture_signals():
+        running = asyncio.create_task(server._serve())
+        async with asyncio.timeout(20):
+            await eventually(lambda: server.started)
+            port = server.servers[0].sockets[0].getsockname()[1]
+            for method in ("POST", "GET"):
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.write(f"{method} / HTTP/1.1\r\n{head}{key}Content-Length: 3\r\n\r\nabc".encode())
+                assert (await reader.readline()).startswith(b"HTTP/1.1 404")
+                writer.close()
+            server.should_exit = True
+            await running
+
+
 def test_a_process_raises_its_limit_of_descriptors() -> None:
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:

@@ -1,5 +1,6 @@
 """Files with several audio tracks: all are listed, one is chosen by its speech, the others are reported."""
 
+import wave
 from pathlib import Path
 from typing import Any
 
@@ -272,3 +273,14 @@ def test_mixing_keeps_only_one_step_of_each_track_in_memory() -> None:
         if total > 100_000:
             break
     assert max(taken) < total + 40_000
+
+
+async def test_a_rate_without_speech_is_refused_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "slow.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(1)
+        file.writeframes(bytes(100_000))  # claims 14 hours
+    with pytest.raises(Rejected):
+        await recorded(path, max_seconds=86_400)

@@ -56,6 +56,11 @@ class TimeoutProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
         self._expect_room(wanted=False)
         super().resume_writing()
 
+    def _should_upgrade(self) -> bool:
+        # uvicorn answers nothing at all to the handshake of a WebSocket that has a body; it is an ordinary request.
+        body = dict(self.headers).get(b"content-length", b"0") != b"0" or b"transfer-encoding" in dict(self.headers)
+        return self.scope["method"] == "GET" and not body and bool(super()._should_upgrade())
+
     @property
     def _between_requests(self) -> bool:
         return self.cycle is None or self.cycle.response_complete

@@ -14,6 +14,8 @@ from transcriber.errors import Rejected
 from .decoder_process import MOST_MIXED
 
 MOST_TRACKS: Final = 100  # listed; the same limit as in common.events, which a decoder process does not load
+# Hz. Below, no speech can be understood, and a small file may claim many hours.
+LOWEST_RATE: Final = 2000
 _LONGEST_TITLE: Final = 200
 _ASIDE: Final = (
     Disposition.comment | Disposition.hearing_impaired | Disposition.visual_impaired | Disposition.descriptions
@@ -66,7 +68,7 @@ def _track(stream: AudioStream, index: int, decoders: Sequence[str]) -> Track:
         language=_language(stream),
         title=_title(stream.metadata),
         default=bool(stream.disposition & Disposition.default),
-        readable=context is not None and context.name in decoders,
+        readable=context is not None and context.name in decoders and not 0 < context.sample_rate < LOWEST_RATE,
         aside=bool(stream.disposition & _ASIDE),
     )
 
