@@ -49,10 +49,10 @@ async def test_a_crashed_loop_is_logged_restarted_and_fails_until_it_runs_steadi
 
     with capture_logs() as logs:
         background.start("relay", run)
-        await eventually(lambda: runs == 1)
+        await eventually(lambda: runs >= 1)
         with pytest.raises(LoopFailing, match="relay"):
             await background.check()
-        await eventually(lambda: runs == 3)
+        await eventually(lambda: runs >= 3)
     assert [entry["event"] for entry in logs] == ["background loop crashed"] * 2
     assert all(entry["loop"] == "relay" and entry["exc_info"] for entry in logs)
     assert not await passes(background)  # it runs again, but who knows for how long
